@@ -1,0 +1,1 @@
+"""Durable business processes: commands, events, processes and their compensation, in one commit."""

@@ -1,0 +1,120 @@
+"""Messages to bytes and back, by the type's own annotations; old versions lifted by upcasters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from sagakit.core.messages import Message
+from sagakit.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
+
+MEBIBYTE = 1 << 20
+Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+_encoder = msgspec.json.Encoder()
+_PATH = re.compile(r" - at `\$(.*)`$")
+
+
+class Codec:
+    """One message class: its wire name, its version, and how it is written and read."""
+
+    __slots__ = ("_decode", "_encode", "cls", "name", "upcasters", "version")
+
+    def __init__(self, cls: type, name: str, version: int, upcasters: Mapping[int, Upcaster] | None = None) -> None:
+        self.cls = cls
+        self.name = name
+        self.version = version
+        self.upcasters = dict(upcasters or {})
+        if hasattr(cls, "__pydantic_fields__"):
+            self._encode: Callable[[Any], bytes] = lambda message: message.model_dump_json().encode()
+            self._decode: Callable[[bytes], Any] = cast(Any, cls).model_validate_json
+        else:
+            self._encode = _encoder.encode
+            self._decode = msgspec.json.Decoder(cls).decode
+
+    def encode(self, message: object) -> bytes:
+        """The payload of a message; InvalidMessage if a value cannot be written."""
+        try:
+            return self._encode(message)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
+
+    def decode(self, payload: bytes, version: int | None = None) -> Any:
+        """The message of a payload; InvalidMessage names the field that does not fit."""
+        if version is not None and version != self.version:
+            payload = self._lift(payload, version)
+        try:
+            return self._decode(payload)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
+
+    def _lift(self, payload: bytes, version: int) -> bytes:
+        fields: dict[str, Any] = msgspec.json.decode(payload)
+        for old in range(version, self.version):
+            if old not in self.upcasters:
+                raise UnknownMessage(
+                    f"{self.name} version {version} is stored, the code knows {self.version}: "
+                    f"declare an upcaster for version {old}"
+                )
+            fields = self.upcasters[old](fields)
+        if version > self.version:
+            raise UnknownMessage(
+                f"{self.name} version {version} is newer than this code's {self.version}: update the code"
+            )
+        return msgspec.json.encode(fields)
+
+
+class Codecs:
+    """All message classes of an app."""
+
+    def __init__(self, max_payload: int = MEBIBYTE) -> None:
+        self.max_payload = max_payload
+        self.by_class: dict[type, Codec] = {}
+        self.by_name: dict[str, Codec] = {}
+
+    def add(self, codec: Codec) -> None:
+        """Know this class; a name that another class has is the caller's error."""
+        self.by_class[codec.cls] = codec
+        self.by_name[codec.name] = codec
+
+    def of(self, message: object) -> Codec:
+        """The codec of a message by its very class."""
+        try:
+            return self.by_class[message.__class__]
+        except KeyError:
+            raise UnknownMessage(
+                f"{type(message).__qualname__} is not a message of this app: no module handles, emits or takes it"
+            ) from None
+
+    def named(self, name: str) -> Codec:
+        """The codec of a wire name."""
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise UnknownMessage(f"no class of this app claims the message type {name!r}") from None
+
+    def seal(self, message: object) -> tuple[Codec, bytes, Any]:
+        """A message as the log will hold it: its payload, and what a replay will read from that."""
+        codec = self.of(message)
+        payload = codec.encode(message)
+        if len(payload) > self.max_payload:
+            raise PayloadTooLarge(
+                f"{codec.name}: {len(payload)} bytes, at most {self.max_payload}: keep large data elsewhere and send its id"
+            )
+        return codec, payload, codec.decode(payload)
+
+    def decode(self, name: str, version: int, payload: bytes) -> Message:
+        """The message that a row of the log holds."""
+        return self.named(name).decode(payload, version)
+
+
+def _in_words(error: Exception) -> str:
+    if hasattr(error, "errors"):  # pydantic: every field at once
+        found = cast(list[dict[str, Any]], cast(Any, error).errors())
+        return "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found)
+    text = str(error)
+    path = _PATH.search(text)
+    return f"{path[1].lstrip('.') or 'the message'}: {text[: path.start()]}" if path else text

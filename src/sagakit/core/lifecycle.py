@@ -1,0 +1,83 @@
+"""The messages that the engine itself writes into the log. They replay like any other."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from sagakit.core.codec import Codec, Codecs
+from sagakit.core.messages import wire
+
+_M = TypeVar("_M")
+
+
+@wire("sagakit.CommandFailed")
+class CommandFailed(Struct, frozen=True):
+    """A command that a process sent was given up."""
+
+    command_id: str
+    type: str
+    version: int
+    payload: msgspec.Raw
+    reason: str
+    known_not_done: bool = False
+
+
+@wire("sagakit.CommandLedToNothing")
+class CommandLedToNothing(Struct, frozen=True):
+    """A command that a process sent was handled, and led to no event."""
+
+    command_id: str
+    type: str
+    version: int
+    payload: msgspec.Raw
+
+
+@wire("sagakit.CancelRequested")
+class CancelRequested(Struct, frozen=True):
+    """Somebody wants this instance undone."""
+
+    reason: str
+
+
+LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested)
+
+
+class Failed(Generic[_M]):
+    """What a process manager is told of a command that was given up, or that led to no event."""
+
+    __slots__ = ("command", "known_not_done", "reason")
+    __match_args__ = ("command", "reason", "known_not_done")
+    __struct_fields__: tuple[str, ...] = ("command", "reason", "known_not_done")
+
+    def __init__(self, command: _M, reason: str, known_not_done: bool = False) -> None:
+        self.command = command
+        self.reason = reason
+        self.known_not_done = known_not_done
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Failed) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((self.reason, self.known_not_done))
+
+    def __repr__(self) -> str:
+        return f"Failed({self.command!r}, {self.reason!r}, known_not_done={self.known_not_done})"
+
+    def _values(self) -> tuple[Any, ...]:
+        return (self.command, self.reason, self.known_not_done)
+
+
+class Cancelled(Struct, frozen=True):
+    """What a process manager is told when somebody wants its instance undone."""
+
+    reason: str
+
+
+def add_lifecycle(codecs: Codecs) -> None:
+    """Make the engine's own messages known."""
+    for cls in LIFECYCLE:
+        name, version = cls.__sagakit_wire__
+        codecs.add(Codec(cls, name, version))

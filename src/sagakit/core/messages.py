@@ -1,0 +1,96 @@
+"""What a message is: a user's own frozen class, known on the wire by a name and a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+
+
+class _DataclassLike(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class _StructLike(Protocol):
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+
+class _ModelLike(Protocol):
+    __pydantic_fields__: ClassVar[dict[str, Any]]
+
+
+Message: TypeAlias = _DataclassLike | _StructLike | _ModelLike
+"""A frozen dataclass, a msgspec Struct or a pydantic model."""
+
+Commands: TypeAlias = Message | Sequence[Message] | None
+Seconds: TypeAlias = float | timedelta
+
+_T = TypeVar("_T")
+
+WIRE = "__sagakit_wire__"
+
+
+def wire(name: str, *, version: int = 1) -> Callable[[type[_T]], type[_T]]:
+    """Pin a message's name on the wire, and the version of its shape."""
+
+    def pin(cls: type[_T]) -> type[_T]:
+        setattr(cls, WIRE, (name, version))
+        return cls
+
+    return pin
+
+
+def pinned(cls: type) -> tuple[str, int] | None:
+    """The name and version that `wire` gave to this very class (a subclass does not inherit them)."""
+    return cls.__dict__.get(WIRE)
+
+
+def wire_name(module: str, cls: type) -> str:
+    """Module name and qualified name, so that nested classes group commands and events by step."""
+    return f"{module}.{cls.__qualname__.rpartition('<locals>.')[2]}"
+
+
+def is_message_type(cls: object) -> bool:
+    """Whether this is a class whose instances can be messages."""
+    return isinstance(cls, type) and any(
+        hasattr(cls, mark) for mark in ("__dataclass_fields__", "__struct_fields__", "__pydantic_fields__")
+    )
+
+
+def field_names(cls: type) -> tuple[str, ...]:
+    """The names of a message class's fields, in their order."""
+    if hasattr(cls, "__struct_fields__"):
+        return tuple(cls.__struct_fields__)
+    if hasattr(cls, "__dataclass_fields__"):
+        return tuple(cls.__dataclass_fields__)
+    return tuple(getattr(cls, "__pydantic_fields__", ()))
+
+
+def as_messages(answer: Commands) -> Sequence[Message]:
+    """What a handler returned, as a sequence: None, one message or several."""
+    if answer is None:
+        return ()
+    if isinstance(answer, list | tuple) and not hasattr(answer, "__struct_fields__"):
+        return answer
+    return (answer,)  # type: ignore[return-value]
+
+
+def stable_id(*parts: str) -> str:
+    """An id made from a client's own words, the same every time (32 hexadecimal digits)."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        encoded = part.encode()
+        digest.update(b"%d:" % len(encoded))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def derived_id(input_id: str, consumer: str, index: int) -> str:
+    """The id of output number `index` that `consumer` made of an input: a second run makes the same one."""
+    return blake2b(f"{input_id}|{consumer}|{index}".encode(), digest_size=16).hexdigest()
+
+
+def seconds(value: Seconds) -> float:
+    """A duration in seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value

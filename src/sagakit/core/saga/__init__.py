@@ -1,0 +1,1 @@
+"""Sagas: what their code awaits, how it is driven, and how its steps are undone."""

@@ -1,0 +1,29 @@
+"""The names of streams and lanes."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from sagakit.core.messages import stable_id
+
+PARTITIONS = 256
+
+
+def stream_name(aggregate: str, key: str) -> str:
+    """The stream of an aggregate; also its lane."""
+    return f"{aggregate}/{key}"
+
+
+def lane_name(consumer: str, key: str) -> str:
+    """The lane of a key at a consumer: its deliveries run one at a time, in order."""
+    return f"{consumer}/{key}"
+
+
+def instance_id(process: str, key: str) -> str:
+    """The id of a process instance: the same (type, key) never starts twice."""
+    return stable_id(process, key)
+
+
+def partition(lane: str) -> int:
+    """Which of the 256 partitions a lane belongs to; stored, never changed."""
+    return crc32(lane.encode()) % PARTITIONS

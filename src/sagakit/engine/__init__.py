@@ -1,0 +1,1 @@
+"""The asynchronous shell: loads, calls the core, commits. Knows ports, never adapters."""

@@ -1,0 +1,95 @@
+"""Who takes what: an app put together, as the engine needs it. Made by `sagakit.app`, read-only afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from sagakit.core.codec import Codecs
+from sagakit.core.process import Definition
+from sagakit.core.process_manager import Reactor
+from sagakit.core.retry import Retry
+from sagakit.core.saga.code_saga import CodeSaga
+from sagakit.core.saga.live import Surroundings
+from sagakit.core.saga.step_saga import StepSaga
+
+KeyOf: TypeAlias = Callable[[Any], str | None]
+"""The key of a message; None: it is for nobody."""
+
+
+@dataclass(frozen=True)
+class ServiceConsumer:
+    """A function that handles messages: a service handler (commands), a listener or a forwarder (events)."""
+
+    name: str
+    role: Literal["handler", "listener", "forwarder"]
+    function: Callable[..., Any]
+    first: str
+    """The name of the parameter that takes the message."""
+    asks: Mapping[str, Any]
+    """The other parameters, by name: the Context class or a provided type."""
+    key: KeyOf | None
+    retries: tuple[Retry, ...]
+    timeout: float | None
+    threaded: bool
+    """A plain `def` with possible side effects: it runs in a thread."""
+    outcomes: frozenset[type]
+
+
+@dataclass(frozen=True)
+class AggregateConsumer:
+    """An aggregate: the stream and lane of a key is `name/key`."""
+
+    name: str
+    cls: type[Any]
+    key: KeyOf
+    commands: frozenset[type]
+    outcomes: frozenset[type]
+    snapshot_every: int
+    code: str
+    """A digest of the class's fields: a snapshot by other code is not used."""
+
+
+@dataclass(frozen=True)
+class ProcessConsumer:
+    """A process type: its versions side by side; new instances start on the newest."""
+
+    name: str
+    key: KeyOf
+    definitions: Mapping[int, Definition]
+    current: Definition
+    declared: CodeSaga[Any] | StepSaga[Any] | type[Reactor]
+
+
+Consumer: TypeAlias = ServiceConsumer | AggregateConsumer | ProcessConsumer
+
+
+@dataclass(frozen=True)
+class ProviderEntry:
+    """What a provider gives, and what it asks for itself."""
+
+    provides: Any
+    function: Callable[..., Any]
+    asks: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """An app put together."""
+
+    app: str
+    codecs: Codecs
+    handlers: Mapping[type, ServiceConsumer | AggregateConsumer]
+    """Command class to the one that handles it."""
+    takers: Mapping[type, tuple[ServiceConsumer | ProcessConsumer, ...]]
+    """Event class to those that take it: listeners, forwarders and processes (started by it, or taking it by key)."""
+    starters: Mapping[type, tuple[ProcessConsumer, ...]]
+    """Message class to the processes that it starts (whether it is sent or published)."""
+    consumers: Mapping[str, Consumer]
+    aggregates: Mapping[type, AggregateConsumer]
+    processes: Mapping[Any, ProcessConsumer]
+    """By name, and by the declared object or class."""
+    providers: tuple[ProviderEntry, ...]
+    around: Surroundings
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,119 @@
+"""Every seam of the engine: what stands behind it is an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from sagakit.core.commit import (
+    Checkpoint,
+    Commit,
+    Delivery,
+    Envelope,
+    History,
+    Inbox,
+    Instance,
+    InstanceQuery,
+    Listed,
+    Rejected,
+    Search,
+    Snapshot,
+    Subscription,
+)
+
+
+class Store(Protocol):
+    """The one database. One engine owns it; any number of readers stand beside.
+
+    Every method may raise StoreFailed (nothing was written) or StoreUnusable; `commit` may raise CommitLost.
+    """
+
+    async def open(self, *, own: bool = True) -> bool:
+        """Open and migrate, and take ownership if `own`. True if the last owner ended cleanly (or there was none).
+
+        Without `own` the store can only be read: nothing is locked, created or migrated.
+        """
+        ...
+
+    async def close(self, *, clean: bool = True) -> None:
+        """Give up ownership; `clean` says that nothing was running any more."""
+        ...
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
+        """Write all of them in one transaction, in this order; each that does not match is dropped alone.
+
+        Returns when the transaction is durable. None stands for a written Commit, whose positions, delivery ids
+        and instance numbers are then set. A later Commit sees what an earlier one of the same call wrote.
+        """
+        ...
+
+    async def committed(self, commits: Sequence[Commit]) -> list[bool]:
+        """After CommitLost: which of them were written after all (their positions and ids are then set)."""
+        ...
+
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+        """Outstanding deliveries with an id above `after`, in the order of their ids, with their messages."""
+        ...
+
+    async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The log above a position, in order."""
+        ...
+
+    async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The messages of one correlation id above a position, in order."""
+        ...
+
+    async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The events of a stream above a version, in order."""
+        ...
+
+    async def read_snapshot(self, stream: str) -> Snapshot | None:
+        """The newest snapshot of a stream."""
+        ...
+
+    async def read_instance(self, id: str) -> Instance | None:
+        """The hot row of an instance."""
+        ...
+
+    async def read_search(self, id: str) -> Search | None:
+        """What `read_instances` lists of one instance."""
+        ...
+
+    async def read_instances(self, query: InstanceQuery) -> list[Listed]:
+        """A page of instances, newest first (by their number, descending)."""
+        ...
+
+    async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
+        """The reactions of an instance above a row version, in order, with their messages."""
+        ...
+
+    async def read_inbox(self, scope: str, key: str) -> Inbox | None:
+        """What the door remembers of a key."""
+        ...
+
+    async def read_subscriptions(self) -> list[Subscription]:
+        """Which consumers take which message types."""
+        ...
+
+    async def subscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """Record these subscriptions, and only these, keeping the `since` of those that stand already.
+
+        A new one with `since` 0 starts after the newest message.
+        """
+        ...
+
+    async def read_checkpoint(self, consumer: str) -> Checkpoint | None:
+        """How far a reader has come."""
+        ...
+
+
+class Clock(Protocol):
+    """The time that timers and records use: microseconds since 1970 (UTC), never going back."""
+
+    def now(self) -> int:
+        """The time now, at least as late as ever told before."""
+        ...
+
+    async def sleep_until(self, due: int) -> None:
+        """Return once `now()` has reached `due`."""
+        ...
