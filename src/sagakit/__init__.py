@@ -1,1 +1,71 @@
 """Durable business processes: commands, events, processes and their compensation, in one commit."""
+
+from sagakit.app import App
+from sagakit.core.decider import ONE, Loaded
+from sagakit.core.lifecycle import Cancelled, Failed
+from sagakit.core.messages import Message, stable_id, wire
+from sagakit.core.process_manager import End, Undoing
+from sagakit.core.retry import Retry
+from sagakit.core.saga.code_saga import CodeSaga
+from sagakit.core.saga.compensation import Undo
+from sagakit.core.saga.operations import Saga
+from sagakit.core.saga.step_saga import Step, StepSaga
+from sagakit.declare import Module
+from sagakit.errors import (
+    Busy,
+    DeclarationError,
+    InvalidMessage,
+    KeyInFlight,
+    KeyReused,
+    NotDone,
+    NotFound,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    Refused,
+    RetryableError,
+    StaleVersion,
+    Stopping,
+    StoreFailed,
+    StoreUnusable,
+    TerminalError,
+    UnknownMessage,
+    WaitTimeout,
+)
+
+__all__ = [
+    "App",
+    "Busy",
+    "Cancelled",
+    "CodeSaga",
+    "DeclarationError",
+    "End",
+    "Failed",
+    "InvalidMessage",
+    "KeyInFlight",
+    "KeyReused",
+    "Loaded",
+    "Message",
+    "Module",
+    "NotDone",
+    "NotFound",
+    "ONE",
+    "OutcomeUnknown",
+    "PayloadTooLarge",
+    "Refused",
+    "Retry",
+    "RetryableError",
+    "Saga",
+    "StaleVersion",
+    "Step",
+    "StepSaga",
+    "Stopping",
+    "StoreFailed",
+    "StoreUnusable",
+    "TerminalError",
+    "Undo",
+    "Undoing",
+    "UnknownMessage",
+    "WaitTimeout",
+    "stable_id",
+    "wire",
+]

@@ -1,0 +1,5 @@
+"""The composition root: checks what modules declare, and joins it to an engine and a store."""
+
+from sagakit.app.app import App
+
+__all__ = ["App"]
