@@ -69,8 +69,12 @@ class Live(Protocol):
         """The state to be stored, as JSON."""
         ...
 
-    def awaits(self, command_id: str | None) -> bool:
-        """Whether this is one of the commands whose outcome the instance is waiting for, or a late one of its own."""
+    def undos(self) -> list[str]:
+        """The wire names of the undos that are out, or still to go out."""
+        ...
+
+    def evict(self) -> None:
+        """Let go of what runs. The instance is brought back by `Definition.revive`."""
         ...
 
 

@@ -126,6 +126,9 @@ class ManagerLive:
         self.record.state = msgspec.Raw(_encode(self.state))
         return _encode(self.record)
 
+    def undos(self) -> list[str]:
+        return []
+
     def evict(self) -> None:
         """Nothing is held."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from sagakit.core.codec import Codecs
+from sagakit.core.decider import One
 from sagakit.core.process import Definition
 from sagakit.core.process_manager import Reactor
 from sagakit.core.retry import Retry
@@ -49,6 +50,10 @@ class AggregateConsumer:
     snapshot_every: int
     code: str
     """A digest of the class's fields: a snapshot by other code is not used."""
+
+    def text_of(self, key: object) -> str:
+        """A key as it stands in the stream's name."""
+        return "" if isinstance(key, One) else str(key)
 
 
 @dataclass(frozen=True)

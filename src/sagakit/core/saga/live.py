@@ -109,6 +109,11 @@ class SagaLive:
         self._stack.record = record
         self.status = row.status if row.status != "parked" else "undoing" if record.undoing else "running"
 
+    def undos(self) -> list[str]:
+        """The wire names of the undos that are out, or still to go out."""
+        owed = ("succeeded", "unknown", "undoing")
+        return [step.undo.type for step in self.record.steps if step.undo is not None and step.state in owed]
+
     def evict(self) -> None:
         """Let go of the coroutine."""
         self._close_code()

@@ -1,0 +1,138 @@
+"""Group commit: one writer takes the Commits that wait, writes them in one transaction, and tells everyone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from sagakit.core.commit import Rejected
+from sagakit.engine.draft import Draft
+from sagakit.errors import CommitLost, StoreFailed, StoreUnusable
+from sagakit.ports import Clock, Store
+
+FIRST_PAUSE = 200_000
+LONGEST_PAUSE = 5_000_000
+
+_log = structlog.get_logger("sagakit.committer")
+
+
+class Committer:
+    """Writes drafts in the order in which they are submitted. A store failure is nobody's attempt: it tries again."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settled: Callable[[Draft, Rejected | BaseException | None], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._settled = settled
+        self._store = store
+        self._clock = clock
+        self._on_fatal = on_fatal
+        self._waiting: list[Draft] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.writing = 0
+        """Drafts in the transaction that is being written."""
+        self.failure: StoreFailed | None = None
+        """Why the store cannot write at the moment."""
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run(), name="sagakit committer")
+
+    async def stop(self) -> None:
+        """Stop; what was not written yet is not written."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._waiting and not self.writing
+
+    def submit(self, draft: Draft) -> None:
+        """Write this with the next transaction; it is settled with the result."""
+        self._waiting.append(draft)
+        if not self.writing:
+            self._wake.set()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    drafts, self._waiting = self._waiting, []
+                    self.writing = len(drafts)
+                    await self._write(drafts)
+                    self.writing = 0
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._on_fatal(error)
+
+    async def _write(self, drafts: list[Draft]) -> None:
+        pause = FIRST_PAUSE
+        while drafts:
+            try:
+                results = await self._store.commit([draft.commit for draft in drafts])
+            except CommitLost as lost:
+                drafts = await self._look_up(drafts, lost)
+                continue
+            except StoreFailed as failure:
+                drafts = self._refuse_doors(drafts, failure)
+                await self._pause(failure, pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            except StoreUnusable as error:
+                for draft in drafts:
+                    self._settled(draft, error)
+                raise
+            self._recovered()
+            self._tell(drafts, results)
+            return
+
+    def _tell(self, drafts: list[Draft], results: list[Rejected | None]) -> None:
+        for draft, result in zip(drafts, results, strict=True):
+            self._settled(draft, result)
+
+    async def _look_up(self, drafts: list[Draft], lost: CommitLost) -> list[Draft]:
+        """The answer was lost: find out which were written. Returns those that were not."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                written = await self._store.committed([draft.commit for draft in drafts])
+                break
+            except StoreFailed as failure:
+                await self._pause(failure, pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        _log.warning("the answer of a commit was lost", error=str(lost), written=sum(written), commits=len(drafts))
+        self._recovered()
+        for draft, stands in zip(drafts, written, strict=True):
+            if stands:
+                self._settled(draft, None)
+        return [draft for draft, stands in zip(drafts, written, strict=True) if not stands]
+
+    def _refuse_doors(self, drafts: list[Draft], failure: StoreFailed) -> list[Draft]:
+        for draft in drafts:
+            if draft.at_door:
+                self._settled(draft, failure)
+        return [draft for draft in drafts if not draft.at_door]
+
+    async def _pause(self, failure: StoreFailed, pause: int) -> None:
+        if self.failure is None:
+            _log.error("the store cannot write; trying again", error=str(failure))
+        self.failure = failure
+        for_doors, self._waiting = self._waiting, []
+        self._waiting = self._refuse_doors(for_doors, failure)
+        await self._clock.sleep_until(self._clock.now() + pause)
+
+    def _recovered(self) -> None:
+        if self.failure is not None:
+            _log.info("the store can write again")
+            self.failure = None

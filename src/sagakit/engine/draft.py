@@ -1,0 +1,51 @@
+"""A Commit that is being built: what one handling leads to, and which lanes wait until it is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sagakit.core.commit import Commit, Delivery, Envelope, Fence, Rejected
+from sagakit.engine.lanes import Lane
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A story has failed; `still` are the message types that undoing it may yet lead to."""
+
+    correlation_id: str
+    error: Exception
+    still: frozenset[type] = frozenset()
+
+
+class Draft:
+    """What is committed together, and what happens once it is."""
+
+    __slots__ = ("at_door", "commit", "held", "on_settled", "stories", "subject", "withdrawn")
+
+    def __init__(
+        self, on_settled: Callable[[Draft, Rejected | BaseException | None], None], subject: Any = None
+    ) -> None:
+        self.commit = Commit()
+        self.held: list[Lane] = []
+        """Process lanes whose reactions are in this Commit: free again once it is settled."""
+        self.on_settled = on_settled
+        self.subject = subject
+        """What the callback needs to know: the lane, the deliveries."""
+        self.stories: list[Failure] = []
+        """What those who wait for the outcome of a story are told once it is durable."""
+        self.withdrawn: list[str] = []
+        """Commands that are given up with it: their runs are cancelled once it is durable."""
+        self.at_door = False
+        """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
+
+    def finish(self, delivery: Delivery) -> None:
+        """This Commit handles that delivery."""
+        self.commit.done.append(Fence(delivery.id, delivery.attempt))
+
+    def deliver(self, envelope: Envelope, consumer: str, lane: str, more: tuple[Envelope, ...] = ()) -> Delivery:
+        """A message that is still to be handled."""
+        delivery = Delivery(envelope, consumer, lane, more=more)
+        self.commit.deliveries.append(delivery)
+        return delivery

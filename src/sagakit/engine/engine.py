@@ -1,0 +1,360 @@
+"""The engine: joins the parts, opens the store, recovers what is outstanding, and runs until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, overload
+
+import structlog
+
+from sagakit.core.commit import Delivery, Rejected
+from sagakit.core.decider import Decider, Loaded
+from sagakit.core.lifecycle import CancelRequested
+from sagakit.core.messages import Message, Seconds, seconds
+from sagakit.core.streams import instance_id, lane_name
+from sagakit.engine.clock import SystemClock
+from sagakit.engine.committer import Committer
+from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.aggregate_handler import AggregateHandler
+from sagakit.engine.handlers.failures import Failures
+from sagakit.engine.handlers.process_handler import ProcessHandler
+from sagakit.engine.handlers.providers import Providers
+from sagakit.engine.handlers.service_handler import ServiceHandler
+from sagakit.engine.inbox import Door, Receipt
+from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.limits import Limits
+from sagakit.engine.recovery import Recovery
+from sagakit.engine.routing import Router
+from sagakit.engine.runs import Runs
+from sagakit.engine.timers import Timers
+from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.engine.waiting import Waiting
+from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout
+from sagakit.ports import Clock, Store
+
+_A = TypeVar("_A", bound=Decider)
+_E = TypeVar("_E", bound=Message)
+_E1 = TypeVar("_E1", bound=Message)
+_E2 = TypeVar("_E2", bound=Message)
+
+STORY_PAGE = 1_000
+
+_log = structlog.get_logger("sagakit.engine")
+
+
+class Engine:
+    """Runs one app on one store. Use it through `App.engine`, which starts and stops it."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        provide: Mapping[Any, object] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.topology = topology
+        self.store = store
+        self.clock: Clock = clock or SystemClock()
+        self.limits = limits or Limits()
+        self.fatal: BaseException | None = None
+        """Why this engine can do nothing any more."""
+        self._stopped = asyncio.Event()
+        self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
+        self._router = Router(topology, self.clock)
+        self._timers = Timers(self.clock)
+        self._lanes = Lanes(self._handle, workers=self.limits.at_once, cached=self.limits.cached)
+        self._committer = Committer(store, self.clock, self._settled, self._die)
+        self._runs = Runs()
+        self._waiting = Waiting(topology)
+        submit = self._committer.submit
+        self._failures = Failures(self._router, self._lanes, self._timers, submit, self._go_on)
+        self._providers = Providers(topology.providers, provide or {})
+        self._aggregates = AggregateHandler(self._router, store, self._failures, submit, self.limits.run)
+        self._services = ServiceHandler(
+            self._router,
+            self._aggregates,
+            self._providers,
+            self._failures,
+            self._runs,
+            self._timers,
+            submit,
+            self._threads,
+        )
+        self._processes = ProcessHandler(self._router, store, self._lanes, submit, self._withdraw_with, self.limits.run)
+        self._router.processes = self._processes
+        self._lanes.on_evict = self._processes.evicted
+        self._recovery = Recovery(
+            store, self._lanes, self._failures, self._processes, self._committer, self.limits.page
+        )
+        self._door = Door(self._router, store, submit, self._recovery.unfinished, self.limits.unfinished)
+        self._door.failure = lambda: self._committer.failure
+
+    # ------------------------------------------------------------------ running
+
+    async def start(self) -> None:
+        """Open the store and the providers, and go on with what is outstanding."""
+        clean = await self.store.open()
+        try:
+            await self._providers.open()
+            self._timers.start()
+            self._committer.start()
+            await self._recovery.start(self.topology, suspect=not clean)
+        except BaseException:
+            await self._close(clean=clean)
+            raise
+
+    async def stop(self) -> None:
+        """Accept nothing more, wait for what runs, write it down, and close. What is outstanding goes on later."""
+        self._door.closed = "the engine is being stopped"
+        await self._recovery.stop()
+        await self._lanes.stop(self.limits.stop_within)
+        while not self._committer.idle and self.fatal is None and self._committer.failure is None:
+            await asyncio.sleep(0)
+        await self._close(clean=self.fatal is None)
+
+    async def _close(self, *, clean: bool) -> None:
+        await self._committer.stop()
+        await self._timers.stop()
+        await self._providers.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self.store.close(clean=clean)
+        self._stopped.set()
+
+    async def stopped(self) -> None:
+        """Wait until the engine has stopped, or can do nothing any more."""
+        await self._stopped.wait()
+
+    def ready(self) -> str | None:
+        """None if messages are accepted and handled; else what stands in the way."""
+        if self.fatal is not None:
+            return f"{type(self.fatal).__name__}: {self.fatal}"
+        if self._door.closed is not None:
+            return self._door.closed
+        return None if self._committer.failure is None else str(self._committer.failure)
+
+    # ------------------------------------------------------------------ the doors
+
+    async def send(
+        self,
+        command: Message,
+        *,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+        expected_version: int | None = None,
+        trace: str | None = None,
+    ) -> Receipt:
+        """Accept a command: durable when this returns.
+
+        The same `idempotency_key` gives the first receipt again; with another request (by `digest`, else by the
+        command's payload) it raises KeyReused, while the first is being accepted KeyInFlight. `expected_version` is the
+        version of the aggregate that the sender has seen: StaleVersion if it is another one.
+        """
+        envelope = self._door.new_envelope(command, "command", expected_version=expected_version, trace=trace)
+        await self._check_version(envelope.message, expected_version)
+        return await self._door.accept(envelope, key=idempotency_key, digest=digest)
+
+    async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
+        """Record an event for whoever takes it: durable when this returns."""
+        envelope = self._door.new_envelope(event, "event", trace=trace)
+        return await self._door.accept(envelope, key=idempotency_key)
+
+    @overload
+    async def send_and_wait(
+        self,
+        command: Message,
+        *,
+        until: type[_E],
+        timeout: Seconds = ...,
+        idempotency_key: str | None = ...,
+        digest: str | None = ...,
+    ) -> _E: ...
+    @overload
+    async def send_and_wait(
+        self,
+        command: Message,
+        *,
+        until: tuple[type[_E1], type[_E2]],
+        timeout: Seconds = ...,
+        idempotency_key: str | None = ...,
+        digest: str | None = ...,
+    ) -> _E1 | _E2: ...
+    async def send_and_wait(
+        self,
+        command: Message,
+        *,
+        until: Any,
+        timeout: Seconds = 30.0,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Any:
+        """Send a command and wait for an event of its story, once that is durable.
+
+        Raises Refused or OutcomeUnknown as soon as none of `until` can come any more, WaitTimeout after `timeout`
+        seconds: that cancels nothing.
+        """
+        wanted = until if isinstance(until, tuple) else (until,)
+        envelope = self._door.new_envelope(command, "command")
+        waiter = self._waiting.subscribe(envelope.correlation_id, wanted)
+        correlation_id = envelope.correlation_id
+        try:
+            receipt = await self._door.accept(envelope, key=idempotency_key, digest=digest)
+            if receipt.repeated:
+                self._waiting.leave(correlation_id, waiter)
+                correlation_id = receipt.correlation_id
+                waiter = self._waiting.subscribe(correlation_id, wanted)
+                await self._look_back(correlation_id)
+            async with asyncio.timeout(seconds(timeout)):
+                return await waiter.future
+        except TimeoutError:
+            names = " or ".join(cls.__name__ for cls in wanted)
+            raise WaitTimeout(f"no {names} within {seconds(timeout):g} s; it may still come") from None
+        finally:
+            self._waiting.leave(correlation_id, waiter)
+
+    async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
+        """An aggregate's state and version as committed. Raises NotFound if it has no event."""
+        return await self._aggregates.load_by_key(aggregate, key)
+
+    async def cancel(self, process: Any, key: object, *, reason: str) -> bool:
+        """Undo what an instance has done. False if it has ended, or is being undone, already."""
+        consumer = self._consumer(process)
+        id = instance_id(consumer.name, str(key))
+        row = await self.store.read_instance(id)
+        if row is None:
+            raise NotFound(f"there is no {consumer.name} with key {str(key)!r}")
+        if row.status != "running":
+            return False
+        await self._door.tell(CancelRequested(reason), consumer, lane_name(consumer.name, id))
+        return True
+
+    async def status(self, process: Any, key: object) -> str:
+        """The status of an instance as committed. Raises NotFound if there is none."""
+        consumer = self._consumer(process)
+        row = await self.store.read_instance(instance_id(consumer.name, str(key)))
+        if row is None:
+            raise NotFound(f"there is no {consumer.name} with key {str(key)!r}")
+        return row.status
+
+    def _consumer(self, process: Any) -> ProcessConsumer:
+        try:
+            return self.topology.processes[process]
+        except KeyError:
+            raise NotFound(f"{process!r} is no process of this app") from None
+
+    async def _check_version(self, command: Any, expected: int | None) -> None:
+        if expected is None:
+            return
+        consumer = self.topology.handlers.get(type(command))
+        if not isinstance(consumer, AggregateConsumer):
+            raise UnknownMessage(f"expected_version: {type(command).__name__} is handled by no aggregate")
+        stream = lane_name(consumer.name, consumer.key(command) or "")
+        found = await self._aggregates.load(consumer, stream)
+        if found.version != expected:
+            raise StaleVersion(stream, expected, found.version)
+
+    async def _look_back(self, correlation_id: str) -> None:
+        """Tell those who wait for a story what it has come to already."""
+        after = 0
+        while page := await self.store.read_story(correlation_id, after=after, limit=STORY_PAGE):
+            for envelope in page:
+                envelope.message = self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
+            self._waiting.committed(page)
+            after = page[-1].position
+            if len(page) < STORY_PAGE:
+                return
+
+    # ------------------------------------------------------------------ the middle
+
+    async def _handle(self, lane: Lane) -> None:
+        """A lane has a delivery that is ready."""
+        delivery = lane.queue[0]
+        if not self._recovery.may_run(lane, delivery):
+            return
+        consumer = self.topology.consumers[delivery.consumer]
+        try:
+            if isinstance(consumer, ServiceConsumer):
+                await self._services.handle(lane, consumer)
+            elif isinstance(consumer, AggregateConsumer):
+                await self._aggregates.handle(lane, consumer)
+            else:
+                await self._processes.handle(lane, consumer)
+        except Exception as error:  # the engine's own bug must not take a worker with it
+            _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
+            await self._failures.failed(lane, delivery, error, ())
+
+    def _go_on(self, lane: Lane, delivery: Delivery) -> None:
+        """A retry is due: unless the attempt before it still runs, handle it."""
+        if not self._runs.hold(delivery.envelope.id, lambda: self._lanes.wake(lane)):
+            self._lanes.wake(lane)
+
+    def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
+        """A Commit is durable, or was dropped: go on with everything that waited for it."""
+        draft.on_settled(draft, result)
+        if isinstance(result, BaseException):
+            return
+        self._recovery.settled(draft, result)
+        if result is not None:
+            for lane in draft.held:
+                self._processes.drop(lane)
+                self._lanes.release(lane)
+            return
+        commit = draft.commit
+        if self._waiting:
+            self._waiting.committed(commit.messages)
+            for failure in draft.stories:
+                self._waiting.failed(failure)
+        for command_id in draft.withdrawn:
+            self._withdraw(command_id)
+        for delivery in commit.deliveries:
+            if not self._recovery.leave(delivery):
+                self._deliver(delivery)
+        for lane in draft.held:
+            self._lanes.release(lane)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        undoes = delivery.envelope.undoes
+        if undoes and self._runs.hold(undoes, lambda: self._lanes.put(delivery)):
+            return
+        self._lanes.put(delivery)
+
+    async def _withdraw_with(self, draft: Draft, command_id: str) -> None:
+        """A reaction gives up a command: its delivery goes with the same Commit."""
+        commit = draft.commit
+        for delivery in commit.deliveries:
+            if delivery.envelope.id == command_id:  # sent and given up in one Commit: it never was
+                commit.deliveries.remove(delivery)
+                return
+        found = [
+            delivery.id
+            for lane in self._lanes.holding(command_id)
+            for delivery in lane.queue
+            if delivery.envelope.id == command_id
+        ]
+        if not found and self._recovery.reading:
+            unread = await self._recovery.find(command_id)
+            found = [] if unread is None else [unread]
+        commit.withdrawn.extend(found)
+        draft.withdrawn.append(command_id)
+
+    def _withdraw(self, command_id: str) -> None:
+        """A command was given up: cancel its run, or take it out of its lane."""
+        if self._runs.withdraw(command_id):
+            return  # its handler takes it out of the lane when it has ended
+        for lane in self._lanes.holding(command_id):
+            at_head = lane.queue[0].envelope.id == command_id
+            waiting = lane.queue[0].state == "retrying"
+            for delivery in [delivery for delivery in lane.queue if delivery.envelope.id == command_id]:
+                lane.queue.remove(delivery)
+            if at_head and waiting:
+                self._lanes.release(lane)
+
+    def _die(self, error: BaseException) -> None:
+        """The store is lost to this engine: nothing can be promised any more."""
+        _log.error("the engine cannot go on", error=str(error))
+        self.fatal = error
+        self._door.closed = f"the engine cannot go on: {error}"
+        self._stopped.set()

@@ -1,0 +1,1 @@
+"""One handler for each kind of consumer: aggregates, services (and listeners, forwarders), processes."""

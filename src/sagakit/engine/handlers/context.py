@@ -1,0 +1,60 @@
+"""What a handler may ask for besides its message."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from sagakit.core.commit import Delivery, Envelope
+from sagakit.core.decider import Decider, Loaded
+from sagakit.core.messages import stable_id
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_A = TypeVar("_A", bound=Decider)
+
+
+class Context:
+    """The message being handled, beside its payload."""
+
+    def __init__(
+        self, delivery: Delivery, load: Callable[[type[Any], object, Envelope], Awaitable[Loaded[Any]]]
+    ) -> None:
+        envelope = delivery.envelope
+        self.message_id = envelope.id
+        self.idempotency_key = envelope.id
+        """The same at every attempt: send it along to whoever must not do this twice."""
+        self.correlation_id = envelope.correlation_id
+        self.attempt = delivery.attempt
+        """From 1."""
+        self.undoes: str | None = envelope.undoes or None
+        """The id of the command that this command undoes."""
+        self._envelope = envelope
+        self._load = load
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the message entered the log (UTC)."""
+        return datetime.fromtimestamp(self._envelope.recorded_at / 1_000_000, UTC)
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A logger that names the message."""
+        return structlog.get_logger("sagakit.handler").bind(
+            message=self._envelope.type, id=self.message_id, correlation_id=self.correlation_id
+        )
+
+    async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
+        """An aggregate of this app; where the message is an event of that very stream, as it stood at the event.
+
+        Raises NotFound if it has no event yet.
+        """
+        return await self._load(aggregate, key, self._envelope)
+
+    def key(self, name: str) -> str:
+        """An idempotency key for one of several outside calls of this handling."""
+        return stable_id(self.message_id, name)

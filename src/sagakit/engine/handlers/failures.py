@@ -1,0 +1,119 @@
+"""What becomes of a delivery that failed: another attempt, a failure outcome of its step, or a place to wait for a person."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from sagakit.core.commit import Delivery, DeliveryChange, Fence, Rejected
+from sagakit.core.retry import DEFAULT, Retry, next_delay
+from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.routing import Router
+from sagakit.engine.timers import Timers
+from sagakit.errors import OutcomeUnknown, StaleVersion
+
+MICROSECONDS = 1_000_000
+MOST_CRASHES = 3
+
+_log = structlog.get_logger("sagakit.deliveries")
+
+
+class Failures:
+    """Applies a delivery's retries, and gives it up by the rules of who gives up how."""
+
+    def __init__(
+        self,
+        router: Router,
+        lanes: Lanes,
+        timers: Timers,
+        submit: Callable[[Draft], None],
+        go_on: Callable[[Lane, Delivery], None],
+    ) -> None:
+        self._router = router
+        self._clock = router.clock
+        self.lanes = lanes
+        self._timers = timers
+        self._submit = submit
+        self._go_on = go_on
+
+    async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
+        """An attempt of the head of a lane failed."""
+        wait = next_delay(retries or DEFAULT, error, delivery.attempt, random.random())
+        reason = _in_words(error)
+        if wait is None:
+            await self.give_up(lane, delivery, reason, known_not_done=isinstance(error, StaleVersion))
+            return
+        _log.warning(
+            "retrying", message=delivery.envelope.type, attempt=delivery.attempt, wait=round(wait, 3), error=reason
+        )
+        due = self._clock.now() + int(wait * MICROSECONDS)
+        draft = Draft(self._retrying, (lane, delivery, due, reason))
+        draft.commit.changes.append(
+            DeliveryChange(
+                Fence(delivery.id, delivery.attempt), "retrying", delivery.attempt + 1, due, delivery.crashes, reason
+            )
+        )
+        self._submit(draft)
+
+    def _retrying(self, draft: Draft, result: Rejected | BaseException | None) -> None:
+        lane, delivery, due, reason = draft.subject
+        if result is None:
+            delivery.state, delivery.due_at, delivery.error = "retrying", due, reason
+            delivery.attempt += 1
+            self.wait(lane, delivery)
+        elif isinstance(result, Rejected):
+            self._gone(lane, delivery)
+
+    def wait(self, lane: Lane, delivery: Delivery) -> None:
+        """The head of a lane is tried again when it is due; the lane waits with it."""
+        self._timers.at(delivery.due_at, lambda: self._due(lane, delivery))
+
+    def _due(self, lane: Lane, delivery: Delivery) -> None:
+        if lane.queue and lane.queue[0] is delivery:
+            delivery.state = "ready"
+            self._go_on(lane, delivery)
+
+    async def give_up(self, lane: Lane, delivery: Delivery, reason: str, *, known_not_done: bool = False) -> None:
+        """No further attempt: a step's command fails to its process, anything else parks."""
+        envelope = delivery.envelope
+        parks = envelope.sender is None or envelope.undoes is not None
+        if known_not_done and envelope.sender is None:
+            parks = False
+        _log.error(
+            "given up", message=envelope.type, id=envelope.id, attempts=delivery.attempt, error=reason, parked=parks
+        )
+        draft = Draft(self._given_up, (lane, delivery, parks, reason))
+        if parks:
+            fence = Fence(delivery.id, delivery.attempt)
+            draft.commit.changes.append(DeliveryChange(fence, "parked", delivery.attempt, 0, delivery.crashes, reason))
+        else:
+            draft.finish(delivery)
+        if envelope.sender is not None:
+            await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
+        else:
+            draft.stories.append(Failure(envelope.correlation_id, OutcomeUnknown(reason)))
+        self._submit(draft)
+
+    def _given_up(self, draft: Draft, result: Rejected | BaseException | None) -> None:
+        lane, delivery, parks, reason = draft.subject
+        if isinstance(result, Rejected):
+            if result.why == "gone":
+                self._gone(lane, delivery)
+            else:
+                self.lanes.release(lane)  # a process has moved on: try the same again
+        elif result is None and parks:
+            delivery.state, delivery.error = "parked", reason
+        elif result is None:
+            self._gone(lane, delivery)
+
+    def _gone(self, lane: Lane, delivery: Delivery) -> None:
+        if lane.queue and lane.queue[0] is delivery:
+            lane.queue.popleft()
+        self.lanes.release(lane)
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

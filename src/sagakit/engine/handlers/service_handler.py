@@ -1,0 +1,207 @@
+"""Service handlers, listeners and forwarders: the user's functions, with what they ask for, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any
+
+from sagakit.core.commit import Delivery, Envelope, Rejected
+from sagakit.core.messages import as_messages, derived_id
+from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.aggregate_handler import AggregateHandler
+from sagakit.engine.handlers.context import Context
+from sagakit.engine.handlers.failures import Failures
+from sagakit.engine.handlers.providers import Providers
+from sagakit.engine.lanes import Lane
+from sagakit.engine.routing import Router
+from sagakit.engine.runs import Run, Runs
+from sagakit.engine.timers import Timers
+from sagakit.engine.topology import ServiceConsumer
+from sagakit.errors import HandlerTimeout, UnknownMessage
+
+
+class Withdrawn(Exception):
+    """The step of this handler was given up while it ran."""
+
+
+class ServiceHandler:
+    """Runs the user's functions, outside any transaction."""
+
+    def __init__(
+        self,
+        router: Router,
+        aggregates: AggregateHandler,
+        providers: Providers,
+        failures: Failures,
+        runs: Runs,
+        timers: Timers,
+        submit: Callable[[Draft], None],
+        threads: Executor,
+    ) -> None:
+        self._router = router
+        self._codecs = router.topology.codecs
+        self._clock = router.clock
+        self._aggregates = aggregates
+        self._providers = providers
+        self._failures = failures
+        self._runs = runs
+        self._timers = timers
+        self._submit = submit
+        self._threads = threads
+        self._arguments: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
+
+    async def handle(self, lane: Lane, consumer: ServiceConsumer) -> None:
+        """Run the head of a lane, and commit what it led to."""
+        delivery = lane.queue[0]
+        envelope = delivery.envelope
+        run = self._runs.begin(envelope.id) if consumer.role == "handler" else Run()
+        draft = Draft(self._settled, (lane, delivery))
+        draft.finish(delivery)
+        try:
+            if envelope.message is None:
+                envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
+            answer = await self._call(consumer, delivery, run)
+            await self._answered(draft, consumer, envelope, answer)
+        except Withdrawn:  # the Commit that gave it up has deleted its delivery
+            self._done(lane, delivery)
+        except Exception as error:  # the user's code: any error is the delivery's
+            await self._failures.failed(lane, delivery, error, consumer.retries)
+        else:
+            self._submit(draft)
+        finally:
+            if consumer.role == "handler" and not run.left_behind:
+                self._runs.end(envelope.id)
+
+    async def _answered(self, draft: Draft, consumer: ServiceConsumer, envelope: Envelope, answer: Any) -> None:
+        now = self._clock.now()
+        if consumer.role == "listener":
+            for index, command in enumerate(as_messages(answer)):
+                self._send(draft, consumer, envelope, index, command, now)
+            return
+        events = [
+            self._router.envelope(envelope, consumer.name, index, event, now)
+            for index, event in enumerate(as_messages(answer))
+        ]
+        if consumer.role == "handler":
+            await self._router.outcome(draft, envelope, events)
+        else:
+            draft.commit.messages.extend(events)
+            await self._router.published(draft, events)
+
+    def _send(
+        self, draft: Draft, consumer: ServiceConsumer, cause: Envelope, index: int, message: Any, now: int
+    ) -> None:
+        codec, payload, sealed = self._codecs.seal(message)
+        command = Envelope(
+            derived_id(cause.id, consumer.name, index),
+            "command",
+            codec.name,
+            payload,
+            cause.correlation_id,
+            now,
+            codec.version,
+            cause.id,
+            trace=cause.trace,
+            message=sealed,
+        )
+        draft.commit.messages.append(command)
+        if not self._router.command(draft, command):
+            raise UnknownMessage(f"{consumer.name} answers with {codec.name}, which nobody handles")
+
+    def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
+        lane, delivery = draft.subject
+        if result is None or (isinstance(result, Rejected) and result.why == "gone"):
+            self._done(lane, delivery)
+        elif isinstance(result, Rejected):
+            self._failures.lanes.release(lane)  # a process has moved on: run again, at least once towards the world
+
+    def _done(self, lane: Lane, delivery: Delivery) -> None:
+        if lane.queue and lane.queue[0] is delivery:
+            lane.queue.popleft()
+        self._failures.lanes.release(lane)
+
+    # ------------------------------------------------------------------ calling
+
+    def _call_arguments(self, consumer: ServiceConsumer) -> tuple[dict[str, object], tuple[str, ...]]:
+        known = self._arguments.get(consumer.name)
+        if known is None:
+            contexts = tuple(name for name, wanted in consumer.asks.items() if wanted is Context)
+            known = self._arguments[consumer.name] = (self._providers.values(consumer.asks), contexts)
+        return known
+
+    async def _call(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> Any:
+        provided, contexts = self._call_arguments(consumer)
+        if contexts:
+            context = Context(delivery, self._aggregates.load_by_key)
+            provided = {**provided, **dict.fromkeys(contexts, context)}
+        message = delivery.envelope.message
+        if consumer.threaded or consumer.timeout is not None:
+            return await self._apart(consumer, message, provided, run, delivery.envelope.id)
+        answer = consumer.function(message, **provided)
+        if not asyncio.iscoroutine(answer):
+            return answer
+        return await self._here(answer, run)
+
+    async def _here(self, steps: Coroutine[Any, Any, Any], run: Run) -> Any:
+        """Run a coroutine in the worker's own task; its step may be given up meanwhile."""
+        run.future = worker = asyncio.current_task()
+        answer: Any = None
+        try:
+            answer = await steps
+        except asyncio.CancelledError:
+            if not run.withdrawn:
+                raise
+        finally:
+            run.future = None
+        if run.withdrawn:
+            if worker is not None:
+                worker.uncancel()
+            raise Withdrawn
+        return answer
+
+    async def _apart(
+        self, consumer: ServiceConsumer, message: Any, provided: dict[str, object], run: Run, message_id: str
+    ) -> Any:
+        """Run in a task or thread of its own, so that it can be left behind when its time is up."""
+        future = self._start(consumer, message, provided)
+        if not consumer.threaded:
+            run.future = future
+        if not await self._in_time(future, consumer):
+            if not consumer.threaded:  # a thread cannot be cancelled: it runs to its end
+                future.cancel()
+            self._runs.leave_behind(message_id, run, future)
+            raise HandlerTimeout(f"no answer within {consumer.timeout:g} s")
+        run.future = None
+        if run.withdrawn:
+            raise Withdrawn
+        return future.result()
+
+    async def _in_time(self, future: asyncio.Future[Any], consumer: ServiceConsumer) -> bool:
+        """Wait for the end of a run, or of its time."""
+        done = asyncio.get_running_loop().create_future()
+
+        def wake(_: object = None) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        future.add_done_callback(wake)
+        timer = None
+        if consumer.timeout is not None:
+            timer = self._timers.at(self._clock.now() + int(consumer.timeout * 1_000_000), wake)
+        try:
+            await done
+        except asyncio.CancelledError:  # the engine stops
+            future.cancel()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return future.done()
+
+    def _start(self, consumer: ServiceConsumer, message: Any, provided: dict[str, object]) -> asyncio.Future[Any]:
+        if not consumer.threaded:
+            return asyncio.ensure_future(consumer.function(message, **provided))
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, lambda: consumer.function(message, **provided))

@@ -1,0 +1,158 @@
+"""The door: what is sent or published is checked, recorded with its deliveries in one Commit, and acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from uuid_utils import uuid7
+
+from sagakit.core.commit import Envelope, Inbox, Kind, Rejected
+from sagakit.core.messages import stable_id
+from sagakit.engine.draft import Draft
+from sagakit.engine.routing import Router
+from sagakit.engine.topology import ProcessConsumer
+from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, UnknownMessage
+from sagakit.ports import Store
+
+
+class Receipt(NamedTuple):
+    """What an accepted message is known by."""
+
+    message_id: str
+    correlation_id: str
+    repeated: bool = False
+    """The idempotency key had come before: this is the first answer again."""
+
+
+class _Answer(Struct):
+    message_id: str
+    correlation_id: str
+
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class Door:
+    """Takes messages from outside."""
+
+    def __init__(
+        self, router: Router, store: Store, submit: Callable[[Draft], None], load: Callable[[], int], most: int
+    ) -> None:
+        self._router = router
+        self._topology = router.topology
+        self._clock = router.clock
+        self._store = store
+        self._submit = submit
+        self._load = load
+        self._most = most
+        self._in_flight: set[tuple[str, str]] = set()
+        self.closed: str | None = None
+        """Why nothing is accepted."""
+        self.failure: Callable[[], StoreFailed | None] = lambda: None
+
+    def new_envelope(
+        self, message: Any, kind: Kind, *, expected_version: int | None = None, trace: str | None = None
+    ) -> Envelope:
+        """A message from outside, checked. Raises InvalidMessage, UnknownMessage, PayloadTooLarge."""
+        codec, payload, sealed = self._topology.codecs.seal(message)
+        taken = codec.cls in self._topology.starters or codec.cls in (
+            self._topology.handlers if kind == "command" else self._topology.codecs.by_class
+        )
+        if not taken:
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
+        id = uuid7().hex
+        return Envelope(
+            id,
+            kind,
+            codec.name,
+            payload,
+            id,
+            self._clock.now(),
+            codec.version,
+            trace=trace,
+            expected_version=expected_version,
+            message=sealed,
+        )
+
+    async def accept(self, envelope: Envelope, *, key: str | None = None, digest: str | None = None) -> Receipt:
+        """Record a message and what is to be done with it. Returns once that is durable."""
+        self._check_open()
+        if key is None:
+            return await self._record(envelope, None)
+        claim = (envelope.type, key)
+        if claim in self._in_flight:
+            raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")
+        self._in_flight.add(claim)
+        try:
+            answer = _encode(_Answer(envelope.id, envelope.correlation_id))
+            digest = digest or stable_id(envelope.type, envelope.payload.decode())
+            return await self._record(envelope, Inbox(envelope.type, key, digest, answer))
+        finally:
+            self._in_flight.discard(claim)
+
+    async def tell(self, message: Any, process: ProcessConsumer, lane: str) -> None:
+        """Record a message for one instance."""
+        self._check_open()
+        codec, payload, sealed = self._topology.codecs.seal(message)
+        id = uuid7().hex
+        envelope = Envelope(id, "event", codec.name, payload, id, self._clock.now(), codec.version, message=sealed)
+        draft = Draft(_settle, asyncio.get_running_loop().create_future())
+        draft.commit.messages.append(envelope)
+        draft.deliver(envelope, process.name, lane)
+        draft.at_door = True
+        self._submit(draft)
+        await draft.subject
+
+    def _check_open(self) -> None:
+        if self.closed is not None:
+            raise Stopping(self.closed)
+        failure = self.failure()
+        if failure is not None:
+            raise failure
+        if self._load() >= self._most:
+            raise Busy(self._load())
+
+    async def _record(self, envelope: Envelope, inbox: Inbox | None) -> Receipt:
+        settled: asyncio.Future[Rejected | None] = asyncio.get_running_loop().create_future()
+        while True:
+            draft = Draft(_settle, settled)
+            draft.at_door = True
+            draft.commit.messages.append(envelope)
+            if inbox is not None:
+                draft.commit.inbox.append(inbox)
+            await self._route(draft, envelope)
+            self._submit(draft)
+            rejected = await settled
+            if rejected is None:
+                return Receipt(envelope.id, envelope.correlation_id)
+            if rejected.inbox is not None and inbox is not None:
+                return _repeat(rejected.inbox, inbox)
+            settled = asyncio.get_running_loop().create_future()  # a process moved on meanwhile: once more
+
+    async def _route(self, draft: Draft, envelope: Envelope) -> None:
+        if envelope.kind == "event":
+            await self._router.published(draft, (envelope,))
+        elif not self._router.command(draft, envelope):
+            await self._router.start(draft, envelope)
+
+
+def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:
+    future: asyncio.Future[Rejected | None] = draft.subject
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _repeat(known: Inbox, asked: Inbox) -> Receipt:
+    if known.digest != asked.digest:
+        raise KeyReused(f"the idempotency key {asked.key!r} came with another {asked.scope} before")
+    answer = _decode(known.answer)
+    return Receipt(answer.message_id, answer.correlation_id, repeated=True)

@@ -1,0 +1,173 @@
+"""Where messages go: each new message of a Commit to those that take it, inline where a process can react at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from sagakit.core.commit import Envelope
+from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
+from sagakit.core.messages import derived_id
+from sagakit.core.process import Output
+from sagakit.core.streams import instance_id, lane_name
+from sagakit.engine.draft import Draft
+from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.ports import Clock
+
+if TYPE_CHECKING:
+    from sagakit.engine.handlers.process_handler import ProcessHandler
+
+BAD_KEY = "!key/"
+"""The lanes of messages whose key could not be found: each for itself."""
+
+_log = structlog.get_logger("sagakit.routing")
+
+
+class Router:
+    """Adds to a draft what its messages lead to."""
+
+    processes: ProcessHandler
+
+    def __init__(self, topology: Topology, clock: Clock) -> None:
+        self.topology = topology
+        self.clock = clock
+        self.unmatched = 0
+        """Events by key that found no instance and started none."""
+
+    def envelope(
+        self,
+        cause: Envelope,
+        consumer: str,
+        index: int,
+        message: Any,
+        now: int,
+        *,
+        stream: str | None = None,
+        version: int = 0,
+    ) -> Envelope:
+        """An event that `consumer` made of `cause`, encoded and decoded again. Raises InvalidMessage."""
+        codec, payload, sealed = self.topology.codecs.seal(message)
+        return Envelope(
+            derived_id(cause.id, consumer, index),
+            "event",
+            codec.name,
+            payload,
+            cause.correlation_id,
+            now,
+            codec.version,
+            cause.id,
+            None,
+            None,
+            cause.trace,
+            stream,
+            version if stream else None,
+            None,
+            0,
+            sealed,
+        )
+
+    async def outcome(self, draft: Draft, command: Envelope, events: Sequence[Envelope]) -> None:
+        """The whole outcome of a command: to the process that waits for it, and each event to its takers."""
+        told = command.sender
+        if told is not None and not events:
+            events = (self._led_to_nothing(command),)
+        draft.commit.messages.extend(events)
+        if told is not None:
+            await self.processes.tell_sender(draft, told, tuple(events))
+        await self._takers(draft, events, told)
+
+    async def failure(self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False) -> None:
+        """A command that a process sent was given up: tell it."""
+        assert command.sender is not None
+        message = CommandFailed(
+            command.id, command.type, command.version, msgspec.Raw(command.payload), reason, known_not_done
+        )
+        event = self.envelope(command, "sagakit", 0, message, self.clock.now())
+        draft.commit.messages.append(event)
+        await self.processes.tell_sender(draft, command.sender, (event,))
+
+    async def published(self, draft: Draft, events: Sequence[Envelope]) -> None:
+        """Events that answer no command: to their takers. They are in the draft already."""
+        await self._takers(draft, events, None)
+
+    def command(self, draft: Draft, envelope: Envelope) -> bool:
+        """A command to its handler; False if nobody handles it."""
+        consumer = self.topology.handlers.get(type(envelope.message))
+        if consumer is None:
+            return False
+        draft.deliver(envelope, consumer.name, self.lane(consumer, envelope))
+        return True
+
+    def lane(self, consumer: ServiceConsumer | AggregateConsumer, envelope: Envelope) -> str:
+        """The lane of a message at a consumer; without a key, a lane of its own."""
+        if consumer.key is None:
+            return envelope.id
+        try:
+            key = consumer.key(envelope.message)
+        except Exception as error:  # the user's key: it parks this delivery alone
+            _log.warning("no key", consumer=consumer.name, message=envelope.type, error=str(error))
+            return BAD_KEY + envelope.id
+        return envelope.id if key is None else lane_name(consumer.name, key)
+
+    async def start(self, draft: Draft, envelope: Envelope) -> None:
+        """A command that starts processes."""
+        for process in self.topology.starters.get(type(envelope.message), ()):
+            await self._by_key(draft, process, envelope, None)
+
+    def outputs(self, cause: Envelope, sender: str, outputs: Sequence[Output], now: int) -> list[Envelope]:
+        """The envelopes of a reaction's outputs."""
+        return [
+            Envelope(
+                output.id,
+                output.kind,
+                output.type,
+                output.payload,
+                cause.correlation_id,
+                now,
+                output.version,
+                cause.id,
+                sender if output.kind == "command" else None,
+                output.undoes,
+                cause.trace,
+                None,
+                None,
+                None,
+                0,
+                output.message,
+            )
+            for output in outputs
+        ]
+
+    async def _takers(self, draft: Draft, events: Sequence[Envelope], told: str | None) -> None:
+        takers = self.topology.takers
+        for event in events:
+            for taker in takers.get(type(event.message), ()):
+                if isinstance(taker, ProcessConsumer):
+                    await self._by_key(draft, taker, event, told)
+                else:
+                    draft.deliver(event, taker.name, self._taker_lane(taker, event))
+
+    def _taker_lane(self, taker: ServiceConsumer, event: Envelope) -> str:
+        # two takers of one event must not share the lane that the event's id would name
+        lane = self.lane(taker, event)
+        return f"{taker.name}/{lane}" if lane == event.id else lane
+
+    async def _by_key(self, draft: Draft, process: ProcessConsumer, event: Envelope, told: str | None) -> None:
+        try:
+            key = process.key(event.message)
+        except Exception as error:
+            _log.warning("no key", process=process.name, message=event.type, error=str(error))
+            draft.deliver(event, process.name, BAD_KEY + process.name + event.id)
+            return
+        if key is None:
+            return
+        lane = lane_name(process.name, instance_id(process.name, key))
+        if lane != told:
+            await self.processes.tell(draft, process, lane, key, (event,))
+
+    def _led_to_nothing(self, command: Envelope) -> Envelope:
+        message = CommandLedToNothing(command.id, command.type, command.version, msgspec.Raw(command.payload))
+        return self.envelope(command, "sagakit", 0, message, self.clock.now())

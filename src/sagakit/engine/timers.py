@@ -1,0 +1,83 @@
+"""What is due later: one heap, one sleeper, no polling."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from sagakit.ports import Clock
+
+Call: TypeAlias = Callable[[], None]
+
+
+class Timer:
+    """One call that is due at a time; `cancel` makes it nothing."""
+
+    __slots__ = ("call", "due")
+
+    def __init__(self, due: int, call: Call) -> None:
+        self.due = due
+        self.call: Call | None = call
+
+    def cancel(self) -> None:
+        """Do nothing when it is due."""
+        self.call = None
+
+
+class Timers:
+    """Calls back when the clock has reached a time: never early, and late only by what the loop is busy with."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[int, int, Timer]] = []
+        self._count = 0
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch the clock."""
+        self._task = asyncio.create_task(self._watch(), name="sagakit timers")
+
+    async def stop(self) -> None:
+        """Stop watching; what is due later stays undone."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def at(self, due: int, call: Call) -> Timer:
+        """Call `call` once the clock has reached `due`."""
+        timer = Timer(due, call)
+        self._count += 1
+        heapq.heappush(self._heap, (due, self._count, timer))
+        if self._heap[0][2] is timer:
+            self._changed.set()
+        return timer
+
+    def next_due(self) -> int | None:
+        """When the next call is due."""
+        while self._heap and self._heap[0][2].call is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    async def _watch(self) -> None:
+        while True:
+            self._changed.clear()
+            self._fire()
+            due = self.next_due()
+            waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._changed.wait())]
+            if due is not None:
+                waits.append(asyncio.ensure_future(self._clock.sleep_until(due)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def _fire(self) -> None:
+        now = self._clock.now()
+        while (due := self.next_due()) is not None and due <= now:
+            call = heapq.heappop(self._heap)[2].call
+            if call is not None:
+                call()

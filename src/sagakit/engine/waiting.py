@@ -1,0 +1,86 @@
+"""Those who wait for the outcome of what they sent, in this process: subscribed before the send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sagakit.core.commit import Envelope
+from sagakit.engine.draft import Failure
+from sagakit.engine.topology import Topology
+from sagakit.errors import Refused
+
+
+class Waiter:
+    """One who waits for one of several event types in one story."""
+
+    __slots__ = ("future", "root", "until")
+
+    def __init__(self, root: str, until: tuple[type, ...]) -> None:
+        self.root = root
+        self.until = until
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def answer(self, event: Any) -> None:
+        """The awaited event has come."""
+        if not self.future.done():
+            self.future.set_result(event)
+
+    def fail(self, error: Exception) -> None:
+        """It will not come."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # whoever waits raises it; a waiter that has gone is no lost error
+
+
+class Waiting:
+    """Waiters by correlation id."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._waiters: dict[str, list[Waiter]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiters)
+
+    def subscribe(self, correlation_id: str, until: tuple[type, ...]) -> Waiter:
+        """Wait for an event of this story; also one that is told before the wait begins."""
+        waiter = Waiter(correlation_id, until)
+        self._waiters.setdefault(correlation_id, []).append(waiter)
+        return waiter
+
+    def leave(self, correlation_id: str, waiter: Waiter) -> None:
+        """Wait no longer."""
+        waiters = self._waiters.get(correlation_id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(correlation_id, None)
+
+    def committed(self, messages: Sequence[Envelope]) -> None:
+        """Messages of one Commit are durable: tell those who wait for them."""
+        for envelope in messages:
+            for waiter in self._waiters.get(envelope.correlation_id, ()):
+                if type(envelope.message) in waiter.until:
+                    waiter.answer(envelope.message)
+        self._refusals(messages)
+
+    def failed(self, failure: Failure) -> None:
+        """A story has failed: tell those for whom nothing can come any more."""
+        for waiter in self._waiters.get(failure.correlation_id, ()):
+            if not failure.still.intersection(waiter.until):
+                waiter.fail(failure.error)
+
+    def _refusals(self, messages: Sequence[Envelope]) -> None:
+        """The root command itself led only to events that nobody takes: the story is over."""
+        for envelope in messages:
+            waiters = self._waiters.get(envelope.correlation_id, ())
+            if not waiters or envelope.causation_id != envelope.correlation_id or envelope.kind != "event":
+                continue
+            outcome = [other for other in messages if other.causation_id == envelope.causation_id]
+            if any(type(other.message) in self._topology.takers for other in outcome):
+                continue
+            reason = getattr(envelope.message, "reason", "") or envelope.type
+            for waiter in waiters:
+                waiter.fail(Refused(str(reason), envelope.message))
