@@ -34,6 +34,7 @@ class Committer:
         self._on_fatal = on_fatal
         self._waiting: list[Draft] = []
         self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.writing = 0
         """Drafts in the transaction that is being written."""
@@ -49,6 +50,13 @@ class Committer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Wait until what was submitted is written, or cannot be."""
+        self._drained.clear()
+        while not self.idle and self.failure is None and self._task is not None and not self._task.done():
+            await self._drained.wait()
+            self._drained.clear()
 
     @property
     def idle(self) -> bool:
@@ -71,10 +79,13 @@ class Committer:
                     self.writing = len(drafts)
                     await self._write(drafts)
                     self.writing = 0
+                self._drained.set()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._on_fatal(error)
+        finally:
+            self._drained.set()
 
     async def _write(self, drafts: list[Draft]) -> None:
         pause = FIRST_PAUSE
@@ -128,6 +139,7 @@ class Committer:
         if self.failure is None:
             _log.error("the store cannot write; trying again", error=str(failure))
         self.failure = failure
+        self._drained.set()
         for_doors, self._waiting = self._waiting, []
         self._waiting = self._refuse_doors(for_doors, failure)
         await self._clock.sleep_until(self._clock.now() + pause)

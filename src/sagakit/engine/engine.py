@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import structlog
 
@@ -30,7 +30,7 @@ from sagakit.engine.routing import Router
 from sagakit.engine.runs import Runs
 from sagakit.engine.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
-from sagakit.engine.waiting import Waiting
+from sagakit.engine.waiting import Waiter, Waiting
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout
 from sagakit.ports import Clock, Store
 
@@ -112,8 +112,7 @@ class Engine:
         self._door.closed = "the engine is being stopped"
         await self._recovery.stop()
         await self._lanes.stop(self.limits.stop_within)
-        while not self._committer.idle and self.fatal is None and self._committer.failure is None:
-            await asyncio.sleep(0)
+        await self._committer.drain()
         await self._close(clean=self.fatal is None)
 
     async def _close(self, *, clean: bool) -> None:
@@ -127,6 +126,21 @@ class Engine:
     async def stopped(self) -> None:
         """Wait until the engine has stopped, or can do nothing any more."""
         await self._stopped.wait()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, waits to run or waits to be written; retries that are not due do not count."""
+        return self._lanes.idle and self._committer.idle and not self._recovery.reading
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all that runs are users' handlers: nothing can go on before one of them does."""
+        return self._lanes.working == self._services.calling and not self._lanes.waiting and self._committer.idle
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next retry, timeout or wait is due."""
+        return self._timers.next_due()
 
     def ready(self) -> str | None:
         """None if messages are accepted and handled; else what stands in the way."""
@@ -196,7 +210,7 @@ class Engine:
         Raises Refused or OutcomeUnknown as soon as none of `until` can come any more, WaitTimeout after `timeout`
         seconds: that cancels nothing.
         """
-        wanted = until if isinstance(until, tuple) else (until,)
+        wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
         envelope = self._door.new_envelope(command, "command")
         waiter = self._waiting.subscribe(envelope.correlation_id, wanted)
         correlation_id = envelope.correlation_id
@@ -207,13 +221,18 @@ class Engine:
                 correlation_id = receipt.correlation_id
                 waiter = self._waiting.subscribe(correlation_id, wanted)
                 await self._look_back(correlation_id)
-            async with asyncio.timeout(seconds(timeout)):
-                return await waiter.future
-        except TimeoutError:
-            names = " or ".join(cls.__name__ for cls in wanted)
-            raise WaitTimeout(f"no {names} within {seconds(timeout):g} s; it may still come") from None
+            return await self._in_time(waiter, seconds(timeout))
         finally:
             self._waiting.leave(correlation_id, waiter)
+
+    async def _in_time(self, waiter: Waiter, limit: float) -> Any:
+        names = " or ".join(cls.__name__ for cls in waiter.until)
+        late = WaitTimeout(f"no {names} within {limit:g} s; it may still come")
+        timer = self._timers.at(self.clock.now() + int(limit * 1_000_000), lambda: waiter.fail(late))
+        try:
+            return await waiter.future
+        finally:
+            timer.cancel()
 
     async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate's state and version as committed. Raises NotFound if it has no event."""
@@ -248,7 +267,7 @@ class Engine:
     async def _check_version(self, command: Any, expected: int | None) -> None:
         if expected is None:
             return
-        consumer = self.topology.handlers.get(type(command))
+        consumer = self.topology.handlers.get(command.__class__)
         if not isinstance(consumer, AggregateConsumer):
             raise UnknownMessage(f"expected_version: {type(command).__name__} is handled by no aggregate")
         stream = lane_name(consumer.name, consumer.key(command) or "")

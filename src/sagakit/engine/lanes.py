@@ -88,6 +88,16 @@ class Lanes:
             del self._lanes[key]
             self.on_evict(oldest.cache)
 
+    @property
+    def waiting(self) -> int:
+        """Lanes that can go on as soon as a worker is free."""
+        return len(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no lane can go on, and no worker handles one."""
+        return not self._ready and not self.working
+
     def holding(self, message_id: str) -> list[Lane]:
         """The lanes that hold a delivery of this message: one of its own, else found by looking through all."""
         own = self._lanes.get(message_id)

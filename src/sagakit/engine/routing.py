@@ -95,7 +95,7 @@ class Router:
 
     def command(self, draft: Draft, envelope: Envelope) -> bool:
         """A command to its handler; False if nobody handles it."""
-        consumer = self.topology.handlers.get(type(envelope.message))
+        consumer = self.topology.handlers.get(envelope.message.__class__)
         if consumer is None:
             return False
         draft.deliver(envelope, consumer.name, self.lane(consumer, envelope))
@@ -114,7 +114,7 @@ class Router:
 
     async def start(self, draft: Draft, envelope: Envelope) -> None:
         """A command that starts processes."""
-        for process in self.topology.starters.get(type(envelope.message), ()):
+        for process in self.topology.starters.get(envelope.message.__class__, ()):
             await self._by_key(draft, process, envelope, None)
 
     def outputs(self, cause: Envelope, sender: str, outputs: Sequence[Output], now: int) -> list[Envelope]:
@@ -144,7 +144,7 @@ class Router:
     async def _takers(self, draft: Draft, events: Sequence[Envelope], told: str | None) -> None:
         takers = self.topology.takers
         for event in events:
-            for taker in takers.get(type(event.message), ()):
+            for taker in takers.get(event.message.__class__, ()):
                 if isinstance(taker, ProcessConsumer):
                     await self._by_key(draft, taker, event, told)
                 else:

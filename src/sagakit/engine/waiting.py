@@ -62,7 +62,7 @@ class Waiting:
         """Messages of one Commit are durable: tell those who wait for them."""
         for envelope in messages:
             for waiter in self._waiters.get(envelope.correlation_id, ()):
-                if type(envelope.message) in waiter.until:
+                if envelope.message.__class__ in waiter.until:
                     waiter.answer(envelope.message)
         self._refusals(messages)
 
@@ -79,7 +79,7 @@ class Waiting:
             if not waiters or envelope.causation_id != envelope.correlation_id or envelope.kind != "event":
                 continue
             outcome = [other for other in messages if other.causation_id == envelope.causation_id]
-            if any(type(other.message) in self._topology.takers for other in outcome):
+            if any(other.message.__class__ in self._topology.takers for other in outcome):
                 continue
             reason = getattr(envelope.message, "reason", "") or envelope.type
             for waiter in waiters:

@@ -50,6 +50,8 @@ class ServiceHandler:
         self._timers = timers
         self._submit = submit
         self._threads = threads
+        self.calling = 0
+        """Users' functions that run at the moment."""
         self._arguments: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
 
     async def handle(self, lane: Lane, consumer: ServiceConsumer) -> None:
@@ -62,7 +64,11 @@ class ServiceHandler:
         try:
             if envelope.message is None:
                 envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
-            answer = await self._call(consumer, delivery, run)
+            self.calling += 1
+            try:
+                answer = await self._call(consumer, delivery, run)
+            finally:
+                self.calling -= 1
             await self._answered(draft, consumer, envelope, answer)
         except Withdrawn:  # the Commit that gave it up has deleted its delivery
             self._done(lane, delivery)

@@ -1,0 +1,117 @@
+"""An engine for tests: in memory, with a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sagakit.app import App
+from sagakit.engine.engine import Engine
+from sagakit.engine.limits import Limits
+from sagakit.engine.topology import Topology
+from sagakit.ports import Store
+from sagakit.stores.memory import MemoryStore
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = 10.0
+"""Seconds of real time after which a test that does not settle fails."""
+
+
+class ManualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = int(start.timestamp() * 1_000_000)
+        self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
+
+    def now(self) -> int:
+        """Microseconds since 1970 (UTC)."""
+        return self._now
+
+    def set(self, now: int) -> None:
+        """Move forward to this time; a step back changes nothing."""
+        self._now = max(self._now, now)
+        for due, sleeper in self._sleepers:
+            if due <= self._now and not sleeper.done():
+                sleeper.set_result(None)
+        self._sleepers = [one for one in self._sleepers if not one[1].done()]
+
+    async def sleep_until(self, due: int) -> None:
+        """Return once the clock was moved to `due`."""
+        if due > self._now:
+            sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._sleepers.append((due, sleeper))
+            await sleeper
+
+
+class ManualEngine(Engine):
+    """An engine whose time is moved by the test."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        store: Store,
+        *,
+        clock: ManualClock | None = None,
+        provide: Mapping[Any, object] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.hand = clock or ManualClock()
+        super().__init__(topology, store, clock=self.hand, provide=provide, limits=limits)
+
+    @property
+    def now(self) -> datetime:
+        """The engine's time."""
+        return datetime.fromtimestamp(self.hand.now() / 1_000_000, UTC)
+
+    async def settle(self) -> None:
+        """Wait until nothing can go on without time passing or a message from outside."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + PATIENCE
+        calm = 0
+        while calm < 3:
+            calm = calm + 1 if self.idle else 0
+            if self.fatal is not None:
+                raise self.fatal
+            if loop.time() > limit:
+                raise AssertionError(f"not settled within {PATIENCE:g} s: a handler still runs, or the engine is busy")
+            await asyncio.sleep(0)
+
+    async def advance(self, *, days: float = 0, hours: float = 0, seconds: float = 0) -> None:
+        """Move the time, stopping at everything that is due on the way."""
+        passed = timedelta(days=days, hours=hours, seconds=seconds)
+        target = self.hand.now() + int(passed.total_seconds() * 1_000_000)
+        await self._breathe()
+        while (due := self.next_due) is not None and due <= target:
+            self.hand.set(due)
+            await self._breathe()
+        self.hand.set(target)
+        await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let everything run that can; handlers that wait for the test or for time stay where they are."""
+        calm = 0
+        while calm < 5:
+            calm = calm + 1 if self.quiet else 0
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def engine(
+    app: App,
+    *,
+    provide: Mapping[Any, object] | None = None,
+    store: Store | None = None,
+    clock: ManualClock | None = None,
+    limits: Limits | None = None,
+) -> AsyncGenerator[ManualEngine]:
+    """Run an app in memory (or on `store`), with a clock moved by hand, until the block ends."""
+    manual = ManualEngine(app.topology(), store or MemoryStore(), clock=clock, provide=provide, limits=limits)
+    await manual.start()
+    try:
+        yield manual
+    finally:
+        await manual.stop()
