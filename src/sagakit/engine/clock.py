@@ -22,5 +22,6 @@ class SystemClock:
 
     async def sleep_until(self, due: int) -> None:
         """Return once it is `due`. Sleeps at most an hour at a time, so that a clock set forward is noticed."""
-        while (left := due - self.now()) > 0:
+        while (left := due - self.now()) > 0:  # noqa: ASYNC110
+            # not a poll: one sleep, cut into hours so that a clock set forward is noticed
             await asyncio.sleep(min(left / 1_000_000, LONGEST_SLEEP))

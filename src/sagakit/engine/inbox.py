@@ -125,7 +125,11 @@ class Door:
             draft.commit.messages.append(envelope)
             if inbox is not None:
                 draft.commit.inbox.append(inbox)
-            await self._route(draft, envelope)
+            try:
+                await self._route(draft, envelope)
+            except BaseException:
+                self._router.processes.abandon(draft)
+                raise
             self._submit(draft)
             rejected = await settled
             if rejected is None:

@@ -15,15 +15,17 @@ Call: TypeAlias = Callable[[], None]
 class Timer:
     """One call that is due at a time; `cancel` makes it nothing."""
 
-    __slots__ = ("call", "due")
+    __slots__ = ("call", "timers")
 
-    def __init__(self, due: int, call: Call) -> None:
-        self.due = due
+    def __init__(self, timers: Timers, call: Call) -> None:
+        self.timers = timers
         self.call: Call | None = call
 
     def cancel(self) -> None:
         """Do nothing when it is due."""
-        self.call = None
+        if self.call is not None:
+            self.call = None
+            self.timers.cancelled += 1
 
 
 class Timers:
@@ -33,6 +35,8 @@ class Timers:
         self._clock = clock
         self._heap: list[tuple[int, int, Timer]] = []
         self._count = 0
+        self.cancelled = 0
+        """Cancelled timers that are still in the heap, about."""
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -48,12 +52,19 @@ class Timers:
 
     def at(self, due: int, call: Call) -> Timer:
         """Call `call` once the clock has reached `due`."""
-        timer = Timer(due, call)
+        timer = Timer(self, call)
+        if self.cancelled > 1000 and self.cancelled > len(self._heap) // 2:
+            self._sweep()
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, timer))
         if self._heap[0][2] is timer:
             self._changed.set()
         return timer
+
+    def _sweep(self) -> None:
+        self._heap = [entry for entry in self._heap if entry[2].call is not None]
+        heapq.heapify(self._heap)
+        self.cancelled = 0
 
     def next_due(self) -> int | None:
         """When the next call is due."""

@@ -62,8 +62,12 @@ class AggregateHandler:
         lane.alone = False
         self._snapshot(draft, consumer, lane.key, loaded.version, version, state)
         draft.subject = (lane, count, Loaded(state, version))
-        for command, events in outcomes:
-            await self._router.outcome(draft, command, events)
+        try:
+            for command, events in outcomes:
+                await self._router.outcome(draft, command, events)
+        except BaseException:
+            self._router.processes.abandon(draft)
+            raise
         self._submit(draft)
 
     def _decide(

@@ -1,4 +1,4 @@
-"""What becomes of a delivery that failed: another attempt, a failure outcome of its step, or a place to wait for a person."""
+"""What becomes of a delivery that failed: another attempt, a failure told to its process, or a wait for a person."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.timers import Timers
-from sagakit.errors import OutcomeUnknown, StaleVersion
+from sagakit.errors import OutcomeUnknown, StaleVersion, StoreFailed
 
 MICROSECONDS = 1_000_000
 MOST_CRASHES = 3
+STORE_PAUSE = 200_000
 
 _log = structlog.get_logger("sagakit.deliveries")
 
@@ -41,7 +42,11 @@ class Failures:
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
-        wait = next_delay(retries or DEFAULT, error, delivery.attempt, random.random())
+        if isinstance(error, StoreFailed):  # nobody's attempt: the same once more, a little later
+            _log.warning("the store could not be read", message=delivery.envelope.type, error=str(error))
+            self._timers.at(self._clock.now() + STORE_PAUSE, lambda: self._go_on(lane, delivery))
+            return
+        wait = next_delay(retries or DEFAULT, error, delivery.attempt, random.random())  # noqa: S311 (jitter)
         reason = _in_words(error)
         if wait is None:
             await self.give_up(lane, delivery, reason, known_not_done=isinstance(error, StaleVersion))

@@ -84,13 +84,12 @@ class ProcessHandler:
         self, draft: Draft, process: ProcessConsumer, lane_key: str, key: str | None, envelopes: tuple[Envelope, ...]
     ) -> None:
         """React inline if the instance's lane is idle or in this very draft; else make it a delivery."""
-        lane = self._lanes.get(lane_key)
-        if lane in draft.held:
-            pass
-        elif lane.busy or lane.queue or not self.inline:
-            draft.deliver(envelopes[0], process.name, lane_key, envelopes[1:])
-            return
-        else:
+        lane = self._lanes.find(lane_key)
+        if lane is None or lane not in draft.held:
+            if not self.inline or (lane is not None and lane.busy):
+                draft.deliver(envelopes[0], process.name, lane_key, envelopes[1:])
+                return
+            lane = self._lanes.get(lane_key)
             lane.busy = True
             draft.held.append(lane)
         try:
@@ -109,7 +108,7 @@ class ProcessHandler:
                 envelopes = (delivery.envelope, *delivery.more)
                 await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes)
         except (ProcessBug, TerminalError) as bug:
-            self._release_others(draft, lane)
+            self.abandon(draft, but=lane)
             self.drop(lane)
             if len(run) > 1:
                 lane.alone = True
@@ -117,14 +116,20 @@ class ProcessHandler:
             else:
                 await self._park(lane, process, run[0], bug)
             return
+        except BaseException:
+            self.abandon(draft, but=lane)
+            self.drop(lane)
+            raise
         lane.alone = False
         self._submit(draft)
 
-    def _release_others(self, draft: Draft, lane: Lane) -> None:
+    def abandon(self, draft: Draft, but: Lane | None = None) -> None:
+        """A draft that will not be committed: forget what reacted in it, and let go of its lanes."""
         for held in draft.held:
-            if held is not lane:
+            if held is not but:
                 self.drop(held)
                 self._lanes.release(held)
+        draft.held.clear()
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         lane, count = draft.subject

@@ -73,6 +73,7 @@ class ServiceHandler:
         except Withdrawn:  # the Commit that gave it up has deleted its delivery
             self._done(lane, delivery)
         except Exception as error:  # the user's code: any error is the delivery's
+            self._router.processes.abandon(draft)
             await self._failures.failed(lane, delivery, error, consumer.retries)
         else:
             self._submit(draft)
