@@ -1,6 +1,6 @@
 """Durable business processes: commands, events, processes and their compensation, in one commit."""
 
-from sagakit.app import App
+from sagakit.app import App, BlockingEngine
 from sagakit.core.decider import ONE, Loaded
 from sagakit.core.lifecycle import Cancelled, Failed
 from sagakit.core.messages import Message, stable_id, wire
@@ -11,6 +11,9 @@ from sagakit.core.saga.compensation import Undo
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import Step, StepSaga
 from sagakit.declare import Module
+from sagakit.engine.engine import Engine
+from sagakit.engine.handlers.context import Context
+from sagakit.engine.inbox import Receipt
 from sagakit.errors import (
     Busy,
     DeclarationError,
@@ -34,11 +37,14 @@ from sagakit.errors import (
 
 __all__ = [
     "App",
+    "BlockingEngine",
     "Busy",
     "Cancelled",
     "CodeSaga",
+    "Context",
     "DeclarationError",
     "End",
+    "Engine",
     "Failed",
     "InvalidMessage",
     "KeyInFlight",
@@ -51,6 +57,7 @@ __all__ = [
     "ONE",
     "OutcomeUnknown",
     "PayloadTooLarge",
+    "Receipt",
     "Refused",
     "Retry",
     "RetryableError",

@@ -95,6 +95,12 @@ class Declarations:
     local_names: dict[str, Any] = field(default_factory=dict[str, Any])
     """Names of the functions that declarations were made in: annotations may use them."""
 
+    def count(self) -> int:
+        """How many declarations there are: an app that was read before another one came is read again."""
+        several = (self.handlers, self.aggregates, self.listeners, self.forwarders, self.providers)
+        processes = (self.code_sagas, self.step_sagas, self.managers)
+        return sum(map(len, (*several, *processes, *self.upcasters.values())))
+
 
 class Module:
     """A part of an app that owns its messages: what it handles, decides, publishes and runs.
@@ -115,7 +121,7 @@ class Module:
     def handles(self, handler: _Handler, /) -> _Handler: ...
     @overload
     def handles(
-        self, *, key: str | None = ..., retry: Retries = ..., timeout: Seconds | None = ...
+        self, /, *, key: str | None = ..., retry: Retries = ..., timeout: Seconds | None = ...
     ) -> Callable[[_Handler], _Handler]: ...
     def handles(
         self,
@@ -153,7 +159,7 @@ class Module:
     @overload
     def on(self, listener: _Listener, /) -> _Listener: ...
     @overload
-    def on(self, *, key: str | None = ..., retry: Retries = ...) -> Callable[[_Listener], _Listener]: ...
+    def on(self, /, *, key: str | None = ..., retry: Retries = ...) -> Callable[[_Listener], _Listener]: ...
     def on(self, listener: Any = None, /, *, key: str | None = None, retry: Retries = DEFAULT) -> Any:
         """Whenever one of these events: `async` with side effects, or plain and returning commands."""
 
@@ -211,6 +217,7 @@ class Module:
         """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done."""
         saga = StepSaga[_E](name, *steps, starts_with=starts_with, key=key, undo=undo, version=version)
         self.declared.step_sagas.append(saga)
+        self._remember_names(steps[0].command if steps else saga)
         return saga
 
     def process_manager(
@@ -228,7 +235,7 @@ class Module:
 
     def _remember_names(self, declared: Any, *, depth: int = 2) -> None:
         """Keep the names around a declaration made inside a function: its annotations may be text that names them."""
-        if "<locals>" in declared.__qualname__:
+        if "<locals>" in getattr(declared, "__qualname__", ""):
             frame = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
             self.declared.local_names.update(frame.f_locals)
 

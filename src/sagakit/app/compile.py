@@ -1,64 +1,54 @@
-"""Makes the topology of an app whose declarations have been read and checked."""
+"""Makes the topology of an app whose declarations were read and found in order."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from operator import attrgetter
 from typing import Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from sagakit.app.parts import Aggregate, Parts, Process, Service
-from sagakit.app.resolve import annotations
-from sagakit.app.roles import Roles, by_name
+from sagakit.app.reading.keys import key_of, missing
+from sagakit.app.reading.parts import Aggregate, Parts, Process, Service
+from sagakit.app.reading.resolve import annotations_of
+from sagakit.app.reading.roles import Roles, by_name
 from sagakit.core.codec import Codec, Codecs
-from sagakit.core.decider import One
 from sagakit.core.lifecycle import add_lifecycle
 from sagakit.core.process import Definition
 from sagakit.core.process_manager import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
 from sagakit.core.saga.live import Surroundings
 from sagakit.core.saga.step_saga import StepSaga, compile_steps
-from sagakit.declare import ForwarderDeclaration, HandlerDeclaration
+from sagakit.declare import HandlerDeclaration
 from sagakit.engine.topology import (
     AggregateConsumer,
     Consumer,
-    KeyOf,
     ProcessConsumer,
     ProviderEntry,
     ServiceConsumer,
     Topology,
 )
 
-ONE_KEY = "one"
 
-
-def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str]) -> Topology:
+def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -> Topology:
     """Everything that the engine needs to know of an app without problems."""
     codecs = _codecs(parts, roles)
     around = Surroundings(codecs, roles.outcomes, logger_of)
-    services = [_service(part) for part in parts.services]
-    aggregates = [_aggregate(part) for part in parts.aggregates]
-    processes = _processes(parts, around)
-    consumers: dict[str, Consumer] = {one.name: one for one in (*services, *aggregates, *processes)}
+    services = {part.name: _service(part) for part in parts.services}
+    aggregates = {part.name: _aggregate(part) for part in parts.aggregates}
+    processes = {name: _process(parts, versions, around) for name, versions in by_name(parts.processes).items()}
+    consumers: dict[str, Consumer] = {**services, **aggregates, **processes}
     return Topology(
         app=parts.app,
         codecs=codecs,
-        handlers={
-            cls: consumer
-            for part in (*parts.services, *parts.aggregates)
-            if not isinstance(part, Service) or part.role == "handler"
-            for cls in part.takes
-            if isinstance(consumer := consumers[part.name], ServiceConsumer | AggregateConsumer)
-        },
-        takers=_takers(roles, consumers),
-        starters=_starters(parts, consumers),
+        handlers=_handlers(parts, services, aggregates),
+        takers=_takers(parts, roles, services, processes),
+        starters=_starters(parts, processes),
         consumers=consumers,
-        aggregates={one.cls: one for one in aggregates},
-        processes=_process_names(parts, consumers),
+        aggregates={one.cls: one for one in aggregates.values()},
+        processes=processes | {part.subject: processes[part.name] for part in parts.processes},
         providers=tuple(ProviderEntry(one.provides, one.function, one.asks) for one in parts.providers),
         around=around,
         warnings=tuple(warnings),
@@ -75,24 +65,11 @@ def _codecs(parts: Parts, roles: Roles) -> Codecs:
     return codecs
 
 
-def key_of(path: str) -> KeyOf:
-    """The key of a message by a field path like `order.id`; None stays None."""
-    get = attrgetter(path)
-
-    def key(message: Any) -> str | None:
-        value = get(message)
-        return value if value is None or value.__class__ is str else str(value)
-
-    return key
-
-
-def _one_key(message: Any) -> str | None:
-    return ONE_KEY
+# ---------------------------------------------------------------------- consumers
 
 
 def _service(part: Service) -> ServiceConsumer:
     declared = part.declared
-    keyed = None if isinstance(declared, ForwarderDeclaration) else declared.key
     plain = not inspect.iscoroutinefunction(inspect.unwrap(declared.function))
     return ServiceConsumer(
         name=part.name,
@@ -100,7 +77,7 @@ def _service(part: Service) -> ServiceConsumer:
         function=declared.function,
         first=part.first,
         asks=part.asks,
-        key=None if keyed is None else key_of(keyed),
+        key=None if part.key is None else key_of(part.key),
         retries=declared.retries,
         timeout=declared.timeout if isinstance(declared, HandlerDeclaration) else None,
         threaded=plain and part.role == "handler",
@@ -113,7 +90,7 @@ def _aggregate(part: Aggregate) -> AggregateConsumer:
     return AggregateConsumer(
         name=part.name,
         cls=declared.cls,
-        key=_one_key if isinstance(declared.key, One) else key_of(declared.key),
+        key=key_of(declared.key),
         commands=frozenset(part.takes),
         outcomes=part.emits,
         snapshot_every=declared.snapshot_every,
@@ -123,39 +100,35 @@ def _aggregate(part: Aggregate) -> AggregateConsumer:
 
 def _digest(cls: type) -> str:
     """Of the names and types of a class's fields: what its snapshots are made of."""
-    fields = [f"{name}:{hint}" for name, hint in annotations(cls, {}).items()]
+    fields = [f"{name}:{hint}" for name, hint in annotations_of(cls, {}).items()]
     return blake2b("|".join((cls.__qualname__, *fields)).encode(), digest_size=8).hexdigest()
 
 
-def _processes(parts: Parts, around: Surroundings) -> list[ProcessConsumer]:
-    names = {module.name: module.declared.local_names for module in parts.modules}
-    consumers: list[ProcessConsumer] = []
-    for name, versions in by_name(parts.processes).items():
-        definitions = {one.version: _definition(one, around, names[one.module]) for one in versions}
-        newest = versions[-1]
-        declared = newest.declared
-        consumers.append(
-            ProcessConsumer(
-                name=name,
-                key=key_of(newest.key),
-                definitions=definitions,
-                current=definitions[newest.version],
-                declared=declared if isinstance(declared, CodeSaga | StepSaga) else declared.cls,
-            )
-        )
-    return consumers
+def _process(parts: Parts, versions: Sequence[Process], around: Surroundings) -> ProcessConsumer:
+    newest = versions[-1]
+    definitions = {one.version: _definition(one, around, parts.names_of(one.module)) for one in versions}
+    return ProcessConsumer(
+        name=newest.name,
+        key=key_of(newest.key),
+        definitions=definitions,
+        current=definitions[newest.version],
+        declared=newest.subject,
+    )
 
 
 def _definition(part: Process, around: Surroundings, names: Mapping[str, Any]) -> Definition:
     declared = part.declared
-    if isinstance(declared, CodeSaga):
-        return _saga(part, declared.code, around)
-    if isinstance(declared, StepSaga):
-
-        def hints(build: Any) -> Mapping[str, Any]:
-            return annotations(build, names)
-
-        return _saga(part, compile_steps(declared, hints), around)
+    if isinstance(declared, CodeSaga | StepSaga):
+        return SagaDefinition(
+            part.name,
+            declared.code
+            if isinstance(declared, CodeSaga)
+            else compile_steps(declared, lambda build: annotations_of(build, names)),
+            around,
+            starts_with=part.starts,
+            receives=tuple(cls for cls in part.takes if cls not in part.starts),
+            version=part.version,
+        )
     return ManagerDefinition(
         part.name,
         declared.cls,
@@ -167,49 +140,55 @@ def _definition(part: Process, around: Surroundings, names: Mapping[str, Any]) -
     )
 
 
-def _saga(part: Process, code: Callable[..., Any], around: Surroundings) -> SagaDefinition:
-    receives = tuple(cls for cls in part.takes if cls not in part.starts)
-    return SagaDefinition(part.name, code, around, starts_with=part.starts, receives=receives, version=part.version)
+# ---------------------------------------------------------------------- who takes what
 
 
-def _takers(
-    roles: Roles, consumers: Mapping[str, Consumer]
-) -> dict[type, tuple[ServiceConsumer | ProcessConsumer, ...]]:
-    found: dict[type, dict[str, ServiceConsumer | ProcessConsumer]] = {}
-    for cls, parts in roles.taken.items():
-        for part in parts:
-            consumer = consumers[part.name]
-            if isinstance(consumer, ServiceConsumer | ProcessConsumer) and by_key(cls, part, roles):
-                found.setdefault(cls, {})[part.name] = consumer
-    return {cls: tuple(takers.values()) for cls, takers in found.items()}
-
-
-def by_key(cls: type, part: Any, roles: Roles) -> bool:
-    return True
-
-
-def _starters(parts: Parts, consumers: Mapping[str, Consumer]) -> dict[type, tuple[ProcessConsumer, ...]]:
-    found: dict[type, list[ProcessConsumer]] = {}
-    for name, versions in by_name(parts.processes).items():
-        consumer = consumers[name]
-        assert isinstance(consumer, ProcessConsumer)
-        for cls in versions[-1].starts:
-            found.setdefault(cls, []).append(consumer)
-    return {cls: tuple(started) for cls, started in found.items()}
-
-
-def _process_names(parts: Parts, consumers: Mapping[str, Consumer]) -> dict[Any, ProcessConsumer]:
-    found: dict[Any, ProcessConsumer] = {}
-    for part in parts.processes:
-        consumer = consumers[part.name]
-        assert isinstance(consumer, ProcessConsumer)
-        declared = part.declared
-        found[part.name] = consumer
-        found[declared if isinstance(declared, CodeSaga | StepSaga) else declared.cls] = consumer
+def _handlers(
+    parts: Parts, services: Mapping[str, ServiceConsumer], aggregates: Mapping[str, AggregateConsumer]
+) -> dict[type, ServiceConsumer | AggregateConsumer]:
+    found: dict[type, ServiceConsumer | AggregateConsumer] = {}
+    for service in parts.services:
+        if service.role == "handler":
+            found |= dict.fromkeys(service.takes, services[service.name])
+    for aggregate in parts.aggregates:
+        found |= dict.fromkeys(aggregate.takes, aggregates[aggregate.name])
     return found
 
 
-def _drop(logger: Any, method: str, event: Any) -> Any:
+def _takers(
+    parts: Parts, roles: Roles, services: Mapping[str, ServiceConsumer], processes: Mapping[str, ProcessConsumer]
+) -> dict[type, tuple[ServiceConsumer | ProcessConsumer, ...]]:
+    found: dict[type, dict[str, ServiceConsumer | ProcessConsumer]] = {}
+    for cls, takers in roles.taken.items():
+        for part in takers:
+            if not isinstance(part, Process):
+                found.setdefault(cls, {})[part.name] = services[part.name]
+            elif takes_by_key(parts, roles, cls, part):
+                found.setdefault(cls, {})[part.name] = processes[part.name]
+    return {cls: tuple(taking.values()) for cls, taking in found.items()}
+
+
+def takes_by_key(parts: Parts, roles: Roles, cls: type, process: Process) -> bool:
+    """Whether a process takes an event by its key too, and not only as the outcome of a command of its own."""
+    if cls in process.starts or not roles.is_answer(cls, process):
+        return True
+    if roles.is_internal_to_another(cls, process):
+        return False
+    return missing(cls, process.key, parts.names_of(process.module)) is None
+
+
+def _starters(parts: Parts, processes: Mapping[str, ProcessConsumer]) -> dict[type, tuple[ProcessConsumer, ...]]:
+    found: dict[type, list[ProcessConsumer]] = {}
+    for name, versions in by_name(parts.processes).items():
+        for cls in versions[-1].starts:
+            found.setdefault(cls, []).append(processes[name])
+    return {cls: tuple(started) for cls, started in found.items()}
+
+
+# ---------------------------------------------------------------------- logging
+
+
+def _drop(*_: Any) -> Any:
     raise structlog.DropEvent
 
 
@@ -219,5 +198,5 @@ _silent: FilteringBoundLogger = structlog.wrap_logger(
 
 
 def logger_of(process: str, key: str) -> FilteringBoundLogger:
-    """The logger of an instance; for the process "" one that says nothing."""
+    """The logger of an instance; that of the process "" says nothing."""
     return structlog.get_logger("sagakit.process", process=process, key=key) if process else _silent

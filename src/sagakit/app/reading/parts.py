@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from sagakit.app.source import NOTHING, Made
+from sagakit.app.reading.source import NOTHING, Made
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.declare import (
@@ -18,8 +18,10 @@ from sagakit.declare import (
     Module,
 )
 
+Role: TypeAlias = Literal["handler", "listener", "forwarder"]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
     """One declaration of a module."""
 
@@ -35,17 +37,31 @@ class Part:
     """The commands that it sends, as far as it says."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service(Part):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asking:
+    """What a function asks for by type."""
+
+    where: str
+    asks: Mapping[str, Any]
+    optional: frozenset[str] = frozenset()
+    """Parameters that have a default."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Service(Part, Asking):
     """A function that handles messages."""
 
-    role: Literal["handler", "listener", "forwarder"]
+    role: Role
     declared: HandlerDeclaration | ListenerDeclaration | ForwarderDeclaration
     first: str
-    asks: Mapping[str, Any]
+
+    @property
+    def key(self) -> str | None:
+        """The field path that orders what it handles."""
+        return None if isinstance(self.declared, ForwarderDeclaration) else self.declared.key
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Aggregate(Part):
     """An aggregate class: `takes` are its commands."""
 
@@ -54,32 +70,44 @@ class Aggregate(Part):
     """None: `evolve` takes any event."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Process(Part):
     """One version of a process: `takes` is what starts it and what it takes by key."""
 
     declared: CodeSaga[Any] | StepSaga[Any] | ManagerDeclaration
-    key: str
-    version: int
     starts: tuple[type, ...]
+    answers: frozenset[type] = frozenset()
+    """The outcomes of a command that starts it."""
     evolves: frozenset[type] = frozenset()
     reacts: frozenset[type] = frozenset()
     made: Made = NOTHING
     """What its source sends."""
 
+    @property
+    def key(self) -> str:
+        """The field path that finds its instances."""
+        return self.declared.key
 
-@dataclass(frozen=True)
-class ProviderPart:
-    """A provider, what it gives and what it asks for."""
+    @property
+    def version(self) -> int:
+        """The version that new instances record."""
+        return self.declared.version
 
-    module: str
-    where: str
+    @property
+    def subject(self) -> Any:
+        """What the user holds in hand: the saga, or the process manager's class."""
+        return self.declared.cls if isinstance(self.declared, ManagerDeclaration) else self.declared
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProviderPart(Asking):
+    """A provider, and the type of what it gives."""
+
     provides: Any
     function: Any
-    asks: Mapping[str, Any]
 
 
-@dataclass
+@dataclass(eq=False)
 class Parts:
     """All declarations of an app, and what is wrong with them."""
 
@@ -95,10 +123,10 @@ class Parts:
         """Services, aggregates and processes."""
         return (*self.services, *self.aggregates, *self.processes)
 
-    def handlers(self) -> Mapping[type, list[Part]]:
-        """The commands that somebody handles, and who does; a process that starts with a command is its handler."""
-        found: dict[type, list[Part]] = {}
-        for part in (*(one for one in self.services if one.role == "handler"), *self.aggregates):
-            for command in part.takes:
-                found.setdefault(command, []).append(part)
+    def names_of(self, module: str) -> Mapping[str, Any]:
+        """The names around a module's declarations that no module has."""
+        found: dict[str, Any] = {}
+        for one in self.modules:
+            if one.name == module:
+                found |= one.declared.local_names
         return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sagakit.app.parts import Part, Parts, Process
+from sagakit.app.reading.parts import Part, Parts, Process
 from sagakit.core.messages import pinned, wire_name
 from sagakit.declare import ManagerDeclaration
 
 
-@dataclass
+@dataclass(eq=False)
 class Roles:
     """What every message class is to the parts of an app."""
 
@@ -25,6 +25,7 @@ class Roles:
     taken: dict[type, list[Part]] = field(default_factory=dict[type, list[Part]])
     """Messages, by the listeners, forwarders and processes that take them."""
     starts: dict[type, list[Process]] = field(default_factory=dict[type, list[Process]])
+    """Messages, by the processes that they start."""
     outcomes: dict[type, frozenset[type]] = field(default_factory=dict[type, frozenset[type]])
     """The declared outcomes of each command."""
 
@@ -32,12 +33,14 @@ class Roles:
         """Every message class, in the order in which they were met."""
         return list(dict.fromkeys((*self.handled, *self.sent, *self.emitted, *self.taken)))
 
-    def is_event(self, cls: type) -> bool:
-        """Whether somebody emits it, or takes it without handling it as a command."""
-        return cls in self.emitted or (cls in self.taken and cls not in self.handled)
+    def heard(self, cls: type) -> bool:
+        """Whether somebody takes it for an event, whatever else it is."""
+        return cls in self.emitted or any(
+            not isinstance(part, Process) or cls not in part.starts for part in self.taken.get(cls, ())
+        )
 
     def owners(self, cls: type) -> list[str]:
-        """The modules that own a class; more than one: it has to be pinned."""
+        """The modules that own a class; more than one: its wire name has to be pinned."""
         for found in (self.handled, self.emitted, self.taken, self.sent):
             if cls in found:
                 return list(dict.fromkeys(part.module for part in found[cls]))
@@ -52,68 +55,85 @@ class Roles:
         """The declared outcomes of these commands."""
         return frozenset[type]().union(*(self.outcomes.get(command, frozenset()) for command in commands))
 
+    def is_answer(self, cls: type, process: Process) -> bool:
+        """Whether a process may be told this event as the outcome of one of its commands."""
+        if process.made.unseen:
+            return any(cls in events for events in self.outcomes.values())
+        return cls in self.answers_to(process.commands)
+
+    def is_internal_to_another(self, cls: type, part: Part) -> bool:
+        """Whether an event belongs to another module, which does not publish it."""
+        modules = {emitter.module for emitter in self.emitted.get(cls, ())}
+        return bool(modules) and part.module not in modules and cls not in self.published
+
 
 def roles_of(parts: Parts) -> Roles:
     """What every message class is; a process manager's answers are sorted into commands and events on the way."""
     roles = Roles()
+    for part in (*parts.services, *parts.aggregates):
+        _add(roles.handled if _handles(part) else roles.taken, part.takes, part)
     for service in parts.services:
-        if service.role == "handler":
-            _add(roles.handled, service.takes, service)
-        else:
-            _add(roles.taken, service.takes, service)
         if service.role == "forwarder":
             _add(roles.published, service.emits, service)
-    for aggregate in parts.aggregates:
-        _add(roles.handled, aggregate.takes, aggregate)
     for process in parts.processes:
-        _add(roles.taken, process.takes, process)
         for cls in process.starts:
             roles.starts.setdefault(cls, []).append(process)
-    sorting = [process for process in parts.processes if isinstance(process.declared, ManagerDeclaration)]
     for part in parts.all():
-        if part not in sorting:
+        if not _unsorted(part):
             _add(roles.emitted, part.emits, part)
             _add(roles.sent, part.commands, part)
-    _sort_answers(parts, roles, sorting)
-    _started_by_commands(roles)
+    _sort_answers(parts, roles)
+    for process in parts.processes:
+        _add(roles.taken, process.takes, process)
+    _handled_by_processes(roles)
     for cls, handlers in roles.handled.items():
-        roles.outcomes[cls] = frozenset[type]().union(*(part.emits for part in handlers))
+        answers = (part.answers if isinstance(part, Process) else part.emits for part in handlers)
+        roles.outcomes[cls] = frozenset[type]().union(*answers)
     return roles
 
 
-def _sort_answers(parts: Parts, roles: Roles, managers: list[Process]) -> None:
-    for manager in managers:
-        commands = frozenset(cls for cls in manager.emits if _is_command(cls, roles))
-        sorted_ = replace(manager, commands=commands, emits=manager.emits - commands)
-        parts.processes[parts.processes.index(manager)] = sorted_
-        for found in (roles.taken, roles.starts):
-            for takers in found.values():
-                takers[:] = [sorted_ if taker is manager else taker for taker in takers]
-        _add(roles.emitted, sorted_.emits, sorted_)
-        _add(roles.sent, sorted_.commands, sorted_)
+def _handles(part: Part) -> bool:
+    return getattr(part, "role", "handler") == "handler"
+
+
+def _unsorted(part: Part) -> bool:
+    return isinstance(part, Process) and isinstance(part.declared, ManagerDeclaration)
+
+
+def _sort_answers(parts: Parts, roles: Roles) -> None:
+    for index, process in enumerate(parts.processes):
+        if _unsorted(process):
+            commands = process.made.undos.union(cls for cls in process.emits if _is_command(cls, roles))
+            manager = replace(process, commands=commands, emits=process.emits - commands)
+            parts.processes[index] = manager
+            _add(roles.emitted, manager.emits, manager)
+            _add(roles.sent, manager.commands, manager)
+    for cls, processes in roles.starts.items():
+        roles.starts[cls] = [one for one in parts.processes if any(one.declared is old.declared for old in processes)]
 
 
 def _is_command(cls: type, roles: Roles) -> bool:
     if cls in roles.handled or cls in roles.sent:
         return True
-    return any(process.emits for process in roles.starts.get(cls, ())) and cls not in roles.emitted
+    return cls not in roles.emitted and any(process.answers for process in roles.starts.get(cls, ()))
 
 
-def _started_by_commands(roles: Roles) -> None:
-    """A process that starts with a command is its handler, unless another one is declared."""
+def _handled_by_processes(roles: Roles) -> None:
+    """A process that starts with a command is its handler."""
     for cls, processes in roles.starts.items():
-        if cls not in roles.emitted and cls not in roles.handled:
-            _add(roles.handled, (cls,), processes[0])
+        alone = len({process.name for process in processes}) == 1
+        if cls in roles.sent or (alone and not roles.heard(cls)):
+            _add(roles.handled, (cls,), *processes)
 
 
-def _add(found: dict[type, list[Part]], classes: Iterable[type], part: Part) -> None:
+def _add(found: dict[type, list[Part]], classes: Iterable[type], *parts: Part) -> None:
     for cls in classes:
-        found.setdefault(cls, []).append(part)
+        found.setdefault(cls, []).extend(parts)
 
 
-def by_name(parts: Iterable[Process]) -> Mapping[str, list[Process]]:
+def by_name(processes: Iterable[Process]) -> Mapping[str, list[Process]]:
     """The versions of each process, oldest first."""
     found: dict[str, list[Process]] = {}
-    for part in sorted(parts, key=lambda one: one.version):
-        found.setdefault(part.name, []).append(part)
+    for process in sorted(processes, key=lambda one: one.version):
+        found.setdefault(process.name, []).append(process)
     return found

@@ -1,0 +1,61 @@
+"""Events: they stay in their module unless they are published, and aggregates know their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagakit.app.reading.parts import Part, Parts, Process
+from sagakit.app.reading.roles import Roles
+
+
+def internal_to_another_module(parts: Parts, roles: Roles) -> Iterator[str]:
+    """Listeners, forwarders and processes that take what another module keeps to itself."""
+    for part in parts.all():
+        for cls in part.takes if _takes_events(part) else ():
+            if not roles.is_internal_to_another(cls, part) or _is_answer(cls, part, roles):
+                continue
+            owner = roles.emitted[cls][0].module
+            yield (
+                f"{part.where}: {cls.__qualname__} is internal to the module {owner}: "
+                f"let {owner} publish an event of its own from it (@{owner}.publishes), and take that one"
+            )
+
+
+def _takes_events(part: Part) -> bool:
+    return isinstance(part, Process) or getattr(part, "role", "") in ("listener", "forwarder")
+
+
+def _is_answer(cls: type, part: Part, roles: Roles) -> bool:
+    return isinstance(part, Process) and cls not in part.starts and roles.is_answer(cls, part)
+
+
+def taken_by_nobody(parts: Parts, roles: Roles) -> Iterator[str]:
+    """Events that change nothing anywhere."""
+    of_aggregates = frozenset[type]().union(*(aggregate.emits for aggregate in parts.aggregates))
+    sent = frozenset[type]().union(*(process.commands for process in parts.processes))
+    answers = roles.answers_to(sent)
+    for cls, emitters in roles.emitted.items():
+        if cls not in roles.taken and cls not in of_aggregates and cls not in answers:
+            places = ", ".join(dict.fromkeys(part.where for part in emitters))
+            yield f"{places}: nobody takes the event {cls.__qualname__}"
+
+
+def not_evolved(parts: Parts) -> Iterator[str]:
+    """Aggregates whose `evolve` does not know all that `decide` may answer."""
+    for aggregate in parts.aggregates:
+        if not aggregate.evolves:
+            continue  # it takes any message, or its annotation is a problem of its own
+        for cls in sorted(aggregate.emits - aggregate.evolves, key=lambda one: one.__qualname__):
+            yield (
+                f"{aggregate.where}: decide may return {cls.__qualname__}, which evolve does not take: "
+                "add it to the annotation of evolve, and a case for it"
+            )
+
+
+def starts_with_nothing(parts: Parts) -> Iterator[str]:
+    """Process managers that are started by an event that they do not take."""
+    for process in parts.processes:
+        taken = process.reacts | process.evolves
+        for cls in process.starts if taken else ():
+            if cls not in taken:
+                yield f"{process.where}: starts with {cls.__qualname__}, which neither react nor evolve takes"

@@ -1,0 +1,1 @@
+"""What modules declare, read before anything runs: annotations resolved, sources looked at, messages sorted."""

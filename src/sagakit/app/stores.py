@@ -1,0 +1,41 @@
+"""Which store a URL means. The adapter is imported only when its URL asks."""
+
+from __future__ import annotations
+
+from sagakit.errors import StoreUnusable
+from sagakit.ports import Store
+
+_LATER = {"postgres": "PostgreSQL", "postgresql": "PostgreSQL"}
+
+
+def open_store(url: str) -> Store:
+    """The store that a URL or a file path means, not opened yet. StoreUnusable says what is wrong with the URL.
+
+    `shop.db`, `sqlite:///shop.db` (relative), `sqlite:////var/lib/shop.db` (absolute), `memory://`.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return _sqlite(url, url)
+    if scheme == "sqlite":
+        return _sqlite(url, rest[1:] if rest.startswith("/") else "")
+    if scheme == "memory" and not rest.strip("/"):
+        from sagakit.stores.memory import MemoryStore
+
+        return MemoryStore()
+    if scheme.partition("+")[0] in _LATER:
+        raise StoreUnusable(
+            f"{scheme}://: this version stores in SQLite, not in {_LATER[scheme.partition('+')[0]]}: use sqlite:///shop.db"
+        )
+    raise StoreUnusable(f"{url!r} names no store: use a file path, sqlite:///shop.db or memory://")
+
+
+def _sqlite(url: str, path: str) -> Store:
+    if path == ":memory:":
+        raise StoreUnusable(f"{url!r}: for a store in memory use memory://")
+    if not path or path.endswith("/"):
+        raise StoreUnusable(
+            f"{url!r} names no file: use a path, or sqlite:///shop.db (sqlite:////... where it is absolute)"
+        )
+    from sagakit.stores.sqlite.store import SqliteStore
+
+    return SqliteStore(path)
