@@ -1,0 +1,206 @@
+"""The app that is measured: an order of four steps, every tenth refused at the third; and one that sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+from sagakit import App, Saga
+
+NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of an order."""
+
+    article: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class PlaceOrder:
+    """What is sent: it starts the saga."""
+
+    order_id: str
+    customer: str
+    street: str
+    city: str
+    items: list[Item]
+    total: int
+
+
+@dataclass(frozen=True)
+class ReserveItems:
+    order_id: str
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class ItemsReserved:
+    order_id: str
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class ReleaseItems:
+    order_id: str
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class ItemsReleased:
+    order_id: str
+
+
+@dataclass(frozen=True)
+class ChargeCustomer:
+    order_id: str
+    customer: str
+    total: int
+
+
+@dataclass(frozen=True)
+class CustomerCharged:
+    order_id: str
+    payment_id: str
+    total: int
+
+
+@dataclass(frozen=True)
+class RefundCustomer:
+    order_id: str
+    customer: str
+    total: int
+
+
+@dataclass(frozen=True)
+class CustomerRefunded:
+    order_id: str
+
+
+@dataclass(frozen=True)
+class SendParcel:
+    order_id: str
+    street: str
+    city: str
+
+
+@dataclass(frozen=True)
+class ParcelSent:
+    order_id: str
+    parcel_id: str
+
+
+@dataclass(frozen=True)
+class AddressUnknown:
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfirmOrder:
+    order_id: str
+
+
+@dataclass(frozen=True)
+class OrderConfirmed:
+    order_id: str
+
+
+@dataclass(frozen=True)
+class CancelOrder:
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OrderCancelled:
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Starts a saga that waits to be woken."""
+
+    order_id: str
+
+
+@dataclass(frozen=True)
+class Woken:
+    order_id: str
+
+
+bench = App("bench")
+
+
+@bench.handles
+async def reserve(command: ReserveItems) -> ItemsReserved:
+    return ItemsReserved(command.order_id, command.items)
+
+
+@bench.handles
+async def release(command: ReleaseItems) -> ItemsReleased:
+    return ItemsReleased(command.order_id)
+
+
+@bench.handles
+async def charge(command: ChargeCustomer) -> CustomerCharged:
+    return CustomerCharged(command.order_id, f"payment-{command.order_id}", command.total)
+
+
+@bench.handles
+async def refund(command: RefundCustomer) -> CustomerRefunded:
+    return CustomerRefunded(command.order_id)
+
+
+@bench.handles
+async def send(command: SendParcel) -> ParcelSent | AddressUnknown:
+    if command.city == NOWHERE:
+        return AddressUnknown(command.order_id, f"there is no {command.city}")
+    return ParcelSent(command.order_id, f"parcel-{command.order_id}")
+
+
+@bench.handles
+async def confirm(command: ConfirmOrder) -> OrderConfirmed:
+    return OrderConfirmed(command.order_id)
+
+
+@bench.handles
+async def cancel(command: CancelOrder) -> OrderCancelled:
+    return OrderCancelled(command.order_id, command.reason)
+
+
+@bench.saga(key="order_id")
+async def order(placed: PlaceOrder, saga: Saga) -> None:
+    id, items = placed.order_id, placed.items
+    saga.on_undo(lambda undo: CancelOrder(id, undo.reason))
+    await saga.do(ReserveItems(id, items), then=ItemsReserved, undo=ReleaseItems(id, items))
+    await saga.do(
+        ChargeCustomer(id, placed.customer, placed.total),
+        then=CustomerCharged,
+        undo=RefundCustomer(id, placed.customer, placed.total),
+    )
+    await saga.do(SendParcel(id, placed.street, placed.city), then=ParcelSent)
+    await saga.do(ConfirmOrder(id), then=OrderConfirmed)
+
+
+@bench.saga(key="order_id", receives=Woken)
+async def asleep(sleep: Sleep, saga: Saga) -> None:
+    await saga.receive(Woken)
+
+
+ORDER, ASLEEP = f"{bench.name}.{order.name}", f"{bench.name}.{asleep.name}"
+
+_BEGIN = ("PlaceOrder", "ReserveItems", "ItemsReserved", "ChargeCustomer", "CustomerCharged", "SendParcel")
+_UNDO = ("RefundCustomer", "CustomerRefunded", "ReleaseItems", "ItemsReleased", "CancelOrder", "OrderCancelled")
+COMPLETED = (*_BEGIN, "ParcelSent", "ConfirmOrder", "OrderConfirmed")
+COMPENSATED = (*_BEGIN, "AddressUnknown", *_UNDO)
+
+
+def new_order(index: int) -> PlaceOrder:
+    """An order of its own; every tenth is refused when it is to be sent."""
+    city = NOWHERE if index % 10 == 9 else "Utrecht"
+    items = [Item("kettle-1.7l", 1), Item("cup-white", 4)]
+    return PlaceOrder(str(uuid4()), f"customer-{index}", "Oudegracht 1", city, items, 4999)

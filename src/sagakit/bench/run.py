@@ -1,0 +1,125 @@
+"""Everything in one go: the floor and the engine by turns, sagas one at a time, sagas asleep."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from sagakit.app.stores import open_store
+from sagakit.bench.asleep import measure_idle
+from sagakit.bench.ended import check_ends, newest_instance
+from sagakit.bench.figures import Figures
+from sagakit.bench.floor import Floor
+from sagakit.bench.history import fill
+from sagakit.bench.load import Load, run_alone, run_many
+from sagakit.bench.machine import machine, versions
+from sagakit.bench.orders import bench
+from sagakit.bench.sizes import BenchFailed, Sizes
+from sagakit.bench.told import progress
+from sagakit.engine.engine import Engine
+from sagakit.stores.sqlite import SqliteStore
+
+A_DISK = Path("/var/tmp")  # noqa: S108  where temporary files lie on a disk: elsewhere they may lie in memory
+WARM_UP = 200
+
+
+def measure(sizes: Sizes, db: str | None = None) -> Figures:
+    """Run it all. `db`: a new file, kept."""
+    with _place(db) as file:
+        return asyncio.run(_measure(sizes, file))
+
+
+async def _measure(sizes: Sizes, file: Path) -> Figures:
+    if sizes.history:
+        await _fill(file, sizes.history)
+    with Floor(file.with_name(f"{file.name}-floor")) as floor:
+        async with bench.engine(str(file)) as engine:
+            floors, loads = await _by_turns(floor, engine, sizes)
+            with progress("one at a time"):
+                alone = await run_alone(engine, sizes.alone, sizes.alone_within)
+    with progress(f"{sizes.asleep:,} asleep"):
+        idle = await measure_idle(str(file), sizes.asleep, sizes.idle_for)
+    sagas_per_s, floor_per_s = median(load.sagas_per_s for load in loads), median(floors)
+    return Figures(
+        sagas_per_s=round(sagas_per_s, 1),
+        floor_sagas_per_s=round(floor_per_s, 1),
+        ratio=round(sagas_per_s / floor_per_s, 4),
+        latency_p50_ms=round(_at(alone, 0.50), 3),
+        latency_p99_ms=round(_at(alone, 0.99), 3),
+        cpu_ms_per_saga=round(median(load.cpu_ms_per_saga for load in loads), 4),
+        idle_cpu_percent=round(idle.cpu_percent, 3),
+        idle_memory_mb=round(idle.memory_mb, 1),
+        rounds=len(loads),
+        alone=len(alone),
+        sizes=sizes,
+        machine=machine(),
+        versions=versions(),
+    )
+
+
+async def _fill(file: Path, history: int) -> None:
+    store = open_store(str(file))
+    await store.open()
+    try:
+        with progress("filling the log", history) as shown:
+            async for written in fill(store, history):
+                shown(written)
+    finally:
+        await store.close()
+
+
+async def _by_turns(floor: Floor, engine: Engine, sizes: Sizes) -> tuple[list[float], list[Load]]:
+    floors: list[float] = []
+    loads: list[Load] = []
+    before = await newest_instance(engine.store)
+    with progress("floor and engine by turns", sizes.rounds) as shown:
+        warm = min(WARM_UP, sizes.sagas)
+        floor.run(warm)
+        await run_many(engine, warm, sizes.concurrency)
+        until = time.perf_counter() + sizes.rounds_within
+        while len(loads) < sizes.rounds and (not loads or time.perf_counter() < until):
+            floors.append(floor.run(sizes.sagas))
+            loads.append(await run_many(engine, sizes.sagas, sizes.concurrency))
+            shown(len(loads))
+    counts = [warm, *[sizes.sagas] * len(loads)]
+    refused = sum(count // 10 for count in counts)
+    await check_ends(engine.store, after=before, completed=sum(counts) - refused, compensated=refused)
+    return floors, loads
+
+
+@contextmanager
+def _place(db: str | None) -> Generator[Path]:
+    """A new database file; the floor's lies beside it, for the while."""
+    if db is not None:
+        file = _file_of(db)
+        if file.exists():
+            raise BenchFailed(f"{file} exists already: the bench makes a new one")
+        try:
+            yield file
+        finally:
+            for end in ("", "-wal", "-shm"):
+                file.with_name(f"{file.name}-floor{end}").unlink(missing_ok=True)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sagakit-bench-", dir=A_DISK if A_DISK.is_dir() else None))
+    try:
+        yield folder / "bench.db"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _file_of(db: str) -> Path:
+    store = open_store(db)
+    if not isinstance(store, SqliteStore):
+        raise BenchFailed(f"{db} is no file: the bench runs on an SQLite file")
+    return store.path
+
+
+def _at(values: list[float], part: float) -> float:
+    """The value below which that part of the sorted values lies."""
+    return values[min(len(values) - 1, int(len(values) * part))]
