@@ -1,0 +1,123 @@
+"""`sagakit processes`: list them, show one, read its history."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from sagakit.cli.database import reading
+from sagakit.cli.failures import Failure
+from sagakit.cli.help import Command
+from sagakit.cli.looking import pictures
+from sagakit.cli.looking.views import Page, history_items, place, process_detail, process_view
+from sagakit.cli.options import After, AsJson, Id, Limit, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
+from sagakit.cli.terminal import show_json
+from sagakit.core.commit import Delivery, History, Instance, InstanceQuery, Listed
+from sagakit.core.display import steps
+from sagakit.core.streams import lane_name
+from sagakit.ports import Store
+
+PAGE = 1000
+
+app = typer.Typer(name="processes", help="Processes: list them, show one, read its history.", no_args_is_help=True)
+
+
+@app.command("list", cls=Command)
+def list_processes(
+    db: ReadDatabase = "",
+    type: OfType = None,
+    status: OfStatus = None,
+    key: OfKey = None,
+    trace: OfTrace = None,
+    limit: Limit = 50,
+    after: After = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest processes first."""
+    (before,) = place(after, 1) or (None,)
+    query = InstanceQuery(type, status, key, trace, limit + 1, before)
+    found = asyncio.run(_list(db, query))
+    rest = str(found[limit - 1].row.number) if len(found) > limit else None
+    page = found[:limit]
+    if as_json:
+        show_json(Page([process_view(listed) for listed in page], rest))
+    else:
+        pictures.processes(page, rest)
+
+
+@app.command("show", cls=Command)
+def show_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
+    """All about one: steps, undos, what it waits for."""
+    listed, history, deliveries = asyncio.run(_show(db, id))
+    done = steps(listed.row, history)
+    if as_json:
+        show_json(process_detail(listed, done, deliveries))
+    else:
+        pictures.process(listed, done, deliveries)
+
+
+@app.command("history", cls=Command)
+def show_history(
+    id: Id,
+    db: ReadDatabase = "",
+    limit: Limit = PAGE,
+    after: After = None,
+    as_json: AsJson = False,
+) -> None:
+    """Each message that it took or sent, in order."""
+    version, told = place(after, 2) or (0, 0)
+    listed, found = asyncio.run(_history(db, id, version, limit))
+    page = found[:limit]
+    items = history_items(page, first=told + 1)
+    rest = f"{page[-1].version}.{told + len(items)}" if len(found) > limit else None
+    if as_json:
+        show_json(Page(items, rest))
+    else:
+        pictures.history(listed, items, rest)
+
+
+async def _list(db: str, query: InstanceQuery) -> list[Listed]:
+    async with reading(db) as store:
+        return await store.read_instances(query)
+
+
+async def _show(db: str, id: str) -> tuple[Listed, list[History], list[Delivery]]:
+    async with reading(db) as store:
+        listed = await _find(store, id)
+        return listed, await _whole_history(store, listed.row.id), await _outstanding(store, listed.row)
+
+
+async def _history(db: str, id: str, after: int, limit: int) -> tuple[Listed, list[History]]:
+    async with reading(db) as store:
+        listed = await _find(store, id)
+        return listed, await store.read_history(listed.row.id, after=after, limit=limit + 1)
+
+
+async def _find(store: Store, id: str) -> Listed:
+    """The instance of an id, or the only one of a key."""
+    row, search = await store.read_instance(id), await store.read_search(id)
+    if row is not None and search is not None:
+        return Listed(row, search)
+    found = await store.read_instances(InstanceQuery(key=id, limit=2))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Failure(f"several processes have the key {id}: sagakit processes list --key {id}")
+    raise Failure(f"there is no process {id}: sagakit processes list shows them")
+
+
+async def _whole_history(store: Store, id: str) -> list[History]:
+    history: list[History] = []
+    while page := await store.read_history(id, after=history[-1].version if history else 0, limit=PAGE):
+        history += page
+    return history
+
+
+async def _outstanding(store: Store, row: Instance) -> list[Delivery]:
+    """What is still to be handled by the instance, and of its commands."""
+    lane, found, last = lane_name(row.type, row.key), list[Delivery](), 0
+    while page := await store.read_deliveries(after=last, limit=PAGE):
+        last = page[-1].id
+        found += [one for one in page if one.lane == lane or one.envelope.sender == row.id]
+    return found

@@ -1,0 +1,46 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias, get_args
+
+import typer
+
+from sagakit.core.commit import Status
+
+_DB = "A file, or a URL such as sqlite:///shop.db."
+
+
+def _database(more: str = "", *, variable: str | None = "SAGAKIT_DB") -> object:
+    return typer.Option(
+        "--db", envvar=variable, metavar="PATH_OR_URL", help=f"{_DB} {more}".strip(), show_default=False
+    )
+
+
+Database: TypeAlias = Annotated[str, _database()]
+DemoDatabase: TypeAlias = Annotated[str, _database("Without it: a file of the demo's own, kept.", variable=None)]
+BenchDatabase: TypeAlias = Annotated[str, _database("A new one, kept. Without it: one for the while.", variable=None)]
+ReadDatabase: TypeAlias = Annotated[str, _database("Without it: the demo's own.")]
+
+Id: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="Its id; its key will do where only one has it.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+After: TypeAlias = Annotated[
+    str | None, typer.Option("--next", "--after", metavar="TOKEN", help="The page after: the token that came with it.")
+]
+Limit: TypeAlias = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")]
+
+OfType: TypeAlias = Annotated[
+    str | None, typer.Option("--type", metavar="TYPE", help="Of this type, such as orders.fulfil_order.")
+]
+OfStatus: TypeAlias = Annotated[
+    Status | None, typer.Option("--status", metavar="STATUS", help=f"In this status: {', '.join(get_args(Status))}.")
+]
+OfKey: TypeAlias = Annotated[str | None, typer.Option("--key", metavar="KEY", help="With this key.")]
+OfTrace: TypeAlias = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Of this trace id.")]
+
+AppName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODULE:APP", help="The app, such as shop.app:shop, as seen from this folder.")
+]
+Port: TypeAlias = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
+]

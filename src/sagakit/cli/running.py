@@ -1,0 +1,88 @@
+"""`sagakit demo`, `run`, `check` and `bench`. What they run is imported only when they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sagakit.cli.database import named
+from sagakit.cli.failures import Failure, WrongUse
+from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, Port
+from sagakit.cli.terminal import counted, note, show, text
+
+if TYPE_CHECKING:
+    from sagakit.app import App
+
+DEMOS = ("shop",)
+
+
+def demo(
+    name: Annotated[str, typer.Argument(metavar="DEMO", help=f"Which one: {', '.join(DEMOS)}.")] = "shop",
+    port: Port = 8080,
+    db: DemoDatabase = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew: forget what is there.")] = False,
+) -> None:
+    """Run a small shop, and try it with curl."""
+    if name not in DEMOS:
+        raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
+    from sagakit.demos.shop.run import run_demo
+    from sagakit.server.serve import CannotServe
+
+    try:
+        run_demo(port, db or None, fresh)
+    except CannotServe as error:
+        raise Failure(str(error)) from error
+
+
+def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
+    """Run an app: its engine and an HTTP door for commands.
+
+    POST /api/v1/commands/NAME sends a command; /health/live and /health/ready say how the engine is.
+    """
+    from sagakit.cli.apps import load
+    from sagakit.server.serve import CannotServe, bind
+
+    joined, url = load(app), named(db)
+    try:
+        bound = bind(port)
+    except CannotServe as error:
+        raise Failure(str(error)) from error
+    with bound:
+        asyncio.run(_serve(joined, url, bound))
+
+
+async def _serve(app: App, db: str, bound: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C, or until the engine dies of something."""
+    from sagakit.server.api import api
+    from sagakit.server.serve import address_of, serve
+
+    async with app.engine(db) as engine:
+        commands = counted(len(engine.topology.around.outcomes), "command")
+        show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, stored in {db}"))
+        await serve(engine, api(engine), bound)
+        note("stopping; what is outstanding goes on at the next start")
+
+
+def check(app: AppName) -> None:
+    """Check an app: what it consists of, or all its problems."""
+    from sagakit.cli.apps import load
+    from sagakit.cli.contents import contents
+
+    contents(load(app))
+
+
+def bench(
+    sagas: Annotated[int, typer.Option("--sagas", min=1, metavar="N", help="How many sagas.")] = 2000,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="So many in flight.")] = 100,
+    history: Annotated[int, typer.Option("--history", min=0, metavar="N", help="Messages in the log before.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")] = None,
+    db: BenchDatabase = "",
+) -> None:
+    """Measure sagas on this machine beside the bare database."""
+    from sagakit.bench import run_bench
+
+    run_bench(sagas=sagas, concurrency=concurrency, history=history, json_file=json_file, db=db or None)

@@ -1,0 +1,60 @@
+"""`sagakit migrate` and `sagakit backup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from sagakit.cli.database import named, named_or_demo
+from sagakit.cli.failures import Failure
+from sagakit.cli.options import Database, ReadDatabase
+from sagakit.cli.terminal import bytes_in_words, notes, show, text
+
+if TYPE_CHECKING:
+    from sagakit.stores.sqlite import SqliteStore
+
+
+def migrate(db: Database = "") -> None:
+    """Bring a database to this version's schema.
+
+    An engine does so by itself when it starts. Here no engine may run on the database.
+    """
+    from sagakit.stores.sqlite.schema import migrate as migrate_file
+
+    path = _sqlite(named(db)).path
+    if not path.exists():
+        raise Failure(f"{path} does not exist")
+    before, after = migrate_file(path)
+    show(text(f"{path}: schema {after}, up to date" if before == after else f"{path}: schema {before} -> {after}"))
+
+
+def backup(
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; nothing may be there yet.")],
+    db: ReadDatabase = "",
+) -> None:
+    """Copy a database to a file, also while its engine runs.
+
+    The copy holds what was committed at one moment. It is a database as any other: give it to --db.
+    """
+    from sagakit.stores.sqlite.backup import backup as back_up
+
+    source = _sqlite(named_or_demo(db)).path
+    with Progress(
+        TextColumn("copying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=notes(), transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+        back_up(source, to, lambda done, pages: progress.update(task, completed=done, total=pages))
+    show(text(f"{to}: {bytes_in_words(to.stat().st_size)} copied from {source}"))
+
+
+def _sqlite(db: str) -> SqliteStore:
+    from sagakit.app.stores import open_store
+    from sagakit.stores.sqlite import SqliteStore
+
+    store = open_store(db)
+    if not isinstance(store, SqliteStore):
+        raise Failure(f"{db} is no SQLite file: its own tools look after it")
+    return store

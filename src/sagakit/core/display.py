@@ -1,0 +1,132 @@
+"""What people see of an instance: where it stands, what it waits for, and its steps with their undos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from sagakit.core.commit import ENDED, Envelope, History, Instance
+from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
+from sagakit.core.messages import WIRE
+from sagakit.core.process import Display
+from sagakit.core.process_manager import ManagerRecord
+from sagakit.core.saga.compensation import SagaRecord, Step
+
+
+class Answer(Struct, frozen=True):
+    """What a command led to: the types of its events, or why it failed; nothing at all where it led to no event."""
+
+    events: tuple[str, ...] = ()
+    failed: str | None = None
+
+
+class Sent(Struct):
+    """A command of an instance and its answer, None while there is none."""
+
+    id: str
+    type: str
+    answer: Answer | None = None
+
+
+class StepDisplay(Struct):
+    """A step: its command (None: the process as a whole) and what undoes it; of several undos the last one counts."""
+
+    command: Sent | None
+    state: str | None = None
+    """As the saga has it; None where it keeps no state of the step (any more)."""
+    undo: Sent | None = None
+    planned_undo: str | None = None
+    """The type of the undo that is recorded and not sent yet."""
+    undo_error: str | None = None
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_saga = msgspec.json.Decoder(SagaRecord).decode
+_manager = msgspec.json.Decoder(ManagerRecord).decode
+_failed = msgspec.json.Decoder(CommandFailed).decode
+_FAILED, _NOTHING = (getattr(cls, WIRE)[0] for cls in (CommandFailed, CommandLedToNothing))
+
+
+def record_of(row: Instance) -> SagaRecord | ManagerRecord:
+    """The stored state of an instance, whichever way its process was written."""
+    return _manager(row.state) if "state" in _fields(row.state) else _saga(row.state)
+
+
+def display(row: Instance) -> Display:
+    """Where an instance stands, from its row alone. What has ended stands nowhere and waits for nothing."""
+    if row.status in ENDED:
+        return Display("", [])
+    record = record_of(row)
+    if isinstance(record, ManagerRecord):
+        waiting = [sent.type for sent in record.sent if not sent.settled and sent.undo is None]
+        return Display(waiting[-1] if waiting else "", waiting)
+    undoing = [step for step in record.steps if step.state in ("undoing", "undo_failed")]
+    if undoing:
+        waiting = [step.undo.type for step in undoing if step.undo is not None]
+        return Display(f"undoing {undoing[-1].type or row.type}", waiting)
+    waiting = [step.type for step in record.steps if step.state == "sent"]
+    return Display(waiting[-1] if waiting else "", waiting)
+
+
+def steps(row: Instance, history: Iterable[History]) -> list[StepDisplay]:
+    """The commands that an instance sent, in order, with their answers and undos."""
+    sent, undos, answers = _read(history)
+    record = record_of(row)
+    known = {step.id: step for step in record.steps if step.id} if isinstance(record, SagaRecord) else {}
+    shown = [_registered(step, undos) for step in _whole(record)]
+    for command in sent:
+        step = StepDisplay(Sent(command.id, command.type), undo=undos.get(command.id))
+        if command.id in known:
+            _as_recorded(step, known[command.id])
+        shown.append(step)
+    for step in shown:
+        for message in (step.command, step.undo):
+            if message is not None:
+                message.answer = answers.get(message.id)
+    return shown
+
+
+def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], dict[str, Answer]]:
+    """The commands that are no undos; the newest undo by what it undoes (and by its own id); answers by command."""
+    sent: list[Envelope] = []
+    undos: dict[str, Sent] = {}
+    answers: dict[str, Answer] = {}
+    for reaction in history:
+        for given in reaction.inputs:
+            if given.causation_id is not None:
+                answers[given.causation_id] = _answered(answers.get(given.causation_id, Answer()), given)
+        for output in reaction.outputs:
+            if output.kind == "command" and output.undoes is None:
+                sent.append(output)
+            elif output.undoes is not None:
+                undos[output.undoes or output.id] = Sent(output.id, output.type)
+    return sent, undos, answers
+
+
+def _answered(before: Answer, event: Envelope) -> Answer:
+    if event.type == _NOTHING:
+        return before
+    if event.type == _FAILED:
+        return Answer(before.events, _failed(event.payload).reason)
+    return Answer((*before.events, event.type), before.failed)
+
+
+def _whole(record: SagaRecord | ManagerRecord) -> Iterator[Step]:
+    """What a saga registered to undo it as a whole."""
+    if isinstance(record, SagaRecord):
+        yield from (step for step in record.steps if not step.id)
+
+
+def _registered(step: Step, undos: dict[str, Sent]) -> StepDisplay:
+    shown = StepDisplay(None, undo=undos.get(step.undo_id))
+    _as_recorded(shown, step)
+    return shown
+
+
+def _as_recorded(shown: StepDisplay, step: Step) -> None:
+    shown.state = step.state
+    shown.undo_error = step.undo_error or None
+    if shown.undo is None and step.undo is not None:
+        shown.planned_undo = step.undo.type

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from tests.cli.conftest import Sagakit
+
+COMMANDS = [
+    ["demo"],
+    ["run"],
+    ["check"],
+    ["bench"],
+    ["processes", "list"],
+    ["processes", "show"],
+    ["processes", "history"],
+    ["messages", "list"],
+    ["migrate"],
+    ["backup"],
+]
+
+
+def test_the_help_has_every_command_on_one_screen(sagakit: Sagakit) -> None:
+    said = sagakit("--help")
+    assert said.code == 0
+    assert (
+        said.out
+        == """\
+Usage: sagakit [OPTIONS] COMMAND
+
+  Durable business processes: run them, look at them, keep their database.
+
+Options:
+  --version   Show the version.
+  --debug     Show the traceback of an error; works anywhere.
+  -h, --help  Show this message and exit.
+
+Run:
+  demo [DEMO]           Run a small shop, and try it with curl
+  run MODULE:APP        Run an app: its engine and an HTTP door for commands
+  check MODULE:APP      Check an app: what it consists of, or all its problems
+  bench                 Measure sagas on this machine beside the bare database
+
+Look (also while an engine runs):
+  processes list        The newest processes first
+  processes show ID     All about one: steps, undos, what it waits for
+  processes history ID  Each message that it took or sent, in order
+  messages list         A story as a tree: which message caused which
+
+Keep:
+  migrate               Bring a database to this version's schema
+  backup FILE           Copy a database to a file, also while its engine runs
+
+  `sagakit COMMAND --help` says the rest. SAGAKIT_DB may stand for --db.
+"""
+    )
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(sagakit: Sagakit, words: list[str]) -> None:
+    said = sagakit(*words, "--help")
+    assert said.code == 0
+    assert said.out.startswith(f"Usage: sagakit {' '.join(words)} [OPTIONS]")
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert len(said.out.splitlines()) < 30
+    assert "--db" in said.out or words == ["check"]
+
+
+@pytest.mark.parametrize("words", [[], ["processes"], ["messages"]], ids=" ".join)
+def test_half_a_command_gets_the_help(sagakit: Sagakit, words: list[str]) -> None:
+    said = sagakit(*words)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.startswith("Usage: sagakit")
+
+
+def test_version(sagakit: Sagakit) -> None:
+    said = sagakit("--version")
+    assert (said.code, said.out) == (0, f"sagakit {version('sagakit')}\n")
+
+
+def test_what_only_reads_loads_no_server() -> None:
+    """So that it starts fast."""
+    look = (
+        "import sys; from sagakit.cli import run; run(['processes', 'list', '--db', 'nowhere.db']);"
+        "print(*sorted(set(sys.modules) & {'litestar', 'uvicorn', 'httpx', 'sagakit.demos.shop', 'sagakit.server'}))"
+    )
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert said.stdout == "\n"
+    assert said.stderr.startswith("sagakit: nowhere.db does not exist")
