@@ -185,6 +185,7 @@ class Engine:
         timeout: Seconds = ...,
         idempotency_key: str | None = ...,
         digest: str | None = ...,
+        trace: str | None = ...,
     ) -> _E: ...
     @overload
     async def send_and_wait(
@@ -195,6 +196,7 @@ class Engine:
         timeout: Seconds = ...,
         idempotency_key: str | None = ...,
         digest: str | None = ...,
+        trace: str | None = ...,
     ) -> _E1 | _E2: ...
     async def send_and_wait(
         self,
@@ -204,6 +206,7 @@ class Engine:
         timeout: Seconds = 30.0,
         idempotency_key: str | None = None,
         digest: str | None = None,
+        trace: str | None = None,
     ) -> Any:
         """Send a command and wait for an event of its story, once that is durable.
 
@@ -211,7 +214,7 @@ class Engine:
         seconds: that cancels nothing.
         """
         wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
-        envelope = self._door.new_envelope(command, "command")
+        envelope = self._door.new_envelope(command, "command", trace=trace)
         waiter = self._waiting.subscribe(envelope.correlation_id, wanted)
         correlation_id = envelope.correlation_id
         try:
