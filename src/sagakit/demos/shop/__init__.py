@@ -1,0 +1,1 @@
+"""A shop: orders, inventory and payments in one process, behind an HTTP gateway."""

@@ -1,0 +1,45 @@
+"""`sagakit demo`: the shop on this machine, told line by line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sagakit.app.stores import open_store
+from sagakit.demos import database_of
+from sagakit.demos.shop.account import Account
+from sagakit.demos.shop.app import shop
+from sagakit.demos.shop.files import books_of, forget
+from sagakit.demos.shop.gateway import gateway
+from sagakit.demos.shop.greeting import greeting
+from sagakit.demos.shop.payments.cards import Books
+from sagakit.demos.shop.terminal import Terminal
+from sagakit.server.serve import address_of, bind, serve
+
+
+def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
+    """Run the shop until the process is told to stop. `db`: a path or URL; None: a file of the demo's own, kept."""
+    asyncio.run(_run(port, db, fresh))
+
+
+async def _run(port: int, db: str | None, fresh: bool) -> None:
+    with bind(port) as bound:
+        path = _file_of(db)
+        if fresh and path:
+            forget(path)
+        terminal = Terminal()
+        provide = {Account: Account(terminal.show), Books: Books(path and books_of(path))}
+        async with shop.engine(db or str(path), provide=provide) as engine:
+            terminal.open(await greeting(engine, address_of(bound), path))
+            await serve(engine, gateway(engine), bound)
+            terminal.print("The shop is closed. What was accepted is kept, and goes on at the next start.")
+        terminal.close()
+
+
+def _file_of(db: str | None) -> Path | None:
+    """The file that the database is, or None."""
+    if db is not None:
+        return getattr(open_store(db), "path", None)
+    path = database_of("shop")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,90 @@
+"""The account on a terminal: coloured there, plain lines on a pipe, and never in the way of the shop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from queue import Full, Queue
+
+from rich.console import Console
+from rich.text import Text
+
+from sagakit.demos.shop.account import Kind, Line
+
+_STYLES: Mapping[Kind, str] = {
+    "begin": "bold",
+    "step": "",
+    "refusal": "yellow",
+    "undo": "magenta",
+    "done": "bold green",
+    "cancelled": "bold red",
+    "note": "dim",
+}
+_KEPT = 10_000
+"""Lines that wait for a reader who has paused; past it lines are left out, and counted."""
+
+
+class Terminal:
+    """Writes lines from a thread of its own: a pipe that nobody reads, or a terminal that is held, stops no order."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self._lines: Queue[Text | None] = Queue(_KEPT)
+        self._left_out = 0
+        self._gone = False
+        self._thread = threading.Thread(target=self._write, name="shop-terminal", daemon=True)
+
+    def open(self, greeting: Text) -> None:
+        """Write this first, and then what was shown meanwhile."""
+        self._put(greeting)
+        self._thread.start()
+
+    def show(self, line: Line) -> None:
+        """Write a line of the account; it is left out if too many wait already."""
+        self.print(_drawn(line))
+
+    def print(self, text: Text | str) -> None:
+        """Write any text."""
+        try:
+            self._lines.put_nowait(Text(text) if isinstance(text, str) else text)
+        except Full:
+            self._left_out += 1
+
+    def close(self, *, within: float = 1.0) -> None:
+        """Write what still waits, as far as somebody reads it."""
+        try:
+            self._lines.put(None, timeout=within)
+        except Full:
+            return
+        self._thread.join(within)
+
+    def _write(self) -> None:
+        while (text := self._lines.get()) is not None:
+            self._put(text)
+            if self._left_out and self._lines.empty():
+                left_out, self._left_out = self._left_out, 0
+                self._put(Text(f"... {left_out} lines were left out: nobody read them in time", "dim"))
+
+    def _put(self, text: Text) -> None:
+        if self._gone:
+            return
+        try:
+            self.console.print(text)
+        except (OSError, ValueError):  # the reader has gone, or the stream is closed
+            self._gone = True
+
+
+def _drawn(line: Line) -> Text:
+    """Time, order, what happened, and the numbers."""
+    style = _STYLES[line.kind]
+    drawn = Text(f"{line.at:%H:%M:%S}  ", "dim")
+    drawn.append(f"{line.order_id[:8]:8}  ", "cyan")
+    drawn.append(f"{line.what:24}" if line.detail else line.what, style)
+    if line.detail:
+        drawn.append(f"  {_printable(line.detail)}", style if line.kind in ("refusal", "cancelled") else "")
+    return drawn
+
+
+def _printable(text: str) -> str:
+    """Without what would move the cursor or change colours: names come from outside."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,22 @@
+"""What `sagakit run` serves beside an engine: commands and health."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+
+from sagakit.core.codec import MEBIBYTE
+from sagakit.engine.engine import Engine
+from sagakit.server.problems import answer_error
+from sagakit.server.routes.commands import commands
+from sagakit.server.routes.health import health
+
+
+def api(engine: Engine) -> Litestar:
+    """An ASGI app on this engine."""
+    return Litestar(
+        [commands(engine), *health(engine)],
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=2 * MEBIBYTE,
+        openapi_config=None,
+        logging_config=None,
+    )

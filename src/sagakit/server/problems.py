@@ -1,0 +1,88 @@
+"""What an error is to an HTTP client: its status, its name and its words. The only place that says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from sagakit import errors
+
+_log = structlog.get_logger("sagakit.server")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An answer that is no success. `error` is for programs, `message` for people."""
+
+    status: int
+    error: str
+    message: str = ""
+    retry_after: float | None = None
+    """Seconds after which the same request may succeed."""
+
+
+_BY_TYPE: Mapping[type[Exception], tuple[int, str, float | None]] = {
+    errors.InvalidMessage: (400, "invalid_message", None),
+    errors.PayloadTooLarge: (413, "payload_too_large", None),
+    errors.UnknownMessage: (404, "unknown_message", None),
+    errors.NotFound: (404, "not_found", None),
+    errors.StaleVersion: (412, "stale_version", None),
+    errors.KeyReused: (422, "idempotency_key_reused", None),
+    errors.Refused: (422, "refused", None),
+    errors.OutcomeUnknown: (502, "outcome_unknown", None),
+    errors.KeyInFlight: (409, "idempotency_key_in_flight", 1),
+    errors.Busy: (503, "busy", 1),
+    errors.Stopping: (503, "stopping", 1),
+    errors.WaitTimeout: (503, "not_yet", 1),
+    errors.StoreFailed: (503, "store_failed", 1),
+    errors.StoreUnusable: (503, "store_unusable", None),
+}
+"""The nearest class counts."""
+
+_BY_STATUS: Mapping[int, str] = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of an error; of one that nobody foresaw, nothing but that."""
+    for cls in type(error).__mro__:
+        if cls in _BY_TYPE:
+            status, name, retry_after = _BY_TYPE[cls]
+            return Problem(status, name, str(error), getattr(error, "retry_after", retry_after))
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return Problem(error.status_code, _BY_STATUS.get(error.status_code, "invalid_request"), error.detail)
+    return Problem(500, "internal_error", "this is a fault of the server; its log says more")
+
+
+def problem_response(problem: Problem) -> Response[bytes]:
+    """The answer that carries a problem."""
+    body = {"error": problem.error}
+    if problem.message:
+        body["message"] = problem.message
+    headers = {} if problem.retry_after is None else {"Retry-After": str(max(1, math.ceil(problem.retry_after)))}
+    return Response(
+        msgspec.json.encode(body), status_code=problem.status, media_type="application/json", headers=headers
+    )
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The exception handler of every route; what nobody foresaw is logged."""
+    problem = problem_of(error)
+    if problem.status >= 500 and problem.retry_after is None:
+        _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    response = problem_response(problem)
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,1 @@
+"""What sagakit itself answers over HTTP."""

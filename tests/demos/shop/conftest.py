@@ -1,0 +1,26 @@
+"""The shop, running in memory behind its gateway."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from sagakit import Engine
+from sagakit.demos.shop.app import shop
+from sagakit.demos.shop.gateway import gateway
+from sagakit.stores.memory import MemoryStore
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    engine = Engine(shop.topology(), MemoryStore())
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def client(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(gateway(engine))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        yield client
