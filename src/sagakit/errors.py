@@ -1,39 +1,36 @@
 """Every error that sagakit raises, in one tree.
 
-    Exception
-    ├── NotDone                     a step of a saga was not done (raised inside code sagas and by send_and_wait)
-    │   ├── Refused                 a declared refusal: known not done
-    │   └── OutcomeUnknown          may have been done; what is left of it is undone
-    ├── TerminalError               trying again cannot help
-    │   ├── DeclarationError        an app that cannot run: all its problems at once
-    │   ├── InvalidMessage          a payload that does not fit its type
-    │   ├── UnknownMessage          a type that no class claims
-    │   ├── PayloadTooLarge
-    │   ├── NotFound
-    │   ├── StaleVersion            an aggregate has moved on since it was read
-    │   ├── KeyReused               an idempotency key with another request
-    │   ├── ProcessBug              a process that cannot go on: its instance parks
-    │   │   └── Nondeterminism      code that contradicts the record
-    │   └── StoreUnusable           a database that this engine cannot or must not open
-    │       ├── StoreInUse          another engine owns it
-    │       └── SchemaTooNew
-    └── RetryableError              trying again later may help
-        ├── KeyInFlight             the first request with this key is still being accepted
-        ├── Busy                    the bound on accepted, unfinished work is reached
-        ├── Stopping                the engine is being stopped
-        ├── WaitTimeout             the outcome did not come in time; nothing is cancelled
-        ├── HandlerTimeout          a handler ran longer than its timeout
-        └── StoreFailed             a Commit could not be written
-            └── CommitLost          it may have been: the answer is unknown
+Exception
+├── NotDone                     a step of a saga was not done (raised inside code sagas and by send_and_wait)
+│   ├── Refused                 a declared refusal: known not done
+│   └── OutcomeUnknown          may have been done; what is left of it is undone
+├── TerminalError               trying again cannot help
+│   ├── DeclarationError        an app that cannot run: all its problems at once
+│   ├── InvalidMessage          a payload that does not fit its type
+│   ├── UnknownMessage          a type that no class claims
+│   ├── PayloadTooLarge
+│   ├── NotFound
+│   ├── StaleVersion            an aggregate has moved on since it was read
+│   ├── KeyReused               an idempotency key with another request
+│   ├── ProcessBug              a process that cannot go on: its instance parks
+│   │   └── Nondeterminism      code that contradicts the record
+│   └── StoreUnusable           a database that this engine cannot or must not open
+│       ├── StoreInUse          another engine owns it
+│       └── SchemaTooNew
+└── RetryableError              trying again later may help
+    ├── KeyInFlight             the first request with this key is still being accepted
+    ├── Busy                    the bound on accepted, unfinished work is reached
+    ├── Stopping                the engine is being stopped
+    ├── WaitTimeout             the outcome did not come in time; nothing is cancelled
+    ├── HandlerTimeout          a handler ran longer than its timeout
+    └── StoreFailed             a Commit could not be written
+        └── CommitLost          it may have been: the answer is unknown
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sagakit.core.messages import Message
+from typing import Any
 
 
 class NotDone(Exception):
@@ -47,7 +44,7 @@ class NotDone(Exception):
 class Refused(NotDone):
     """A declared refusal: known not done. `event` is the refusal, None where the command led to no event."""
 
-    def __init__(self, reason: str, event: Message | None = None) -> None:
+    def __init__(self, reason: str, event: Any = None) -> None:
         super().__init__(reason)
         self.event = event
 

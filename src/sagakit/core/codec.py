@@ -8,14 +8,31 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from sagakit.core.messages import Message
+from sagakit.core.messages import Message, stable_id
 from sagakit.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 
 MEBIBYTE = 1 << 20
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
-_encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `\$(.*)`$")
+
+
+def _write_model(value: Any) -> Any:
+    """A pydantic model inside another message."""
+    if hasattr(value, "__pydantic_fields__"):
+        return msgspec.Raw(value.model_dump_json(by_alias=True, warnings=False).encode())
+    raise TypeError(f"{type(value).__qualname__} is no type that a message can hold")
+
+
+def _read_model(cls: type, value: Any) -> Any:
+    if hasattr(cls, "__pydantic_fields__"):
+        return cast(Any, cls).model_validate_json(_encoder.encode(value))
+    raise TypeError(f"{cls.__qualname__} is no type that a message can hold")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_write_model)
+_in_order = msgspec.json.Encoder(enc_hook=_write_model, order="deterministic")
+_plain = msgspec.json.Decoder(dict[str, Any])
 
 
 class Codec:
@@ -28,43 +45,57 @@ class Codec:
         self.name = name
         self.version = version
         self.upcasters = dict(upcasters or {})
+        self._encode: Callable[[Any], bytes] = _encoder.encode
+        self._decode: Callable[[bytes], Any]
         if hasattr(cls, "__pydantic_fields__"):
-            self._encode: Callable[[Any], bytes] = lambda message: message.model_dump_json().encode()
-            self._decode: Callable[[bytes], Any] = cast(Any, cls).model_validate_json
+            self._encode = lambda message: message.model_dump_json(by_alias=True, warnings=False).encode()
+            self._decode = cast(Any, cls).model_validate_json
         else:
-            self._encode = _encoder.encode
-            self._decode = msgspec.json.Decoder(cls).decode
+            try:
+                self._decode = msgspec.json.Decoder(cls, dec_hook=_read_model).decode
+            except TypeError as error:
+                raise InvalidMessage(f"{name}: {error}") from error
 
     def encode(self, message: object) -> bytes:
         """The payload of a message; InvalidMessage if a value cannot be written."""
         try:
             return self._encode(message)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
 
     def decode(self, payload: bytes, version: int | None = None) -> Any:
         """The message of a payload; InvalidMessage names the field that does not fit."""
-        if version is not None and version != self.version:
-            payload = self._lift(payload, version)
         try:
+            if version is not None and version != self.version:
+                payload = self._lift(payload, version)
             return self._decode(payload)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
 
+    def digest(self, message: Any) -> str:
+        """The same for equal messages only, whatever the order of their sets and dicts."""
+        plain = message.model_dump(by_alias=True) if hasattr(self.cls, "__pydantic_fields__") else message
+        return stable_id(self.name, _in_order.encode(plain).decode())
+
     def _lift(self, payload: bytes, version: int) -> bytes:
-        fields: dict[str, Any] = msgspec.json.decode(payload)
+        if version > self.version:
+            raise UnknownMessage(
+                f"{self.name} version {version} is newer than this code's {self.version}: update the code"
+            )
+        fields = _plain.decode(payload)
         for old in range(version, self.version):
             if old not in self.upcasters:
                 raise UnknownMessage(
                     f"{self.name} version {version} is stored, the code knows {self.version}: "
                     f"declare an upcaster for version {old}"
                 )
-            fields = self.upcasters[old](fields)
-        if version > self.version:
-            raise UnknownMessage(
-                f"{self.name} version {version} is newer than this code's {self.version}: update the code"
-            )
-        return msgspec.json.encode(fields)
+            try:
+                fields = self.upcasters[old](fields)
+            except Exception as error:  # the user's function
+                raise InvalidMessage(
+                    f"{self.name}: the upcaster for version {old} failed: {type(error).__name__}: {error}"
+                ) from error
+        return _encoder.encode(fields)
 
 
 class Codecs:
@@ -102,7 +133,8 @@ class Codecs:
         payload = codec.encode(message)
         if len(payload) > self.max_payload:
             raise PayloadTooLarge(
-                f"{codec.name}: {len(payload)} bytes, at most {self.max_payload}: keep large data elsewhere and send its id"
+                f"{codec.name}: {len(payload)} bytes, at most {self.max_payload}: "
+                "keep large data elsewhere and send its id"
             )
         return codec, payload, codec.decode(payload)
 

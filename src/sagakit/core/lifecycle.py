@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.codec import Codec, Codecs
-from sagakit.core.messages import wire
+from sagakit.core.messages import pinned, wire
 
 _M = TypeVar("_M")
 
@@ -79,5 +79,6 @@ class Cancelled(Struct, frozen=True):
 def add_lifecycle(codecs: Codecs) -> None:
     """Make the engine's own messages known."""
     for cls in LIFECYCLE:
-        name, version = cls.__sagakit_wire__
-        codecs.add(Codec(cls, name, version))
+        pin = pinned(cls)
+        assert pin is not None
+        codecs.add(Codec(cls, *pin))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
+from functools import cache
 from hashlib import blake2b
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, cast
 
 
 class _DataclassLike(Protocol):
@@ -58,13 +60,12 @@ def is_message_type(cls: object) -> bool:
     )
 
 
-def field_names(cls: type) -> tuple[str, ...]:
+@cache
+def field_names(cls: type[Any]) -> tuple[str, ...]:
     """The names of a message class's fields, in their order."""
-    if hasattr(cls, "__struct_fields__"):
-        return tuple(cls.__struct_fields__)
-    if hasattr(cls, "__dataclass_fields__"):
-        return tuple(cls.__dataclass_fields__)
-    return tuple(getattr(cls, "__pydantic_fields__", ()))
+    if is_dataclass(cls):
+        return tuple(field.name for field in fields(cls))
+    return tuple(getattr(cls, "__struct_fields__", ()) or getattr(cls, "__pydantic_fields__", ()))
 
 
 def as_messages(answer: Commands) -> Sequence[Message]:
@@ -72,8 +73,8 @@ def as_messages(answer: Commands) -> Sequence[Message]:
     if answer is None:
         return ()
     if isinstance(answer, list | tuple) and not hasattr(answer, "__struct_fields__"):
-        return answer
-    return (answer,)  # type: ignore[return-value]
+        return cast("Sequence[Message]", answer)
+    return (cast("Message", answer),)
 
 
 def stable_id(*parts: str) -> str:

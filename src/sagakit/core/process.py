@@ -1,12 +1,13 @@
-"""What all ways to write a process share: the inputs of a reaction, what it leads to, and the live instance."""
+"""What all ways to write a process share: surroundings, the inputs of a reaction, what it leads to, instances."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
+from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause, Envelope, History, Instance, Kind, Status
 from sagakit.core.messages import Message
 
@@ -52,29 +53,58 @@ class Reacted(Struct, gc=False):
     withdrawn: list[str] = []
 
 
+class Log(Protocol):
+    """A logger of events with named values, as structlog's are."""
+
+    def bind(self, **new_values: Any) -> Self: ...
+    def debug(self, event: str, *args: Any, **kw: Any) -> Any: ...
+    def info(self, event: str, *args: Any, **kw: Any) -> Any: ...
+    def warning(self, event: str, *args: Any, **kw: Any) -> Any: ...
+    def error(self, event: str, *args: Any, **kw: Any) -> Any: ...
+    def critical(self, event: str, *args: Any, **kw: Any) -> Any: ...
+    def exception(self, event: str, *args: Any, **kw: Any) -> Any: ...
+
+
+class Surroundings(Struct):
+    """The messages that a process may send, and where it logs."""
+
+    codecs: Codecs
+    outcomes: Mapping[type, frozenset[type]]
+    """The commands that somebody handles, with their declared outcomes."""
+    logger: Callable[[str, str], Log]
+    """The logger of an instance, by process and key; for the process "" one that says nothing."""
+
+
 class Live(Protocol):
     """One instance in memory. Not safe to use again after an error: load it anew."""
 
-    id: str
-    key: str
     status: Status
-    cause: Cause
-    reason: str
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def cause(self) -> Cause: ...
+    @property
+    def reason(self) -> str:
+        """Why it is undone, or why its compensation failed."""
+        ...
 
     def react(self, given: Input) -> Reacted:
         """Handle one input. Raises ProcessBug if the code of the process cannot go on."""
         ...
 
     def snapshot(self) -> bytes:
-        """The state to be stored, as JSON."""
+        """The state to be stored, as JSON. Raises ProcessBug if it does not fit its class."""
         ...
 
-    def undos(self) -> list[str]:
-        """The wire names of the undos that are out, or still to go out."""
+    def undos(self) -> Sequence[str]:
+        """The wire names of the undos that are out or still to be sent."""
         ...
 
     def evict(self) -> None:
-        """Let go of what runs. The instance is brought back by `Definition.revive`."""
+        """Let go of what it holds; it is not used again."""
         ...
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from sagakit.core.bugs import bug_of
+from sagakit.core.codec import Codec
 from sagakit.core.commit import Cause, History, Instance, Status
 from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Failed
-from sagakit.core.messages import Message, as_messages, derived_id, stable_id
-from sagakit.core.process import Input, Output, Reacted
+from sagakit.core.messages import Message, as_messages, derived_id
+from sagakit.core.process import Input, Output, Reacted, Surroundings
 from sagakit.core.saga.compensation import Recorded
-from sagakit.core.saga.live import Surroundings
-from sagakit.errors import ProcessBug
+from sagakit.errors import InvalidMessage, ProcessBug, TerminalError
 
 
 class Undoing:
@@ -50,9 +52,13 @@ class SentCommand(Struct, omit_defaults=True):
     id: str
     type: str
     digest: str
-    undo_id: str = ""
-    undo: Recorded | None = None
     settled: bool = False
+    """Its outcome is known, or it was given up with an error."""
+    undo: Recorded | None = None
+    undo_id: str = ""
+    """The newest undo; "" while it has none, or one that may not go out."""
+    undone: bool = False
+    undo_error: str = ""
 
 
 class ManagerRecord(Struct, omit_defaults=True):
@@ -64,6 +70,7 @@ class ManagerRecord(Struct, omit_defaults=True):
     reason: str = ""
 
 
+_NOTHING = b"{}"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ManagerRecord).decode
 
@@ -88,15 +95,28 @@ class ManagerDefinition:
         self.starts_with = starts_with
         self.evolves, self.reacts = evolves, reacts
         self.takes = evolves | reacts
-        self.receives = tuple(cls for cls in self.takes if cls not in (*starts_with, Cancelled, Failed))
+        self.receives = tuple(one for one in self.takes if one not in (*starts_with, Cancelled, Failed))
         self.tracks = _mentions_undoing(cls)
+        self.author: CodeType | None = getattr(cls.react, "__code__", None)
+        self.codec = Codec(cls, cls.__name__, 1)
 
     def start(self, id: str, key: str) -> ManagerLive:
-        return ManagerLive(self, id, key, self.cls(), ManagerRecord(msgspec.Raw(b"{}")))
+        """A new instance, without state yet."""
+        try:
+            state = self.cls()
+        except TypeError as error:
+            raise ProcessBug(f"{self.cls.__name__} has to start without arguments: {error}") from error
+        return ManagerLive(self, id, key, state, ManagerRecord(msgspec.Raw(_NOTHING)))
 
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> ManagerLive:
+        """An instance as it was stored."""
+        if row.state == _NOTHING:  # its start has failed
+            return self.start(row.id, row.key)
         record = _decode(row.state)
-        state = msgspec.json.decode(bytes(record.state), type=self.cls)
+        try:
+            state = self.codec.decode(bytes(record.state))
+        except InvalidMessage as error:
+            raise ProcessBug(f"the stored state does not fit its class: {error}") from error
         live = ManagerLive(self, row.id, row.key, state, record)
         live.status = "running" if row.status == "parked" else row.status
         return live
@@ -120,14 +140,24 @@ class ManagerLive:
 
     @property
     def reason(self) -> str:
+        if self.status == "compensation_failed":
+            return next((sent.undo_error for sent in self.record.sent if sent.undo_error), "")
         return self.record.reason
 
-    def snapshot(self) -> bytes:
-        self.record.state = msgspec.Raw(_encode(self.state))
-        return _encode(self.record)
-
     def undos(self) -> list[str]:
-        return []
+        """The wire names of the undos that are out or still to be sent."""
+        return [sent.undo.type for sent in self.record.sent if sent.undo is not None and not sent.undone]
+
+    def snapshot(self) -> bytes:
+        """The state to be stored. What it holds in memory is then what a load of it gives."""
+        codec = self._definition.codec
+        try:
+            stored = codec.encode(self.state)
+            self.state = codec.decode(stored)
+        except InvalidMessage as error:
+            raise ProcessBug(f"the state does not fit its class: {error}") from error
+        self.record.state = msgspec.Raw(stored)
+        return _encode(self.record)
 
     def evict(self) -> None:
         """Nothing is held."""
@@ -135,54 +165,112 @@ class ManagerLive:
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where `evolve` or `react` fails."""
         self._given, self._reacted = given, Reacted()
-        undone = self._undo_answered(given)
-        for message in self._told(given, undone=undone):
+        for message in self._told(given):
             self._tell(message)
         return self._reacted
 
-    def _told(self, given: Input, *, undone: bool) -> Sequence[Any]:
+    # ------------------------------------------------------------------ what it is told
+
+    def _told(self, given: Input) -> Sequence[Any]:
         first = given.messages[0]
         if isinstance(first, CancelRequested):
             return (Cancelled(first.reason),)
+        for sent in self.record.sent:
+            if sent.id == given.command_id:
+                if not self._settled(sent, first):
+                    return ()
+                break
+            if sent.undo_id and sent.undo_id == given.command_id:
+                return self._undo_answered(sent, given)
         if isinstance(first, CommandFailed | CommandLedToNothing):
-            if undone:
-                return ()
             command = self._definition.around.codecs.decode(first.type, first.version, bytes(first.payload))
             if isinstance(first, CommandFailed):
                 return (Failed(command, first.reason, first.known_not_done),)
             return (Failed(command, f"{first.type} led to no event", True),)
         return given.messages
 
+    def _settled(self, sent: SentCommand, first: Any) -> bool:
+        """Take note of the outcome of a tracked command. False if it is late or doubled: then it is not told."""
+        known, sent.settled = sent.settled, True
+        if sent.undo is None or known:
+            return not known
+        if not isinstance(first, CommandFailed | CommandLedToNothing):
+            self._undo_again(sent, sent.undo)
+        elif sent.undone:
+            self.record.sent.remove(sent)
+        return False
+
+    def _undo_answered(self, sent: SentCommand, given: Input) -> Sequence[Any]:
+        first = given.messages[0]
+        if isinstance(first, CommandFailed):
+            self.status = "compensation_failed"
+            self.record.cause = self.record.cause or "failed"
+            sent.undo_error = first.reason
+            return ()
+        sent.undone = True
+        if sent.settled:  # nothing of it can come late
+            self.record.sent.remove(sent)
+        return () if isinstance(first, CommandLedToNothing) else given.messages
+
     def _tell(self, message: Any) -> None:
-        kind = type(message)
+        kind: type[Any] = message.__class__
         definition = self._definition
-        if kind not in definition.takes:
-            if kind is Failed and not message.known_not_done and self.status == "running":
-                raise ProcessBug(f"{message.reason}: {definition.cls.__name__} takes no Failed")
+        if self.status != "running":
             return
-        if self.status in ("completed", "compensated", "abandoned"):
+        if kind not in definition.takes:
+            if kind is Failed and not message.known_not_done:
+                raise ProcessBug(f"{message.reason}: {definition.cls.__name__} takes no Failed")
             return
         try:
             if kind in definition.evolves:
-                self.state = self.state.evolve(message)
+                self.state = self._evolved(message)
             answers = as_messages(self.state.react(message)) if kind in definition.reacts else ()
-        except Exception as bug:
-            raise ProcessBug(f"{definition.cls.__name__} on {kind.__name__}: {type(bug).__name__}: {bug}") from bug
-        if kind is Cancelled:
-            self.record.cause, self.record.reason = "cancelled", message.reason
+        except (KeyboardInterrupt, ProcessBug):
+            raise
+        except BaseException as error:
+            bug = bug_of(error, definition.author)
+            raise ProcessBug(f"{definition.cls.__name__} on {kind.__name__}, {bug}") from error
+        self._note(message)
         for answer in answers:
-            self._answer(answer)
+            self._answer(answer, kind)
 
-    def _answer(self, answer: Any) -> None:
-        if isinstance(answer, End):
-            self.status = answer.status
-            self.record.reason = answer.reason or self.record.reason
-            if answer.status == "compensated":
-                self.record.cause = self.record.cause or "refused"
-        elif isinstance(answer, Undoing):
-            self._undo(answer)
-        else:
-            self._send(answer, None)
+    def _evolved(self, message: Any) -> Any:
+        state = self.state.evolve(message)
+        cls = self._definition.cls
+        if state.__class__ is not cls:
+            raise ProcessBug(
+                f"{cls.__name__} on {type(message).__name__}: evolve returns a {type(state).__name__}, "
+                f"not a {cls.__name__}"
+            )
+        return state
+
+    def _note(self, message: Any) -> None:
+        """Keep why it may come to undo: the first cause counts."""
+        record = self.record
+        if isinstance(message, Cancelled):
+            record.cause, record.reason = record.cause or "cancelled", message.reason
+        elif isinstance(message, Failed):
+            known_not_done, record.reason = message.known_not_done, message.reason
+            record.cause = record.cause or ("refused" if known_not_done else "failed")
+
+    # ------------------------------------------------------------------ what it answers
+
+    def _answer(self, answer: Any, kind: type) -> None:
+        try:
+            if isinstance(answer, End):
+                self._end(answer)
+            elif isinstance(answer, Undoing):
+                self._undo(answer)
+            else:
+                self._send(answer, None)
+        except TerminalError as error:
+            raise ProcessBug(f"{self._definition.cls.__name__} on {kind.__name__}: {error}") from error
+
+    def _end(self, end: End) -> None:
+        record = self.record
+        self.status = end.status
+        record.reason = end.reason or record.reason
+        record.cause = "" if end.status == "completed" else record.cause or "refused"
 
     def _send(self, message: Any, undoes: str | None) -> Output:
         assert self._given is not None
@@ -193,45 +281,58 @@ class ManagerLive:
         output = Output(id, "command" if command else "event", codec.name, codec.version, payload, sealed, undoes)
         outputs.append(output)
         if command and undoes is None and self._definition.tracks:
-            self.record.sent.append(SentCommand(id, codec.name, stable_id(payload.decode())))
+            self.record.sent.append(SentCommand(id, codec.name, codec.digest(sealed)))
         return output
 
     def _undo(self, undoing: Undoing) -> None:
-        codec, payload, _ = self._definition.around.codecs.seal(undoing.of)
-        digest = stable_id(payload.decode())
-        for sent in reversed(self.record.sent):
-            if sent.type == codec.name and sent.digest == digest:
-                break
-        else:
-            raise ProcessBug(f"Undoing(of={codec.name}): this instance has sent no such command")
+        codec, _, of = self._definition.around.codecs.seal(undoing.of)
+        digest = codec.digest(of)
+        same = [sent for sent in self.record.sent if sent.digest == digest and sent.undo is None]
+        if not same:
+            raise ProcessBug(f"Undoing(of={codec.name}): this instance has sent no such command that is not undone yet")
+        sent = same[-1]
         if not sent.settled:
             self._reacted.withdrawn.append(sent.id)
         output = self._send(undoing.command, sent.id)
+        if output.kind == "event":
+            raise ProcessBug(f"Undoing(command={output.type}): nobody handles the command {output.type}")
         sent.undo_id = output.id
         sent.undo = Recorded(output.type, output.version, msgspec.Raw(output.payload))
 
-    def _undo_answered(self, given: Input) -> bool:
-        """Take note of an outcome of a tracked command. True if it is the answer to an undo."""
-        for sent in self.record.sent:
-            if sent.id == given.command_id:
-                sent.settled = True
-                if sent.undo is not None and not isinstance(given.messages[0], CommandFailed | CommandLedToNothing):
-                    self._undo_again(sent, sent.undo)
-            elif sent.undo_id and sent.undo_id == given.command_id:
-                if isinstance(given.messages[0], CommandFailed):
-                    self.status = "compensation_failed"
-                    self.record.reason = given.messages[0].reason
-                return True
-        return False
-
     def _undo_again(self, sent: SentCommand, undo: Recorded) -> None:
         """A success that came after its undo: undo once more, under a new id."""
+        if sent.undo_error:  # its undo waits for a person
+            return
+        if not sent.undone:
+            self._reacted.withdrawn.append(sent.undo_id)
+        sent.undone = False
+        if self.status == "compensation_failed":  # nothing goes out before a person says so
+            sent.undo_id = ""
+            return
         message = self._definition.around.codecs.decode(undo.type, undo.version, bytes(undo.payload))
         sent.undo_id = self._send(message, sent.id).id
 
 
 def _mentions_undoing(cls: type[Any]) -> bool:
-    """Whether the code of `react` uses Undoing: only then its commands are kept, so that state does not grow."""
+    """Whether its code may use Undoing: only then its commands are kept, so that state does not grow."""
     code: Any = getattr(cls.react, "__code__", None)
+    if code is None:
+        return True
     known: dict[str, Any] = getattr(cls.react, "__globals__", {})
-    return code is None or any(name == "Undoing" or known.get(name) is Undoing for name in code.co_names)
+    closed: tuple[Any, ...] = getattr(cls.react, "__closure__", None) or ()
+    if any(value is Undoing for value in known.values()) or any(_holds_undoing(cell) for cell in closed):
+        return True
+    methods: Iterator[Any] = (getattr(method, "__code__", None) for one in cls.__mro__ for method in vars(one).values())
+    return any(_names_undoing(method) for method in methods if method is not None)
+
+
+def _holds_undoing(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is Undoing
+    except ValueError:  # not assigned yet
+        return False
+
+
+def _names_undoing(code: CodeType) -> bool:
+    nested = (inner for inner in code.co_consts if isinstance(inner, CodeType))
+    return "Undoing" in code.co_names or any(_names_undoing(inner) for inner in nested)

@@ -2,188 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from types import FrameType
+from collections.abc import Coroutine, Iterator, Sequence
+from types import CodeType
 from typing import Any, Protocol
 
-from sagakit.core.saga.operations import Do, Join, Operation, Receive, UndoAll
+from sagakit.core.bugs import bug_of, place
+from sagakit.core.saga.operations import Join, Operation
 from sagakit.errors import NotDone, ProcessBug
 
 
 class Performer(Protocol):
     """What is done with an operation that a branch awaits."""
 
-    def perform(self, branch: Branch, operation: Do | Receive | UndoAll) -> bool:
+    @property
+    def author(self) -> CodeType | None:
+        """The saga's code: errors name a line of its file."""
+        ...
+
+    def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
         """Begin it. True if it is done already: `branch.value` then holds its result."""
         ...
 
-    def withdraw(self, branch: Branch, group: Group) -> bool:
-        """The branch lost a `first`: give up what it waits for. True if that is still to be undone: then the group
-        is told once it is."""
+    def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:
+        """Branches lost a `first`: close them, and give up what they and the branches under them wait for.
+
+        Tells how many undos of that are out: `heir.undone()` is called after each.
+        """
         ...
 
 
 class Branch:
     """One coroutine of a saga, and what it waits for."""
 
-    __slots__ = ("ended", "error", "group", "operation", "performer", "started", "steps", "value")
+    __slots__ = ("_inner", "_performer", "_steps", "ended", "error", "group", "under", "value")
 
     def __init__(self, steps: Coroutine[Any, Any, Any], performer: Performer, group: Group | None = None) -> None:
-        self.steps = steps
-        self.performer = performer
+        self._performer = performer
+        self._inner = steps
+        # under a group an operation has no coroutine of its own, and one that is awaited elsewhere is found out
+        self._steps = steps if group is None else _awaiting(steps)
         self.group = group
-        self.operation: Operation[Any] | None = None
+        self.under: Group | None = None
+        """The group that it waits for."""
         self.ended = False
         self.value: Any = None
         self.error: NotDone | None = None
 
     def resume(self, value: Any = None, error: NotDone | None = None) -> None:
         """Run on until the next operation that has to wait, or the end; the end goes on to the group's parent."""
-        self.operation = None
-        self.value, self.error = value, error
-        while not self.ended:
-            operation = self._step()
-            if operation is None:
-                break
-            self.operation = operation
+        self.value, self.error, self.under = value, error, None
+        while (operation := self._step()) is not None:
             if isinstance(operation, Join):
-                if not Group(self, operation).run():
+                self.under = Group(self, operation, self._performer)
+                if not self.under.run():
                     return
-            elif not self.performer.perform(self, operation):  # type: ignore[arg-type]
+                self.under = None
+            elif not self._performer.perform(self, operation):
                 return
-            self.operation = None
-        if self.ended and self.group is not None:
+        if self.group is not None:
             self.group.settled(self)
 
     def _step(self) -> Operation[Any] | None:
         value, error = self.value, self.error
         self.value = self.error = None
         try:
-            found = self.steps.send(value) if error is None else self.steps.throw(error)
+            found = self._steps.send(value) if error is None else self._steps.throw(error)
         except StopIteration as stop:
             self.ended, self.value = True, stop.value
             return None
-        except NotDone as refusal:
-            self.ended, self.error = True, refusal
+        except NotDone as left:
+            # its frames would keep alive what the code had made
+            self.ended, self.error = True, left.with_traceback(None)
             return None
-        except ProcessBug:
+        except (KeyboardInterrupt, ProcessBug):
             raise
-        except Exception as bug:
-            raise ProcessBug(f"line {_line_of(bug)}: {type(bug).__name__}: {bug}") from bug
+        except BaseException as bug:
+            raise bug_of(bug, self._performer.author) from bug
         if isinstance(found, Operation):
             return found  # pyright: ignore[reportUnknownVariableType]
         raise ProcessBug(
-            f"line {self.line()}: awaits {_in_words(found)}, which is no operation of the saga: "
+            f"{self._where()}: awaits {_in_words(found)}, which is no operation of the saga: "
             "do outside work in a handler, and await its command"
         )
 
-    def line(self) -> int:
-        """Where the branch's own code stands (the innermost frame of the author's)."""
-        line, steps = 0, self.steps
-        while steps is not None:
-            frame = getattr(steps, "cr_frame", None)
-            if frame is None or _module(frame).startswith("asyncio"):
-                break
-            line = frame.f_lineno
-            steps = getattr(steps, "cr_await", None)
-        return line
+    def _where(self) -> str:
+        """Where the author's code stands."""
+        author, places = self._performer.author, list(_frames(self._inner))
+        own = [where for file, where in places if author is not None and file == author.co_filename]
+        if not own and self.group is not None:
+            return self.group.join.where()
+        return (own or [where for _, where in places])[-1]
 
-    def close(self) -> None:
-        """End the coroutine, and the branches that it waits for."""
-        if isinstance(self.operation, Join):
-            for child in self.operation.group:
-                child.close()
+    def close(self) -> BaseException | None:
+        """End the coroutine and the branches that it waits for; what went wrong with that, if anything did."""
         self.ended = True
-        self.steps.close()
+        wrong: BaseException | None = None
+        if self.under is not None:
+            for child in self.under.branches:
+                wrong = child.close() or wrong
+        for steps in (self._steps, self._inner):
+            wrong = _close(steps) or wrong
+        return wrong
 
 
 class Group:
     """The branches under one `all` or `first`."""
 
-    def __init__(self, parent: Branch, join: Join) -> None:
-        self.parent = parent
-        self.first = join.first
-        self.branches = [Branch(_awaiting(steps), parent.performer, self) for steps in join.branches]
-        self.winner: Branch | None = None
-        self.losing = 0
-        self.returned = False
-        self.running = False
-        join.group = self.branches
+    __slots__ = ("_error", "_losing", "_parent", "_performer", "_returned", "_running", "_winner", "branches", "join")
+
+    def __init__(self, parent: Branch, join: Join, performer: Performer) -> None:
+        self.join = join
+        self._parent = parent
+        self._performer = performer
+        self._winner: Branch | None = None
+        self._error: NotDone | None = None
+        self._losing = 0
+        self._running = False
+        self._returned = False
+        self.branches = [Branch(steps, performer, self) for steps in join.branches]
 
     def run(self) -> bool:
         """Start every branch. True if the group has settled already."""
-        self.running = True
+        self._running = True
         for branch in self.branches:
-            if self.winner is None or not self.first:
+            if self._winner is None:
                 branch.resume()
-        self.running = False
+        self._running = False
         return self._finish()
 
     def settled(self, branch: Branch) -> None:
         """A branch has come to its end."""
-        if self.first and self.winner is None:
-            self.winner = branch
-        if not self.running and self._finish():
-            self.parent.resume(self.parent.value, self.parent.error)
+        self._error = self._error or branch.error
+        if self.join.first:
+            self._winner = self._winner or branch
+        self._go_on()
 
     def undone(self) -> None:
         """What a losing branch had in flight is undone."""
-        self.losing -= 1
-        if self._finish():
-            self.parent.resume(self.parent.value, self.parent.error)
+        self._losing -= 1
+        self._go_on()
+
+    def waiting(self) -> Iterator[Branch | Group]:
+        """Whoever in this group waits for something: its branches, those under them, and itself for what lost."""
+        yield self
+        for branch in self.branches:
+            if branch.ended:
+                continue
+            if branch.under is not None:
+                yield from branch.under.waiting()
+            else:
+                yield branch
+
+    def _go_on(self) -> None:
+        if not self._running and self._finish():
+            self._parent.resume(self._parent.value, self._parent.error)
 
     def _finish(self) -> bool:
-        if self.returned:
+        if self._returned:
             return False
-        if self.first:
-            if self.winner is None:
+        if self.join.first:
+            if self._winner is None:
                 return False
             self._withdraw_losers()
-            if self.losing:
+            if self._losing:
                 return False
-            self.parent.value, self.parent.error = self.winner.value, self.winner.error
+            self._parent.value, self._parent.error = self._winner.value, self._winner.error
         else:
             if not all(branch.ended for branch in self.branches):
                 return False
-            self.parent.error = next((branch.error for branch in self.branches if branch.error), None)
-            self.parent.value = tuple(branch.value for branch in self.branches)
-        self.returned = True
+            self._parent.value, self._parent.error = tuple(branch.value for branch in self.branches), self._error
+        self._returned = True
         return True
 
     def _withdraw_losers(self) -> None:
-        for branch in self.branches:
-            if not branch.ended:
-                self.losing += _give_up(branch, self)
-                branch.close()
-
-
-def _give_up(branch: Branch, group: Group) -> int:
-    if isinstance(branch.operation, Join):
-        return sum(_give_up(child, group) for child in branch.operation.group if not child.ended)
-    return int(branch.performer.withdraw(branch, group))
+        losers = [branch for branch in self.branches if not branch.ended]
+        if losers:
+            waiting = [one for one in self.waiting() if one is not self]
+            self._losing += self._performer.withdraw(losers, waiting, self)
 
 
 async def _awaiting(steps: Coroutine[Any, Any, Any]) -> Any:
     return await steps
 
 
-def _line_of(error: Exception) -> int:
-    """The line of the author's code that raised: the last frame that is not the library's."""
-    found, trace = 0, error.__traceback__
-    while trace is not None:
-        if not _module(trace.tb_frame).startswith("sagakit.core"):
-            found = trace.tb_lineno
-        trace = trace.tb_next
-    return found
+def _close(steps: Coroutine[Any, Any, Any]) -> BaseException | None:
+    wrong: BaseException | None = None
+    for _ in range(3):  # code that awaits something foreign while it is closed has to be told again
+        try:
+            steps.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            wrong = error
+        else:
+            break
+    return wrong
 
 
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
+def _frames(steps: Any) -> Iterator[tuple[str, str]]:
+    """The file and place of each frame of a coroutine and what it awaits, outermost first."""
+    while steps is not None:
+        for prefix in ("cr", "gi", "ag"):
+            frame = getattr(steps, f"{prefix}_frame", None)
+            if frame is not None:
+                yield frame.f_code.co_filename, place(frame.f_code, frame.f_lineno)
+                break
+        steps = getattr(steps, "cr_await", None) or getattr(steps, "gi_yieldfrom", None)
 
 
 def _in_words(found: object) -> str:
-    return (
-        "nothing (as asyncio.sleep(0) does)"
-        if found is None
-        else f"a {type(found).__module__}.{type(found).__qualname__}"
-    )
+    if found is None:
+        return "nothing (as asyncio.sleep(0) does)"
+    return f"a {type(found).__module__}.{type(found).__qualname__}"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Collection
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause
 from sagakit.core.messages import Message
+from sagakit.core.process import Surroundings
+from sagakit.errors import UnknownMessage
 
 StepState: TypeAlias = Literal["sent", "succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"]
+
+OWED: frozenset[StepState] = frozenset({"succeeded", "unknown"})
+"""States of steps whose undo is still to be sent."""
+OUTSTANDING = OWED | {"undoing"}
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -56,40 +61,9 @@ class Step(Struct, omit_defaults=True):
     undo: Recorded | None = None
     undo_id: str = ""
     undo_error: str = ""
+    """Why the undo could not be built anew, or why it was given up."""
     then: tuple[str, ...] | None = ()
-    """What counts as success, kept once the step is given up: a late one is undone once more."""
-
-
-class Undoers:
-    """The undo functions of the steps that the running code still knows, by ordinal. Gone after an eviction."""
-
-    def __init__(self, codecs: Codecs) -> None:
-        self._codecs = codecs
-        self._known: dict[int, tuple[Undoer, Message | None]] = {}
-
-    def learn(self, step: Step, undo: Undoer) -> None:
-        """A step is being sent: record its undo, built with nothing known. Raises what an undo function raises."""
-        if callable(undo):
-            self._known[step.ordinal] = (undo, None)
-            undo = undo(UndoFacts())
-        self._record(step, undo)
-
-    def make_exact(self, step: Step, *, outcome: Message | None = None, reason: str = "") -> None:
-        """Build the undo again from what is known now. The last one that could be built stands."""
-        if step.ordinal not in self._known:
-            return
-        undo, known = self._known[step.ordinal]
-        outcome = outcome or known
-        self._known[step.ordinal] = (undo, outcome)
-        try:
-            self._record(step, cast(Any, undo)(UndoFacts(outcome, reason)))
-        except Exception as error:  # the user's function: any error leaves the undo that stands
-            step.undo_error = f"{type(error).__name__}: {error}"
-
-    def _record(self, step: Step, command: Message) -> None:
-        codec, payload, _ = self._codecs.seal(command)
-        step.undo = Recorded(codec.name, codec.version, msgspec.Raw(payload))
-        step.undo_error = ""
+    """What counts as success, kept from when the step is given up until its outcome is known after all; else ()."""
 
 
 class SagaRecord(Struct, omit_defaults=True):
@@ -98,8 +72,54 @@ class SagaRecord(Struct, omit_defaults=True):
     steps: list[Step] = []
     sent: int = 0
     undoing: bool = False
+    """Its code is closed: only its undos go on."""
     cause: Cause = ""
     reason: str = ""
+    bug: str = ""
+    """What went wrong while its code was closed."""
+
+
+class Undoers:
+    """The undo functions of the steps that the running code still knows, by ordinal. Gone after an eviction."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._known: dict[int, tuple[Callable[[Any], Message], UndoFacts]] = {}
+
+    def __contains__(self, step: Step) -> bool:
+        return step.ordinal in self._known
+
+    def learn(self, step: Step, undo: Undoer) -> None:
+        """A step is being sent: record its undo, built with nothing known. Raises what an undo function raises."""
+        if callable(undo):
+            nothing = UndoFacts()
+            self._known[step.ordinal] = (undo, nothing)
+            undo = undo(nothing)
+        self._record(step, undo)
+
+    def make_exact(self, step: Step, *, outcome: Message | None = None, reason: str = "") -> None:
+        """Build the undo again from what is known now. The last one that could be built stands."""
+        known = self._known.get(step.ordinal)
+        if known is None:
+            return
+        undo, before = known
+        facts = UndoFacts(before.outcome if outcome is None else outcome, reason or before.reason)
+        self._known[step.ordinal] = (undo, facts)
+        try:
+            self._record(step, undo(facts))
+        except Exception as error:  # the user's function: any error leaves the undo that stands
+            step.undo_error = f"{type(error).__name__}: {error}"
+
+    def forget(self, step: Step) -> None:
+        """This step will not be undone."""
+        self._known.pop(step.ordinal, None)
+
+    def _record(self, step: Step, command: Message) -> None:
+        codec, payload, _ = self._around.codecs.seal(command)
+        if codec.cls not in self._around.outcomes:
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
+        step.undo = Recorded(codec.name, codec.version, msgspec.Raw(payload))
+        step.undo_error = ""
 
 
 class Sender(Protocol):
@@ -109,105 +129,141 @@ class Sender(Protocol):
         """Send a recorded undo of that command; its message id."""
         ...
 
-    def give_up_undo(self, command_id: str) -> None:
-        """This undo is replaced by another: it need not be delivered any more."""
+    def withdraw(self, command_id: str) -> None:
+        """Give a command up."""
         ...
 
 
 class Compensation:
     """The stack of a saga: which steps are still to be undone, and which undo is out."""
 
-    def __init__(self, codecs: Codecs, sender: Sender) -> None:
+    def __init__(self, around: Surroundings, sender: Sender) -> None:
         self.record = SagaRecord()
-        self._undoers = Undoers(codecs)
+        self.undoers = Undoers(around)
         self._sender = sender
-        self._repairs: dict[int, tuple[object, Callable[[], None]]] = {}
+        self._by_id: dict[str, Step] = {}
 
     def of(self, command_id: str) -> Step | None:
         """The step whose command, or whose newest undo, has this id."""
-        return next((step for step in self.record.steps if command_id in (step.id, step.undo_id)), None)
+        return self._by_id.get(command_id)
+
+    def restore(self, record: SagaRecord) -> None:
+        """Take what is stored."""
+        self.record = record
+        self._by_id = {id: step for step in record.steps for id in (step.id, step.undo_id) if id}
 
     def begin(self, id: str, type: str, undo: Undoer | None) -> Step:
         """A step is sent. Raises what its undo function raises: then nothing is recorded."""
-        step = Step(self.record.sent + 1, id, type)
+        record = self.record
+        step = Step(record.sent + 1, id, type)
         if undo is not None:
-            self._undoers.learn(step, undo)
-        self.record.sent += 1
-        self.record.steps.append(step)
+            self.undoers.learn(step, undo)
+        record.sent += 1
+        record.steps.append(step)
+        if id:
+            self._by_id[id] = step
         return step
 
     def succeeded(self, step: Step, outcome: Message | None) -> None:
         """Its success is known: make the undo exact, or forget a step that has none."""
         step.state = "succeeded"
         if step.undo is None:
-            self.record.steps.remove(step)
+            self._drop(step)
         else:
-            self._undoers.make_exact(step, outcome=outcome)
+            self.undoers.make_exact(step, outcome=outcome)
 
     def refused(self, step: Step) -> None:
         """Known not done: nothing to undo."""
         step.state = "refused"
-        self.record.steps.remove(step)
+        self._drop(step)
 
     def unknown(self, step: Step, then: tuple[str, ...] | None) -> None:
         """It may have been done. `then`: what a late success would look like."""
         step.state = "unknown"
         step.then = then
         if step.undo is None:
-            self.record.steps.remove(step)
+            self._drop(step)
 
-    def repair(self, step: Step, owner: object, then: Callable[[], None], reason: str) -> bool:
-        """Undo this one step now, and go on with `then` after that. False if it has no undo."""
-        if step.undo is None:
-            return False
-        self._undoers.make_exact(step, reason=reason)
-        self._repairs[step.ordinal] = (owner, then)
+    def undo(self, step: Step, reason: str = "") -> None:
+        """Undo this one step now, whatever else is out."""
+        self.undoers.make_exact(step, reason=reason)
         self._send(step)
-        return True
-
-    def hand_over(self, owner: object, then: Callable[[], None]) -> bool:
-        """Whoever waits for a repair no longer does: go on with `then` instead. False if there is none."""
-        for ordinal, (waiting, _) in self._repairs.items():
-            if waiting is owner:
-                self._repairs[ordinal] = (None, then)
-                return True
-        return False
-
-    def forget_repairs(self) -> None:
-        """No code waits for a single undo any more."""
-        self._repairs.clear()
-
-    def answered(self, step: Step) -> Callable[[], None] | None:
-        """The undo of a step is done; what waited for just this one."""
-        step.state = "undone"
-        _, then = self._repairs.pop(step.ordinal, (None, None))
-        return then
 
     def make_exact(self, reason: str) -> None:
         """Undoing begins: build every undo again, with its reason."""
         for step in self.record.steps:
-            if step.state in ("succeeded", "unknown"):
-                self._undoers.make_exact(step, reason=reason)
+            if step.state in OWED:
+                self.undoers.make_exact(step, reason=reason)
 
-    def undo_next(self) -> bool:
-        """Send the undo of the step sent last, unless one is out. False if none is out and none is left."""
-        if any(step.state == "undoing" for step in self.record.steps):
+    def undo_next(self, among: Collection[int] | None = None) -> bool:
+        """Send the undo of the step sent last, unless one is out. False if none is out and none is left.
+
+        `among`: only the steps of these ordinals.
+        """
+        steps = self.record.steps
+        if any(step.state == "undoing" for step in steps):
             return True
-        for step in reversed(self.record.steps):
-            if step.state in ("succeeded", "unknown") and step.undo is not None:
+        for step in reversed(steps):
+            if step.state in OWED and (among is None or step.ordinal in among):
                 self._send(step)
                 return True
         return False
 
-    def late_success(self, step: Step, outcome: Message) -> None:
-        """A step that was given up was done after all: undo it (once more), under a new id."""
-        self._undoers.make_exact(step, outcome=outcome)
+    def outstanding(self) -> frozenset[int]:
+        """The ordinals of the steps whose undo is out or still to be sent."""
+        return frozenset(step.ordinal for step in self.record.steps if step.state in OUTSTANDING)
+
+    def answered(self, step: Step) -> None:
+        """Its undo is done."""
+        step.state = "undone"
+        if step.then == ():  # its outcome is known: nothing can come late
+            self.undoers.forget(step)
+
+    def failed(self, step: Step, reason: str) -> None:
+        """Its undo was given up."""
+        step.state = "undo_failed"
+        step.undo_error = reason
+
+    def late_success(self, step: Step, outcome: Message | None, *, hold: bool) -> None:
+        """A step that was given up was done after all: undo it (once more), under a new id.
+
+        `hold`: nothing may go out now; it is undone again in its turn.
+        """
+        step.then = ()
+        self.undoers.make_exact(step, outcome=outcome)
         if step.state == "undoing":
-            self._sender.give_up_undo(step.undo_id)
-        if step.state in ("undoing", "undone"):
+            self._sender.withdraw(step.undo_id)
+        if step.state in ("undoing", "undone") and not hold:
             self._send(step)
+        elif step.state != "undo_failed":
+            step.state = "succeeded"
+
+    def late_refusal(self, step: Step) -> None:
+        """A step that was given up was not done: drop its undo, unless that went out already."""
+        step.then = ()
+        if step.state == "unknown":
+            self.refused(step)
+
+    def undos(self) -> list[str]:
+        """The wire names of the undos that are out or still to be sent."""
+        return [
+            step.undo.type
+            for step in self.record.steps
+            if step.undo is not None and (step.state in OUTSTANDING or step.state == "undo_failed")
+        ]
 
     def _send(self, step: Step) -> None:
         assert step.undo is not None
+        self._by_id.pop(step.undo_id, None)
         step.undo_id = self._sender.resend(step.undo, step.id)
+        self._by_id[step.undo_id] = step
         step.state = "undoing"
+
+    def _drop(self, step: Step) -> None:
+        steps = self.record.steps
+        if steps[-1] is step:
+            steps.pop()
+        else:
+            steps.remove(step)
+        self._by_id.pop(step.id, None)
+        self.undoers.forget(step)

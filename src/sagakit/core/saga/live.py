@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import CodeType
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from sagakit.core.codec import Codecs
+from sagakit.core.bugs import bug_of
 from sagakit.core.commit import Cause, History, Instance, Status
-from sagakit.core.lifecycle import CancelRequested, CommandFailed, CommandLedToNothing
-from sagakit.core.messages import Message, derived_id, stable_id
-from sagakit.core.process import Input, Output, Reacted
+from sagakit.core.lifecycle import CancelRequested, CommandFailed
+from sagakit.core.messages import Message
+from sagakit.core.process import Input, Log, Reacted, Surroundings
+from sagakit.core.saga.arrivals import Arrivals
 from sagakit.core.saga.branches import Branch, Group
-from sagakit.core.saga.compensation import Compensation, Recorded, SagaRecord, Step, Undoer
-from sagakit.core.saga.operations import Do, Receive, Saga, UndoAll
-from sagakit.errors import Nondeterminism, OutcomeUnknown, ProcessBug, Refused
+from sagakit.core.saga.compensation import Compensation, SagaRecord, Step, Undoer
+from sagakit.core.saga.operations import Do, Operation, Receive, Saga
+from sagakit.core.saga.outcomes import Success, classes_of, judge, names_of
+from sagakit.core.saga.replay import check_record, replay
+from sagakit.core.saga.writing import Writing
+from sagakit.errors import NotDone, ProcessBug, Refused, TerminalError
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
+__all__ = ["SagaLive", "Surroundings", "decode_record"]
 
 decode_record = msgspec.json.Decoder(SagaRecord).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class Surroundings(Struct):
-    """What the core knows of a process's surroundings."""
-
-    codecs: Codecs
-    outcomes: Mapping[type, frozenset[type]]
-    """The commands that somebody handles, with their declared outcomes."""
-    logger: Callable[[str, str], FilteringBoundLogger]
-    """The logger of an instance, by process and key; "" is the silent one."""
 
 
 class SagaLive:
@@ -52,18 +45,19 @@ class SagaLive:
         self.id, self.key = id, key
         self.status: Status = "running"
         self._name, self._code, self._receives, self._around = name, code, receives, around
-        self._replaying = False
+        self._silent = False
         self._saga = Saga(self, id, key)
-        self._stack = Compensation(around.codecs, self)
-        self._started = False
+        self._writing = Writing(around, id)
+        self._stack = Compensation(around, self._writing)
+        self._arrivals = Arrivals()
         self._main: Branch | None = None
+        self._started = False
+        self._broken: ProcessBug | None = None
+        self._history: Sequence[tuple[Input, History]] = ()
         self._in_flight: dict[str, tuple[Branch, Do]] = {}
-        self._undoing_for: Branch | None = None
-        self._receivers: list[tuple[Branch, type]] = []
-        self._arrived: list[Any] = []
-        self._names: dict[str, int] = {}
-        self._given: Input | None = None
-        self._reacted = Reacted()
+        self._repairs: dict[int, tuple[Branch | Group, NotDone | None]] = {}
+        self._rollbacks: list[tuple[Branch, frozenset[int]]] = []
+        self._threw = False
 
     # ------------------------------------------------------------------ what the engine calls
 
@@ -78,172 +72,181 @@ class SagaLive:
 
     @property
     def reason(self) -> str:
+        if self.status == "compensation_failed":
+            return next((step.undo_error for step in self.record.steps if step.state == "undo_failed"), "")
         return self.record.reason
 
+    def undos(self) -> list[str]:
+        """The wire names of the undos that are out or still to be sent."""
+        return self._stack.undos()
+
     def snapshot(self) -> bytes:
-        if self.status != "completed":
-            return _encode(self.record)
-        return _encode(SagaRecord([step for step in self.record.steps if step.state != "succeeded"], self.record.sent))
+        record = self.record
+        if self.status == "completed" and record.steps:
+            record = SagaRecord([step for step in record.steps if step.state != "succeeded"], record.sent)
+        return _encode(record)
 
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where the saga's code cannot go on."""
-        self._given, self._reacted = given, Reacted()
-        first = given.messages[0]
-        if isinstance(first, CancelRequested):
-            self._cancel(first.reason)
-        elif not self._started:
-            self._started = True
-            self._main = Branch(self._code(first, self._saga), self)
-            self._main.resume()
-        elif given.command_id is None or not self._outcome(given.command_id, given.messages):
-            self._take(given.messages)
-        self._after_code()
-        return self._reacted
+        reacted, self._threw = self._writing.begin(given), False
+        try:
+            first = given.messages[0]
+            if first.__class__ is CancelRequested:
+                self._cancel(first.reason)
+            elif self._broken is not None:
+                raise self._broken
+            elif not self._started:
+                self._start(first)
+            elif given.command_id is None or not self._outcome(given.command_id, given.messages):
+                self._take(given.messages)
+            if self._rollbacks:
+                self._roll_back()
+            if self._main is not None:
+                self._after_code(self._main)
+        except BaseException:
+            self.evict()
+            raise
+        return reacted
 
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> None:
-        """Bring the code to where it stood, and take what is recorded: that wins over what a replay builds."""
-        record = decode_record(row.state)
-        if not record.undoing and row.status in ("running", "parked"):
-            self._replay(history)
-        self._started = True
-        self._stack.record = record
-        self.status = row.status if row.status != "parked" else "undoing" if record.undoing else "running"
+        """Bring the code to where it stood, and take what is recorded: that wins over what a replay builds.
 
-    def undos(self) -> list[str]:
-        """The wire names of the undos that are out, or still to go out."""
-        owed = ("succeeded", "unknown", "undoing")
-        return [step.undo.type for step in self.record.steps if step.undo is not None and step.state in owed]
+        Code that contradicts its record is told of when it is needed: a cancel does without it.
+        """
+        record = decode_record(row.state)
+        self.status = row.status
+        if row.status in ("running", "parked"):
+            self.status = "undoing" if record.undoing else "running"
+        if self.status != "running":
+            self._started, self._history = True, history
+        else:
+            try:
+                self._replay(history, running=True)
+                check_record(self.record, record, self._in_flight)
+            except ProcessBug as contradiction:
+                self.evict()
+                self._broken, self._stack = contradiction, Compensation(self._around, self._writing)
+                self._in_flight.clear()
+        self._stack.restore(record)
 
     def evict(self) -> None:
-        """Let go of the coroutine."""
+        """Let go of the coroutine; nothing that it does while it is closed has an effect."""
+        self._silent, self._writing.reacted = True, Reacted()
         self._close_code()
 
     # ------------------------------------------------------------------ what the code's Saga calls (Driver)
 
     @property
     def now(self) -> datetime:
-        assert self._given is not None
-        return datetime.fromtimestamp(self._given.now / 1_000_000, UTC)
+        assert self._writing.given is not None
+        return datetime.fromtimestamp(self._writing.given.now / 1_000_000, UTC)
 
     @property
-    def log(self) -> FilteringBoundLogger:
-        return self._around.logger("" if self._replaying else self._name, self.key)
-
-    def new_id(self, name: str) -> str:
-        count = self._names[name] = self._names.get(name, 0) + 1
-        return stable_id(self.id, name, str(count))
+    def log(self) -> Log:
+        return self._around.logger("" if self._silent else self._name, self.key)
 
     def on_undo(self, undo: Undoer) -> None:
-        self._begin("", "", undo).state = "succeeded"
+        self._stack.begin("", "", undo).state = "succeeded"
 
     def send(self, message: Message, *, command: bool) -> None:
-        self._emit(message, command=command)
+        (self._writing.command if command else self._writing.event)(message)
+
+    def new_id(self, name: str) -> str:
+        return self._writing.new_id(name)
 
     # ------------------------------------------------------------------ what branches call (Performer)
 
-    def perform(self, branch: Branch, operation: Do | Receive | UndoAll) -> bool:
-        if isinstance(operation, Do):
+    @property
+    def author(self) -> CodeType | None:
+        code = inspect.unwrap(self._code)
+        return None if code.__module__.startswith("sagakit.core") else getattr(code, "__code__", None)
+
+    def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
+        if operation.__class__ is Do:
+            assert isinstance(operation, Do)
             self._send_step(branch, operation)
             return False
         if isinstance(operation, Receive):
             return self._receive(branch, operation)
-        self._undoing_for = branch
+        wanted = self._stack.outstanding()
         self._stack.make_exact("")
-        return not self._stack.undo_next()
+        self._rollbacks.append((branch, wanted))
+        self._stack.undo_next(wanted)
+        if not wanted:
+            self._rollbacks.pop()
+        return not wanted
 
-    def withdraw(self, branch: Branch, group: Group) -> bool:
-        self._receivers = [waiting for waiting in self._receivers if waiting[0] is not branch]
-        if self._stack.hand_over(branch, group.undone):
-            return True
-        for command_id, (waiting, _) in self._in_flight.items():
-            if waiting is branch:
-                step = self._give_up(command_id)
-                return self._stack.repair(step, None, group.undone, "lost to another branch")
-        return False
-
-    # ------------------------------------------------------------------ what the stack calls (Sender)
-
-    def resend(self, recorded: Recorded, undoes: str) -> str:
-        payload = bytes(recorded.payload)
-        message = self._around.codecs.decode(recorded.type, recorded.version, payload)
-        return self._put(recorded.type, recorded.version, payload, message, "command", undoes).id
-
-    def give_up_undo(self, command_id: str) -> None:
-        self._reacted.withdrawn.append(command_id)
+    def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:
+        lost = frozenset(waiting)
+        self._arrivals.withdraw(lost)
+        self._rollbacks = [one for one in self._rollbacks if one[0] not in lost]
+        inherited = [ordinal for ordinal, (owner, _) in self._repairs.items() if owner in lost]
+        in_flight = [command_id for command_id, (branch, _) in self._in_flight.items() if branch in lost]
+        for command_id in reversed(in_flight):  # newest first, as all undoing
+            step = self._give_up(command_id)
+            if step.undo is not None:
+                self._stack.undo(step, "lost to another branch")
+                inherited.append(step.ordinal)
+        for ordinal in inherited:
+            self._repairs[ordinal] = (heir, None)
+        self._close(losers)
+        return len(inherited)
 
     # ------------------------------------------------------------------ running the code
 
-    def _after_code(self) -> None:
-        main = self._main
-        if main is None:
+    def _start(self, first: Any) -> None:
+        self._started = True
+        self._main = Branch(self._code(first, self._saga), self)
+        self._main.resume()
+
+    def _after_code(self, main: Branch) -> None:
+        dropped = self._saga.dropped
+        if dropped:
+            self._saga.dropped = []
+            # what an exception passed over is not forgotten
+            if not self._threw and main.error is None:
+                raise ProcessBug(dropped[0])
+        if not main.ended or self.status != "running":
             return
-        forgotten = self._saga.forgotten(ended=main.ended)
-        if forgotten is not None:
-            raise ProcessBug(f"line {forgotten.line}: {forgotten.what()} was never awaited")
-        if main.ended and self.status == "running":
-            self._main = None
-            if main.error is not None:
-                self._undo_everything("refused" if isinstance(main.error, Refused) else "failed", main.error.reason)
-                return
-            self.status = "completed"
-            if main.value is not None:
-                self._emit(main.value, command=False)
-
-    def _emit(self, message: Message, *, command: bool) -> Output:
-        codec, payload, sealed = self._around.codecs.seal(message)
-        if command and codec.cls not in self._around.outcomes:
-            raise ProcessBug(f"nobody handles the command {codec.name}")
-        return self._put(codec.name, codec.version, payload, sealed, "command" if command else "event", None)
-
-    def _put(self, type: str, version: int, payload: bytes, message: Any, kind: Any, undoes: str | None) -> Output:
-        assert self._given is not None
-        outputs = self._reacted.outputs
-        output = Output(
-            derived_id(self._given.id, self.id, len(outputs)), kind, type, version, payload, message, undoes
-        )
-        outputs.append(output)
-        return output
+        self._main = None
+        if main.error is not None:
+            self._stop("refused" if isinstance(main.error, Refused) else "failed", main.error.reason)
+            self._undo_next()
+            return
+        self.status = "completed"
+        if main.value is not None:
+            try:
+                self._writing.event(main.value)
+            except (TerminalError, TypeError) as error:
+                raise ProcessBug(f"what the saga returns: {error}") from error
 
     def _send_step(self, branch: Branch, do: Do) -> None:
-        output = self._emit(do.command, command=True)
-        self._begin(output.id, output.type, do.undo, do.line)
-        self._in_flight[output.id] = (branch, do)
-
-    def _begin(self, id: str, type: str, undo: Undoer | None, line: int | None = None) -> Step:
         try:
-            return self._stack.begin(id, type, undo)
+            output = self._writing.command(do.command)
+        except TerminalError as error:
+            raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
+        try:
+            self._stack.begin(output.id, output.type, do.undo)
         except Exception as error:
-            where = f"line {line}: " if line else ""
             raise ProcessBug(
-                f"{where}the undo of {type or 'the saga'} cannot be built before its outcome is known "
-                f"({error.__class__.__name__}: {error}): let it take an outcome of None"
+                f"{do.where()}: {do.what()}: its undo cannot be built before anything is known "
+                f"({type(error).__name__}: {error}): it must do with an outcome of None"
             ) from error
+        self._in_flight[output.id] = (branch, do)
 
     # ------------------------------------------------------------------ events by key
 
     def _receive(self, branch: Branch, receive: Receive) -> bool:
         if receive.event not in self._receives:
-            raise ProcessBug(
-                f"line {receive.line}: {receive.what()}: declare it with receives={receive.event.__name__}"
-            )
-        for index, message in enumerate(self._arrived):
-            if type(message) is receive.event:
-                branch.value = self._arrived.pop(index)
-                return True
-        self._receivers.append((branch, receive.event))
-        return False
+            raise ProcessBug(f"{receive.where()}: {receive.what()}: declare it with receives={receive.event.__name__}")
+        return self._arrivals.receive(branch, receive.event)
 
     def _take(self, messages: tuple[Any, ...]) -> None:
         for message in messages:
-            if self.status != "running" or type(message) not in self._receives:
-                continue
-            for waiting in self._receivers:
-                if waiting[1] is type(message):
-                    self._receivers.remove(waiting)
-                    waiting[0].resume(message)
-                    break
-            else:
-                self._arrived.append(message)
+            if self.status == "running" and type(message) in self._receives:
+                branch = self._arrivals.take(message)
+                if branch is not None:
+                    branch.resume(message)
 
     # ------------------------------------------------------------------ outcomes
 
@@ -251,139 +254,146 @@ class SagaLive:
         """Take an outcome of one of this instance's commands. False if it is of another one's."""
         step = self._stack.of(command_id)
         if step is None:
-            return False
-        if step.undo_id == command_id:
-            if step.state == "undoing":
-                self._undo_answered(step, isinstance(messages[0], CommandFailed))
-        elif command_id in self._in_flight:
-            self._settle(step, *self._in_flight.pop(command_id), messages)
-        else:
+            return command_id in self._writing.commands
+        flight = self._in_flight.pop(command_id, None)
+        if flight is not None:
+            self._settle(step, *flight, messages)
+        elif step.undo_id != command_id:
             self._late(step, messages)
+        elif step.state == "undoing":
+            self._undo_answered(step, messages[0])
         return True
 
     def _settle(self, step: Step, branch: Branch, do: Do, messages: tuple[Any, ...]) -> None:
-        success = self._success(do.then, messages)
-        if success is not None:
-            outcome = None if do.then is None else success
-            self._stack.succeeded(step, outcome)
-            branch.resume(outcome)
-        elif (refusal := self._refusal(step, do.command, messages)) is not None:
+        verdict = judge(do.then, type(do.command), messages, self._around)
+        if isinstance(verdict, Success):
+            self._stack.succeeded(step, verdict.event)
+            branch.resume(verdict.event)
+            return
+        self._threw = True
+        if isinstance(verdict, Refused):
             self._stack.refused(step)
-            branch.resume(error=refusal)
         else:
-            self._not_known(step, branch, do, messages[0])
-
-    def _not_known(self, step: Step, branch: Branch, do: Do, first: Any) -> None:
-        reason = first.reason if isinstance(first, CommandFailed) else f"undeclared outcome {self._name_of(first)}"
-        error = OutcomeUnknown(reason)
-        self._stack.unknown(step, self._names_of(do.then))
-        if not self._stack.repair(step, branch, lambda: branch.resume(error=error), reason):
-            branch.resume(error=error)
-
-    def _success(self, then: tuple[type, ...] | None, messages: tuple[Any, ...]) -> Any:
-        if then is None:
-            return None if isinstance(messages[0], CommandFailed) else messages[0]
-        return next((message for message in messages if type(message) in then), None)
-
-    def _refusal(self, step: Step, command: Message, messages: tuple[Any, ...]) -> Refused | None:
-        first = messages[0]
-        if isinstance(first, CommandLedToNothing):
-            return Refused(f"{step.type} led to no event")
-        if isinstance(first, CommandFailed):
-            return Refused(first.reason) if first.known_not_done else None
-        declared = self._around.outcomes[type(command)]
-        event = next((message for message in messages if type(message) in declared), None)
-        if event is None:
-            return None
-        reason: object = getattr(event, "reason", None)
-        return Refused(str(reason) if reason else self._name_of(event), event)
+            self._stack.unknown(step, names_of(do.then, self._around))
+            if step.undo is not None:
+                self._repairs[step.ordinal] = (branch, verdict)
+                self._stack.undo(step, verdict.reason)
+                return
+        branch.resume(error=verdict)
 
     def _late(self, step: Step, messages: tuple[Any, ...]) -> None:
-        names = {self._name_of(message) for message in messages}
-        if step.then is None or names & set(step.then):
-            self._stack.late_success(step, messages[0])
-        elif step.state == "unknown" and not isinstance(messages[0], CommandFailed):
-            self._stack.refused(step)
-
-    def _name_of(self, message: object) -> str:
-        return self._around.codecs.of(message).name
-
-    def _names_of(self, types: tuple[type, ...] | None) -> tuple[str, ...] | None:
-        return None if types is None else tuple(self._around.codecs.by_class[cls].name for cls in types)
+        if step.then == ():
+            return  # its first known outcome stands
+        command = self._around.codecs.named(step.type).cls
+        verdict = judge(classes_of(step.then, self._around), command, messages, self._around)
+        if isinstance(verdict, Success):
+            self._relearn(step)
+            self._stack.late_success(step, verdict.event, hold=self.status == "compensation_failed")
+        elif isinstance(verdict, Refused):
+            self._stack.late_refusal(step)
 
     # ------------------------------------------------------------------ undoing
 
-    def _give_up(self, command_id: str) -> Step:
-        _, do = self._in_flight.pop(command_id)
-        step = self._stack.of(command_id)
-        assert step is not None
-        self._stack.unknown(step, self._names_of(do.then))
-        self._reacted.withdrawn.append(command_id)
-        return step
-
-    def _undo_answered(self, step: Step, failed: bool) -> None:
-        if failed:
-            step.state = "undo_failed"
-            self.status = "compensation_failed"
+    def _undo_answered(self, step: Step, first: Any) -> None:
+        if isinstance(first, CommandFailed):
+            self._undo_failed(step, first.reason)
             return
-        then = self._stack.answered(step)
-        if then is not None:
-            then()
-        elif (self.status == "undoing" or self._undoing_for is not None) and not self._stack.undo_next():
-            self._all_undone()
-
-    def _all_undone(self) -> None:
+        self._stack.answered(step)
         if self.status == "undoing":
-            self.status = "compensated"
-        elif self._undoing_for is not None:
-            branch, self._undoing_for = self._undoing_for, None
-            branch.resume()
+            self._undo_next()
+        elif step.ordinal in self._repairs:
+            owner, error = self._repairs.pop(step.ordinal)
+            self._threw = True
+            if isinstance(owner, Group):
+                owner.undone()
+            else:
+                owner.resume(error=error)
 
-    def _undo_everything(self, cause: Cause, reason: str) -> None:
-        self.status = "undoing"
-        self.record.undoing, self.record.cause, self.record.reason = True, cause, reason
-        self._undoing_for = None
-        self._stack.forget_repairs()
-        self._stack.make_exact(reason)
+    def _undo_failed(self, step: Step, reason: str) -> None:
+        self._stack.failed(step, reason)
+        if self.status == "running":
+            self._stop("failed", reason)
+        self.record.undoing = True
+        self.record.cause = self.record.cause or "failed"
+        self.status = "compensation_failed"
+
+    def _undo_next(self) -> None:
         if not self._stack.undo_next():
-            self._all_undone()
+            self.status = "compensated"
+
+    def _roll_back(self) -> None:
+        """Resume the branches whose `saga.undo()` is through, and go on with what others wait for."""
+        outstanding = self._stack.outstanding()
+        for rollback in [one for one in self._rollbacks if not one[1] & outstanding]:
+            self._rollbacks.remove(rollback)
+            rollback[0].resume()
+        if self._rollbacks:
+            self._stack.undo_next({ordinal for _, wanted in self._rollbacks for ordinal in wanted})
 
     def _cancel(self, reason: str) -> None:
-        if self.status != "running":
-            return
-        for command_id in list(self._in_flight):
-            self._give_up(command_id)
+        if self.status == "running":
+            self._stop("cancelled", reason)
+            self._undo_next()
+
+    def _stop(self, cause: Cause, reason: str) -> None:
+        """The code goes no further: give up what is in flight, close it, and make every undo exact."""
+        self.status, self._broken = "undoing", None
+        for step in list(self.record.steps):
+            if step.state == "sent":
+                self._give_up(step.id)
         self._close_code()
-        self._undo_everything("cancelled", reason)
+        record = self.record
+        record.undoing, record.cause, record.reason = True, cause, reason
+        self._stack.make_exact(reason)
+
+    def _give_up(self, command_id: str) -> Step:
+        step = self._stack.of(command_id)
+        assert step is not None
+        flight = self._in_flight.pop(command_id, None)
+        if flight is not None:
+            then = flight[1].then
+        else:  # the code that could tell cannot run: any declared outcome may be a success
+            then = tuple(self._around.outcomes.get(self._around.codecs.named(step.type).cls, ()))
+        self._stack.unknown(step, names_of(then, self._around))
+        self._writing.withdraw(command_id)
+        return step
 
     def _close_code(self) -> None:
-        self._saga.close()
         main, self._main = self._main, None
+        self._repairs.clear()
+        self._rollbacks.clear()
+        self._arrivals.clear()
         if main is not None:
-            try:
-                main.close()
-            except Exception as error:  # undoing stops for no bug of the code
-                self.log.warning("the code of a cancelled saga failed to close", error=str(error))
+            self._saga.closing = True
+            wrong = main.close()
+            if wrong is not None:  # undoing stops for no bug of the code
+                self.record.bug = str(bug_of(wrong, self.author))
+                self.log.warning("the code of a cancelled saga failed to close", error=self.record.bug)
 
-    def _replay(self, history: Sequence[tuple[Input, History]]) -> None:
-        self._replaying = True
-        for given, recorded in history:
-            if self.status != "running":
-                break
-            sent = [output.type for output in self.react(given).outputs]
-            expected = [envelope.type for envelope in recorded.outputs]
-            if sent != expected:
-                raise Nondeterminism(_difference(recorded.version, given, expected, sent))
-        self._replaying = False
+    def _close(self, losers: Sequence[Branch]) -> None:
+        self._saga.closing = True
+        wrong = [branch.close() for branch in losers]
+        self._saga.closing = False
+        for error in wrong:
+            if error is not None:
+                raise bug_of(error, self.author) from error
 
+    # ------------------------------------------------------------------ replay
 
-def _difference(version: int, given: Input, expected: Sequence[str], sent: Sequence[str]) -> str:
-    index = next(
-        (i for i, (a, b) in enumerate(zip(expected, sent, strict=False)) if a != b), min(len(expected), len(sent))
-    )
-    was = expected[index] if index < len(expected) else "nothing more"
-    found = sent[index] if index < len(sent) else "nothing more"
-    return (
-        f"reaction {version}, to {given.envelopes[0].type}, message {index + 1}: "
-        f"{was} is recorded, the code now sends {found}"
-    )
+    def _replay(self, history: Sequence[tuple[Input, History]], *, running: bool) -> None:
+        self._silent = True
+        replay(self, history, running=running)
+        self._silent = False
+
+    def _relearn(self, step: Step) -> None:
+        """Replay the code as far as it went, for the undo functions that an eviction has taken."""
+        history, self._history = self._history, ()
+        if not history or step in self._stack.undoers:
+            return
+        before = SagaLive(self._name, self._code, self._receives, self._around, self.id, self.key)
+        try:
+            before._replay(history, running=False)
+        except ProcessBug:
+            return  # the code has changed or cannot run: the recorded undo goes out
+        before.evict()
+        self._stack.undoers = before._stack.undoers

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
-from weakref import ref
+from types import CodeType, FrameType
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
+from sagakit.core.bugs import place
 from sagakit.core.messages import Message
+from sagakit.core.process import Log
 from sagakit.core.saga.compensation import Undo, Undoer
 from sagakit.errors import ProcessBug
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-    from sagakit.core.saga.branches import Branch
 
 _T = TypeVar("_T")
 _T1 = TypeVar("_T1")
@@ -26,47 +23,62 @@ _E1 = TypeVar("_E1", bound=Message)
 _E2 = TypeVar("_E2", bound=Message)
 _E3 = TypeVar("_E3", bound=Message)
 
+Awaited: TypeAlias = Coroutine[Any, Any, _T]
+UndoOf: TypeAlias = Message | Callable[[Undo[_T]], Message] | None
+Then: TypeAlias = tuple[type[Any], ...] | None
+"""The events that count as success; None: whatever the command leads to."""
+
 
 class Operation(Coroutine[Any, Any, _T]):
     """Something that a saga awaits. Handed to the core as it is; no event loop takes part."""
 
-    __slots__ = ("__weakref__", "_saga", "_steps", "line", "started")
+    __slots__ = ("_at", "_hands", "_steps", "started")
 
-    def __init__(self, saga: Saga) -> None:
-        self._saga = saga
-        self._steps: Generator[Any, Any, _T] | None = None
-        self.line = _line_of_caller()
+    def __init__(self, hands: Saga, at: FrameType | str) -> None:
         self.started = False
-        saga._made.append(ref(self))  # pyright: ignore[reportPrivateUsage]
+        self._hands = hands
+        self._steps: Generator[Any, Any, _T] | None = None
+        self._at: tuple[CodeType, int] | str = at if isinstance(at, str) else (at.f_code, at.f_lineno)
 
     def __await__(self) -> Generator[Any, Any, _T]:
         if self.started:
-            raise ProcessBug(f"line {self.line}: {self.what()} is awaited twice")
+            raise ProcessBug(f"{self.where()}: {self.what()} is awaited twice")
         self.started = True
-        if self._saga._closing:  # pyright: ignore[reportPrivateUsage]
-            raise ProcessBug(
-                f"line {self.line}: {self.what()} while the saga is being cancelled: nothing can be sent any more"
-            )
+        if self._hands.closing:
+            raise ProcessBug(f"{self.where()}: {self.what()} while the code is being closed: nothing can be sent now")
         answer: _T = yield self
         return answer
 
     def send(self, value: Any, /) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.send(value)
+        return self._generator().send(value)
 
     def throw(self, *error: Any) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.throw(*error)
+        return self._generator().throw(*error)
 
     def close(self) -> None:
+        self.started = True
         if self._steps is not None:
             self._steps.close()
+
+    def __del__(self) -> None:
+        if not self.started and not self._hands.closing:
+            self._hands.dropped.append(f"{self.where()}: {self.what()} was never awaited")
+
+    def where(self) -> str:
+        """The place in the author's code where it was made."""
+        if isinstance(self._at, str):
+            return self._at
+        code, line = self._at
+        return place(code, line)
 
     def what(self) -> str:
         """The operation in words."""
         return "an operation of the saga"
+
+    def _generator(self) -> Generator[Any, Any, _T]:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps
 
 
 class Do(Operation[Any]):
@@ -74,14 +86,14 @@ class Do(Operation[Any]):
 
     __slots__ = ("command", "then", "undo")
 
-    def __init__(self, saga: Saga, command: Message, then: tuple[type, ...] | None, undo: Undoer | None) -> None:
-        super().__init__(saga)
+    def __init__(self, hands: Saga, at: FrameType | str, command: Message, then: Then, undo: Undoer | None) -> None:
+        super().__init__(hands, at)
         self.command = command
         self.then = then
         self.undo = undo
 
     def what(self) -> str:
-        return f"do({type(self.command).__name__})"
+        return f"do({_name_of(self.command)})"
 
 
 class Receive(Operation[Any]):
@@ -89,27 +101,12 @@ class Receive(Operation[Any]):
 
     __slots__ = ("event",)
 
-    def __init__(self, saga: Saga, event: type) -> None:
-        super().__init__(saga)
+    def __init__(self, hands: Saga, at: FrameType, event: type) -> None:
+        super().__init__(hands, at)
         self.event = event
 
     def what(self) -> str:
         return f"receive({self.event.__name__})"
-
-
-class Join(Operation[Any]):
-    """Run several at the same time: until all are settled, or until the first is."""
-
-    __slots__ = ("branches", "first", "group")
-
-    def __init__(self, saga: Saga, branches: tuple[Coroutine[Any, Any, Any], ...], first: bool) -> None:
-        super().__init__(saga)
-        self.branches = branches
-        self.first = first
-        self.group: list[Branch] = []
-
-    def what(self) -> str:
-        return "first" if self.first else "all"
 
 
 class UndoAll(Operation[None]):
@@ -121,12 +118,33 @@ class UndoAll(Operation[None]):
         return "undo()"
 
 
+class Join(Operation[Any]):
+    """Run several at the same time: until all are settled, or until the first is."""
+
+    __slots__ = ("branches", "first")
+
+    def __init__(self, hands: Saga, at: FrameType, branches: tuple[Awaited[Any], ...], first: bool) -> None:
+        super().__init__(hands, at)
+        self.branches = branches
+        self.first = first
+
+    def close(self) -> None:
+        if not self.started:  # else they are in a group that is closed by itself
+            for branch in self.branches:
+                branch.close()
+        super().close()
+
+    def what(self) -> str:
+        return "first(...)" if self.first else "all(...)"
+
+
 class Driver(Protocol):
     """What a Saga needs of the core while its code runs."""
 
-    now: datetime
-    log: FilteringBoundLogger
-
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def log(self) -> Log: ...
     def on_undo(self, undo: Undoer) -> None: ...
     def send(self, message: Message, *, command: bool) -> None: ...
     def new_id(self, name: str) -> str: ...
@@ -137,8 +155,10 @@ class Saga:
 
     def __init__(self, driver: Driver, id: str, key: str) -> None:
         self._driver = driver
-        self._made: list[ref[Operation[Any]]] = []
-        self._closing = False
+        self.dropped: list[str] = []
+        """What was made and never awaited, in words."""
+        self.closing = False
+        """Whether the code is being closed: nothing can be awaited then."""
         self.id = id
         self.key = key
 
@@ -148,35 +168,38 @@ class Saga:
         return self._driver.now
 
     @property
-    def log(self) -> FilteringBoundLogger:
+    def log(self) -> Log:
         """A logger that is silent while the code is replayed."""
         return self._driver.log
 
-    # fmt: off
     @overload
-    def do(self, command: Message, *, then: None, undo: Message | Callable[[Undo[None]], Message] | None = ...) -> Coroutine[Any, Any, None]: ...
+    def do(self, command: Message, *, then: None, undo: UndoOf[None] = ...) -> Awaited[None]: ...
     @overload
-    def do(self, command: Message, *, then: type[_E], undo: Message | Callable[[Undo[_E]], Message] | None = ...) -> Coroutine[Any, Any, _E]: ...
+    def do(self, command: Message, *, then: type[_E], undo: UndoOf[_E] = ...) -> Awaited[_E]: ...
     @overload
-    def do(self, command: Message, *, then: tuple[type[_E1], type[_E2]], undo: Message | Callable[[Undo[_E1 | _E2]], Message] | None = ...) -> Coroutine[Any, Any, _E1 | _E2]: ...
+    def do(
+        self, command: Message, *, then: tuple[type[_E1], type[_E2]], undo: UndoOf[_E1 | _E2] = ...
+    ) -> Awaited[_E1 | _E2]: ...
     @overload
-    def do(self, command: Message, *, then: tuple[type[_E1], type[_E2], type[_E3]], undo: Message | Callable[[Undo[_E1 | _E2 | _E3]], Message] | None = ...) -> Coroutine[Any, Any, _E1 | _E2 | _E3]: ...
-    # fmt: on
-    def do(self, command: Message, *, then: Any, undo: Any = None) -> Coroutine[Any, Any, Any]:
+    def do(
+        self, command: Message, *, then: tuple[type[_E1], type[_E2], type[_E3]], undo: UndoOf[_E1 | _E2 | _E3] = ...
+    ) -> Awaited[_E1 | _E2 | _E3]: ...
+    def do(self, command: Message, *, then: Any, undo: Any = None) -> Awaited[Any]:
         """Send a command and wait for its outcome: the event that `then` names (None: any, also none at all).
 
         `undo` is recorded with the send: a command, or a function of `Undo` that builds it and is called again as
         more is learnt. Raises Refused, or OutcomeUnknown once what the step may have left behind is undone.
         """
-        return Do(self, command, then if then is None or isinstance(then, tuple) else (then,), undo)
+        wanted: Then = then if then is None or then.__class__ is tuple else (then,)
+        return Do(self, sys._getframe(1), command, wanted, undo)  # pyright: ignore[reportPrivateUsage]
 
     def on_undo(self, undo: Message | Callable[[Undo[None]], Message]) -> None:
         """Run this command too when the saga is undone, after the undos of all later steps."""
         self._driver.on_undo(undo)
 
-    def undo(self) -> Coroutine[Any, Any, None]:
+    def undo(self) -> Awaited[None]:
         """Undo all that was done so far, in LIFO order, and go on."""
-        return UndoAll(self)
+        return UndoAll(self, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
 
     def send(self, command: Message) -> None:
         """Send a command without waiting for it and without undo; its outcome is recorded, and changes nothing."""
@@ -190,54 +213,36 @@ class Saga:
         """An id that is the same on a replay: of this instance, the name, and how often it was asked for."""
         return self._driver.new_id(name)
 
-    def receive(self, event: type[_E]) -> Coroutine[Any, Any, _E]:
+    def receive(self, event: type[_E]) -> Awaited[_E]:
         """Wait for an event of this type, found by the saga's key. The saga must declare it with `receives`."""
-        return Receive(self, event)
+        return Receive(self, sys._getframe(1), event)  # pyright: ignore[reportPrivateUsage]
 
-    # fmt: off
     @overload
-    def all(self, a: Coroutine[Any, Any, _T1], b: Coroutine[Any, Any, _T2], /) -> Coroutine[Any, Any, tuple[_T1, _T2]]: ...
+    def all(self, a: Awaited[_T1], b: Awaited[_T2], /) -> Awaited[tuple[_T1, _T2]]: ...
     @overload
-    def all(self, a: Coroutine[Any, Any, _T1], b: Coroutine[Any, Any, _T2], c: Coroutine[Any, Any, _T3], /) -> Coroutine[Any, Any, tuple[_T1, _T2, _T3]]: ...
+    def all(self, a: Awaited[_T1], b: Awaited[_T2], c: Awaited[_T3], /) -> Awaited[tuple[_T1, _T2, _T3]]: ...
     @overload
-    def all(self, *branches: Coroutine[Any, Any, _T]) -> Coroutine[Any, Any, tuple[_T, ...]]: ...
-    # fmt: on
-    def all(self, *branches: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    def all(self, *branches: Awaited[_T]) -> Awaited[tuple[_T, ...]]: ...
+    def all(self, *branches: Awaited[Any]) -> Awaited[Any]:
         """Run the branches at the same time. Raises the first error, but only once every branch is settled."""
-        return Join(self, branches, first=False)
+        return self._join(branches, sys._getframe(1), first=False)  # pyright: ignore[reportPrivateUsage]
 
-    # fmt: off
     @overload
-    def first(self, a: Coroutine[Any, Any, _T1], b: Coroutine[Any, Any, _T2], /) -> Coroutine[Any, Any, _T1 | _T2]: ...
+    def first(self, a: Awaited[_T1], b: Awaited[_T2], /) -> Awaited[_T1 | _T2]: ...
     @overload
-    def first(self, *branches: Coroutine[Any, Any, _T]) -> Coroutine[Any, Any, _T]: ...
-    # fmt: on
-    def first(self, *branches: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    def first(self, *branches: Awaited[_T]) -> Awaited[_T]: ...
+    def first(self, *branches: Awaited[Any]) -> Awaited[Any]:
         """The result of the branch that settles first. A `do` that lost is given up and undone before this returns."""
-        return Join(self, branches, first=True)
+        if not branches:
+            raise TypeError("first() of nothing would wait for ever")
+        return self._join(branches, sys._getframe(1), first=True)  # pyright: ignore[reportPrivateUsage]
 
-    def forgotten(self, *, ended: bool) -> Operation[Any] | None:
-        """Take note of the operations made since the last call; one that was dropped unawaited, if any."""
-        lost: Operation[Any] | None = None
-        kept: list[ref[Operation[Any]]] = []
-        for made in self._made:
-            operation = made()
-            if operation is None or operation.started:
-                continue
-            if ended:
-                lost = lost or operation
-            kept.append(made)
-        self._made = kept
-        return lost
-
-    def close(self) -> None:
-        """From now on nothing can be awaited."""
-        self._closing = True
+    def _join(self, branches: tuple[Awaited[Any], ...], at: FrameType, *, first: bool) -> Join:
+        for branch in branches:
+            if not isinstance(branch, Coroutine):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"{'first' if first else 'all'}() takes operations and coroutines, not {branch!r}")
+        return Join(self, at, branches, first)
 
 
-def _line_of_caller() -> int:
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
-    here = frame.f_code.co_filename
-    while frame.f_back is not None and frame.f_code.co_filename == here:
-        frame = frame.f_back
-    return frame.f_lineno
+def _name_of(message: object) -> str:
+    return message.__name__ if isinstance(message, type) else type(message).__name__

@@ -1,14 +1,17 @@
-"""A saga written as a list of steps: run forward, undone in LIFO order. Compiled to the code that a code saga would be."""
+"""A saga written as a list of steps: run forward, undone in LIFO order. Compiled to what a code saga would be."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from types import CodeType, NoneType, UnionType
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
+from sagakit.core.bugs import bug_of
 from sagakit.core.messages import Message, field_names
 from sagakit.core.saga.compensation import Undo, UndoFacts
-from sagakit.core.saga.operations import Saga
+from sagakit.core.saga.operations import Do, Saga
+from sagakit.errors import NotDone, ProcessBug
 
 _E_contra = TypeVar("_E_contra", bound=Message, contravariant=True)
 
@@ -56,26 +59,42 @@ class StepSaga(Generic[_E_contra]):
 class Known:
     """The events that a saga knows of, newest first: what its commands are filled from."""
 
-    def __init__(self, start: Message) -> None:
-        self._events: list[Message] = [start]
+    def __init__(self, events: Iterable[Any]) -> None:
+        self._events = list(events)
 
     def add(self, event: Message) -> None:
         """Learn a new event."""
         self._events.insert(0, event)
 
+    def now(self) -> Known:
+        """What is known now, whatever is learnt later."""
+        return Known(self._events)
+
     def field(self, name: str) -> Any:
         """The field of that name of the newest event that has one; KeyError if none has."""
         for event in self._events:
-            if hasattr(event, name):
+            if name in field_names(event.__class__):
                 return getattr(event, name)
         raise KeyError(name)
 
-    def event(self, cls: object) -> Message:
-        """The newest event of that class; KeyError if there is none."""
+    def event(self, classes: tuple[Any, ...]) -> Any:
+        """The newest event of one of these classes; KeyError if there is none."""
         for event in self._events:
-            if type(event) is cls:
+            if type(event) in classes:
                 return event
-        raise KeyError(cls)
+        raise KeyError(classes)
+
+
+class Wanted(NamedTuple):
+    """A parameter of what is built, and what fills it."""
+
+    name: str
+    classes: tuple[Any, ...]
+    """Events, for a function; a class is filled by field name."""
+    facts: bool
+    """It asks for what is known of the undo."""
+    optional: bool
+    nullable: bool
 
 
 class Builder:
@@ -84,41 +103,71 @@ class Builder:
     def __init__(self, build: Callable[..., Message], hints: Mapping[str, Any]) -> None:
         self._build = build
         self._is_class = isinstance(build, type)
-        names = field_names(build) if isinstance(build, type) else tuple(inspect.signature(build).parameters)
-        self._wants: list[tuple[str, Any, bool]] = [
-            (name, hints.get(name), self._is_class and not _required(build, name)) for name in names
+        self._wants = [
+            self._wanted(parameter, hints.get(parameter.name))
+            for parameter in inspect.signature(build).parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
+        self.name: str = getattr(build, "__name__", str(build))
+        self.code: CodeType | None = getattr(build, "__code__", None)
 
     def __call__(self, known: Known, undo: UndoFacts | None = None) -> Message:
+        if undo is not None and undo.outcome is not None:
+            known = known.now()
+            known.add(undo.outcome)
         values: dict[str, Any] = {}
-        for name, hint, optional in self._wants:
+        for want in self._wants:
             try:
-                values[name] = self._value(name, hint, known, undo)
+                values[want.name] = self._value(want, known, undo)
             except KeyError:
-                if not optional:
-                    raise LookupError(
-                        f"{getattr(self._build, '__name__', self._build)}: no known event has {name!r}"
-                    ) from None
+                if want.nullable:
+                    values[want.name] = None
+                elif not want.optional:
+                    raise LookupError(f"{self.name}: {self._missing(want)}") from None
         return self._build(**values)
 
-    def _value(self, name: str, hint: Any, known: Known, undo: UndoFacts | None) -> Any:
+    def _wanted(self, parameter: inspect.Parameter, hint: Any) -> Wanted:
+        optional = parameter.default is not inspect.Parameter.empty
+        if self._is_class:
+            return Wanted(parameter.name, (), False, optional, False)
+        choices = _choices(hint)
+        classes = tuple(one for one in choices if one is not NoneType)
+        return Wanted(parameter.name, classes, is_undo(hint), optional, len(classes) < len(choices) and not optional)
+
+    def _value(self, want: Wanted, known: Known, undo: UndoFacts | None) -> Any:
         if not self._is_class:
-            return undo if is_undo(hint) else known.event(hint)
-        if undo is not None and name == "reason":
+            if not want.facts:
+                return known.event(want.classes)
+            if undo is None:
+                raise KeyError(want.name)
+            return undo
+        if undo is not None and want.name == "reason":
             return undo.reason
-        if undo is not None and undo.outcome is not None and hasattr(undo.outcome, name):
-            return getattr(undo.outcome, name)
-        return known.field(name)
+        return known.field(want.name)
+
+    def _missing(self, want: Wanted) -> str:
+        if self._is_class:
+            return f"no known event has {want.name!r}"
+        if want.facts:
+            return f"{want.name!r} asks for an Undo, which only an undo has"
+        return f"no {' or '.join(getattr(one, '__name__', str(one)) for one in want.classes)} is known"
 
 
 def is_undo(hint: object) -> bool:
     """Whether a parameter's annotation asks for what is known of an undo."""
-    return hint is Undo or getattr(hint, "__origin__", None) is Undo
+    return hint is Undo or get_origin(hint) is Undo
 
 
-def _required(cls: Callable[..., Message], name: str) -> bool:
-    parameter = inspect.signature(cls).parameters.get(name)
-    return parameter is not None and parameter.default is inspect.Parameter.empty
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The classes that an annotation names."""
+    while hasattr(hint, "__value__"):  # type X = ...
+        hint = hint.__value__
+    origin: Any = get_origin(hint)
+    if origin is Annotated:
+        return _choices(get_args(hint)[0])
+    if origin in (Union, UnionType):
+        return tuple(one for part in get_args(hint) for one in _choices(part))
+    return (hint,)
 
 
 def compile_steps(
@@ -127,24 +176,37 @@ def compile_steps(
     """The code that runs these steps. `hints` gives the resolved annotations of a function or class."""
     steps = [
         (
+            f"step {index} ({step.name})",
             Builder(step.command, hints(step.command)),
             step.then,
             Builder(step.undo, hints(step.undo)) if step.undo else None,
         )
-        for step in saga.steps
+        for index, step in enumerate(saga.steps, 1)
     ]
-    undo_all = Builder(saga.undo, hints(saga.undo)) if saga.undo else None
+    whole = Builder(saga.undo, hints(saga.undo)) if saga.undo else None
 
     async def run(start: Any, hands: Saga) -> None:
-        known = Known(start)
-
-        def undoing(builder: Builder) -> Callable[[Any], Message]:
-            return lambda facts: builder(known, facts)
-
-        if undo_all is not None:
-            hands.on_undo(undoing(undo_all))
-        for build, then, undo in steps:
-            event = await hands.do(build(known), then=then, undo=undoing(undo) if undo else None)  # type: ignore[call-overload]
-            known.add(event)
+        known = Known((start,))
+        if whole is not None:
+            undo_all = _undoing(whole, known)
+            _built(f"the undo of the saga ({whole.name})", whole.code, lambda: hands.on_undo(undo_all))
+        for where, build, then, undo in steps:
+            command: Message = _built(where, build.code, lambda build=build: build(known))
+            # an undo is filled from what was known when its step was sent, and from its own outcome
+            undoer = None if undo is None else _undoing(undo, known.now())
+            known.add(await Do(hands, where, command, then, undoer))
 
     return run
+
+
+def _undoing(builder: Builder, known: Known) -> Callable[[Any], Message]:
+    return lambda facts: builder(known, facts)
+
+
+def _built(where: str, code: CodeType | None, build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except NotDone:  # a function may refuse
+        raise
+    except Exception as error:
+        raise ProcessBug(f"{where}: {bug_of(error, code)}") from error

@@ -1,0 +1,74 @@
+"""Replay: bringing a saga's code back to where it stood, and finding out where it contradicts its record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from sagakit.core.commit import Envelope, History, Status
+from sagakit.core.process import Input, Output, Reacted
+from sagakit.core.saga.compensation import SagaRecord
+from sagakit.errors import Nondeterminism, ProcessBug
+
+
+class Replayed(Protocol):
+    """A saga that is replayed."""
+
+    status: Status
+
+    def react(self, given: Input) -> Reacted: ...
+
+
+def replay(live: Replayed, history: Sequence[tuple[Input, History]], *, running: bool) -> None:
+    """Run the code through its history again. Raises Nondeterminism where it sends other types of messages.
+
+    `running`: the code is known to go on after all of it; else it is followed to its end and no further.
+    """
+    ordinal = 1
+    for given, recorded in history:
+        if live.status != "running":
+            break
+        try:
+            sent = live.react(given).outputs
+        except ProcessBug as bug:
+            was = recorded.outputs[0].type if recorded.outputs else "no error"
+            raise Nondeterminism(f"{_at(ordinal, given, recorded)}: {was} is recorded, the code fails: {bug}") from bug
+        _compare(ordinal, given, recorded, sent)
+        ordinal += len(sent)
+    if running and live.status != "running":
+        raise Nondeterminism(f"step {ordinal}: the saga is recorded as still running, the code has ended before it")
+
+
+def check_record(replayed: SagaRecord, stored: SagaRecord, in_flight: Collection[str]) -> None:
+    """Raise Nondeterminism where a replay has led to other steps than those that are stored."""
+    now = {step.id: step for step in replayed.steps}
+    for step in stored.steps:
+        if step.state == "sent" and step.id not in in_flight:
+            raise Nondeterminism(
+                f"step {step.ordinal}: {step.type} is recorded as waited for, the code does not wait for it any more"
+            )
+        if step.id and step.id in now and now[step.id].ordinal != step.ordinal:
+            raise Nondeterminism(
+                f"step {step.ordinal}: {step.type} is recorded, as step {now[step.id].ordinal} it is found"
+            )
+    if replayed.sent != stored.sent:
+        raise Nondeterminism(
+            f"step {min(replayed.sent, stored.sent) + 1}: {stored.sent} steps and undos of the saga are recorded, "
+            f"the code now has {replayed.sent}"
+        )
+
+
+def _compare(ordinal: int, given: Input, recorded: History, sent: Sequence[Output]) -> None:
+    expected: Sequence[Envelope] = recorded.outputs
+    if len(expected) == len(sent) and all(was.type == now.type for was, now in zip(expected, sent, strict=True)):
+        return
+    index = 0
+    while index < len(expected) and index < len(sent) and expected[index].type == sent[index].type:
+        index += 1
+    was = expected[index].type if index < len(expected) else "nothing more"
+    now = sent[index].type if index < len(sent) else "nothing more"
+    raise Nondeterminism(f"{_at(ordinal + index, given, recorded)}: {was} is recorded, the code now sends {now}")
+
+
+def _at(ordinal: int, given: Input, recorded: History) -> str:
+    return f"step {ordinal} (reaction {recorded.version}, to {given.envelopes[0].type})"

@@ -1,0 +1,71 @@
+"""What one reaction of a saga writes: messages with derived ids, and commands that are given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagakit.core.commit import Kind
+from sagakit.core.messages import Message, derived_id, stable_id
+from sagakit.core.process import Input, Output, Reacted, Surroundings
+from sagakit.core.saga.compensation import Recorded
+from sagakit.errors import UnknownMessage
+
+
+class Writing:
+    """The outputs of the reaction that is under way, and all that the instance has sent while in memory."""
+
+    def __init__(self, around: Surroundings, instance: str) -> None:
+        self._codecs, self._handled = around.codecs, around.outcomes
+        self._instance = instance
+        self._names: dict[str, int] = {}
+        self.given: Input | None = None
+        self.reacted = Reacted()
+        self.commands: set[str] = set()
+        """The ids of all commands that were sent: their outcomes are no events by key."""
+
+    def begin(self, given: Input) -> Reacted:
+        """A reaction begins."""
+        self.given = given
+        self.reacted = reacted = Reacted()
+        return reacted
+
+    def command(self, message: Message) -> Output:
+        """Send a command."""
+        codec, payload, sealed = self._codecs.seal(message)
+        if codec.cls not in self._handled:
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
+        output = self._put(Output("", "command", codec.name, codec.version, payload, sealed))
+        self.commands.add(output.id)
+        return output
+
+    def event(self, message: Message) -> Output:
+        """Record an event."""
+        codec, payload, sealed = self._codecs.seal(message)
+        if codec.cls in self._handled:
+            raise TypeError(f"{codec.name} is a command: it is sent, not published")
+        return self._put(Output("", "event", codec.name, codec.version, payload, sealed))
+
+    def resend(self, recorded: Recorded, undoes: str) -> str:
+        """Send a recorded undo of that command; its message id."""
+        payload = bytes(recorded.payload)
+        message = self._codecs.decode(recorded.type, recorded.version, payload)
+        kind: Kind = "command"
+        output = self._put(Output("", kind, recorded.type, recorded.version, payload, message, undoes))
+        self.commands.add(output.id)
+        return output.id
+
+    def withdraw(self, command_id: str) -> None:
+        """Give a command up."""
+        self.reacted.withdrawn.append(command_id)
+
+    def new_id(self, name: str) -> str:
+        """An id that is the same on a replay."""
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return stable_id(self._instance, name, str(count))
+
+    def _put(self, output: Output) -> Output:
+        outputs: list[Any] = self.reacted.outputs
+        assert self.given is not None
+        output.id = derived_id(self.given.id, self._instance, len(outputs))
+        outputs.append(output)
+        return output
