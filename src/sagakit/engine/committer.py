@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 import structlog
 
 from sagakit.core.commit import Rejected
 from sagakit.engine.draft import Draft
-from sagakit.errors import CommitLost, StoreFailed, StoreUnusable
+from sagakit.errors import CommitLost, Stopping, StoreFailed
 from sagakit.ports import Clock, Store
 
 FIRST_PAUSE = 200_000
@@ -33,11 +34,15 @@ class Committer:
         self._clock = clock
         self._on_fatal = on_fatal
         self._waiting: list[Draft] = []
+        self._writing: deque[Draft] = deque()
+        """The transaction that is being written, without those that were told already."""
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.writing = 0
-        """Drafts in the transaction that is being written."""
+        self._ended: BaseException | None = None
+        """Why nothing is written any more."""
+        self.busy = False
+        """Whether a transaction is being written."""
         self.failure: StoreFailed | None = None
         """Why the store cannot write at the moment."""
 
@@ -50,23 +55,35 @@ class Committer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self.end(Stopping("the engine has stopped"))
+
+    def end(self, why: BaseException) -> None:
+        """Write nothing any more: whoever waits is told why."""
+        self._ended = self._ended or why
+        untold = [*self._writing, *self._waiting]
+        self._writing.clear()
+        self._waiting.clear()
+        for draft in untold:
+            self._settled(draft, why)
 
     async def drain(self) -> None:
         """Wait until what was submitted is written, or cannot be."""
-        self._drained.clear()
         while not self.idle and self.failure is None and self._task is not None and not self._task.done():
-            await self._drained.wait()
             self._drained.clear()
+            await self._drained.wait()
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
-        return not self._waiting and not self.writing
+        return not self._waiting and not self.busy
 
     def submit(self, draft: Draft) -> None:
         """Write this with the next transaction; it is settled with the result."""
+        if self._ended is not None:
+            self._settled(draft, self._ended)
+            return
         self._waiting.append(draft)
-        if not self.writing:
+        if not self.busy:
             self._wake.set()
 
     async def _run(self) -> None:
@@ -76,41 +93,42 @@ class Committer:
                 self._wake.clear()
                 while self._waiting:
                     drafts, self._waiting = self._waiting, []
-                    self.writing = len(drafts)
+                    self.busy = True
                     await self._write(drafts)
-                    self.writing = 0
+                    self.busy = False
                 self._drained.set()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._on_fatal(error)
         finally:
+            self.busy = False
             self._drained.set()
 
     async def _write(self, drafts: list[Draft]) -> None:
         pause = FIRST_PAUSE
         while drafts:
+            self._writing = deque(drafts)
             try:
                 results = await self._store.commit([draft.commit for draft in drafts])
             except CommitLost as lost:
                 drafts = await self._look_up(drafts, lost)
                 continue
             except StoreFailed as failure:
+                self._writing.clear()
                 drafts = self._refuse_doors(drafts, failure)
+                self._writing.extend(drafts)
                 await self._pause(failure, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
-            except StoreUnusable as error:
-                for draft in drafts:
-                    self._settled(draft, error)
-                raise
             self._recovered()
-            self._tell(drafts, results)
+            self._tell(results)
             return
 
-    def _tell(self, drafts: list[Draft], results: list[Rejected | None]) -> None:
-        for draft, result in zip(drafts, results, strict=True):
-            self._settled(draft, result)
+    def _tell(self, results: list[Rejected | None]) -> None:
+        writing = self._writing
+        for result in results:
+            self._settled(writing.popleft(), result)
 
     async def _look_up(self, drafts: list[Draft], lost: CommitLost) -> list[Draft]:
         """The answer was lost: find out which were written. Returns those that were not."""
@@ -124,24 +142,27 @@ class Committer:
                 pause = min(pause * 2, LONGEST_PAUSE)
         _log.warning("the answer of a commit was lost", error=str(lost), written=sum(written), commits=len(drafts))
         self._recovered()
+        left = [draft for draft, stands in zip(drafts, written, strict=True) if not stands]
+        self._writing = deque(left)
         for draft, stands in zip(drafts, written, strict=True):
             if stands:
                 self._settled(draft, None)
-        return [draft for draft, stands in zip(drafts, written, strict=True) if not stands]
+        return left
 
     def _refuse_doors(self, drafts: list[Draft], failure: StoreFailed) -> list[Draft]:
+        kept = [draft for draft in drafts if not draft.at_door]
         for draft in drafts:
             if draft.at_door:
-                self._settled(draft, failure)
-        return [draft for draft in drafts if not draft.at_door]
+                self._settled(draft, StoreFailed(str(failure)))
+        return kept
 
     async def _pause(self, failure: StoreFailed, pause: int) -> None:
         if self.failure is None:
             _log.error("the store cannot write; trying again", error=str(failure))
         self.failure = failure
         self._drained.set()
-        for_doors, self._waiting = self._waiting, []
-        self._waiting = self._refuse_doors(for_doors, failure)
+        waiting, self._waiting = self._waiting, []
+        self._waiting[:0] = self._refuse_doors(waiting, failure)
         await self._clock.sleep_until(self._clock.now() + pause)
 
     def _recovered(self) -> None:

@@ -14,21 +14,20 @@ from sagakit.core.decider import Decider, Loaded
 from sagakit.core.lifecycle import CancelRequested
 from sagakit.core.messages import Message, Seconds, seconds
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.engine.clock import SystemClock
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.providers import Providers
+from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.inbox import Door, Receipt
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
-from sagakit.engine.runs import Runs
-from sagakit.engine.timers import Timers
+from sagakit.engine.timers import SystemClock, Timers
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 from sagakit.engine.waiting import Waiter, Waiting
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout

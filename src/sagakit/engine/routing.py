@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -17,19 +17,34 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 from sagakit.ports import Clock
 
-if TYPE_CHECKING:
-    from sagakit.engine.handlers.process_handler import ProcessHandler
-
 BAD_KEY = "!key/"
 """The lanes of messages whose key could not be found: each for itself."""
 
 _log = structlog.get_logger("sagakit.routing")
 
 
+class Processes(Protocol):
+    """What the router needs of the instances."""
+
+    async def tell_sender(self, draft: Draft, sender: str, envelopes: tuple[Envelope, ...]) -> None:
+        """Tell the instance that sent a command its outcome. `sender` is its lane: process/instance id."""
+        ...
+
+    async def tell(
+        self, draft: Draft, process: ProcessConsumer, lane_key: str, key: str | None, envelopes: tuple[Envelope, ...]
+    ) -> None:
+        """Tell an instance: inline if its lane is idle, else by a delivery."""
+        ...
+
+    def abandon(self, draft: Draft) -> None:
+        """A draft will not be committed: forget what reacted in it."""
+        ...
+
+
 class Router:
     """Adds to a draft what its messages lead to."""
 
-    processes: ProcessHandler
+    processes: Processes
 
     def __init__(self, topology: Topology, clock: Clock) -> None:
         self.topology = topology

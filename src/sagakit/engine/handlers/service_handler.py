@@ -14,9 +14,9 @@ from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.context import Context
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.providers import Providers
+from sagakit.engine.handlers.runs import Run, Runs
 from sagakit.engine.lanes import Lane
 from sagakit.engine.routing import Router
-from sagakit.engine.runs import Run, Runs
 from sagakit.engine.timers import Timers
 from sagakit.engine.topology import ServiceConsumer
 from sagakit.errors import HandlerTimeout, UnknownMessage
