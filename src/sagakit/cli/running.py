@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sagakit.cli.database import named
-from sagakit.cli.failures import Failure, WrongUse
+from sagakit.cli.failures import WrongUse
 from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, Port
-from sagakit.cli.terminal import counted, note, show, text
+from sagakit.cli.terminal import counted, show, text
 
 if TYPE_CHECKING:
     from sagakit.app import App
@@ -30,41 +31,33 @@ def demo(
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
     from sagakit.demos.shop.run import run_demo
-    from sagakit.server.serve import CannotServe
 
-    try:
-        run_demo(port, db or None, fresh)
-    except CannotServe as error:
-        raise Failure(str(error)) from error
+    run_demo(port, db or None, fresh)
 
 
 def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
     """Run an app: its engine and an HTTP door for commands.
 
     POST /api/v1/commands/NAME sends a command; /health/live and /health/ready say how the engine is.
+    SIGTERM or Ctrl-C stops it in order; what is outstanding goes on at the next start.
     """
     from sagakit.cli.apps import load
-    from sagakit.server.serve import CannotServe, bind
+    from sagakit.server.serve import bind
 
     joined, url = load(app), named(db)
-    try:
-        bound = bind(port)
-    except CannotServe as error:
-        raise Failure(str(error)) from error
-    with bound:
+    with bind(port) as bound:
         asyncio.run(_serve(joined, url, bound))
 
 
 async def _serve(app: App, db: str, bound: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C, or until the engine dies of something."""
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
 
     async with app.engine(db) as engine:
         commands = counted(len(engine.topology.around.outcomes), "command")
-        show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, stored in {db}"))
+        show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
+        sys.stdout.flush()
         await serve(engine, api(engine), bound)
-        note("stopping; what is outstanding goes on at the next start")
 
 
 def check(app: AppName) -> None:

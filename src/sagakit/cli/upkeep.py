@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +31,7 @@ def migrate(db: Database = "") -> None:
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; nothing may be there yet.")],
+    to: Annotated[str, typer.Argument(metavar="FILE", help="The copy; nothing may be there yet.")],
     db: ReadDatabase = "",
 ) -> None:
     """Copy a database to a file, also while its engine runs.
@@ -42,12 +41,18 @@ def backup(
     from sagakit.stores.sqlite.backup import backup as back_up
 
     source = _sqlite(named_or_demo(db)).path
-    with Progress(
-        TextColumn("copying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=notes(), transient=True
-    ) as progress:
+    copy = _sqlite(to).path
+    with _progress("copying") as progress:
         task = progress.add_task("", total=None)
-        back_up(source, to, lambda done, pages: progress.update(task, completed=done, total=pages))
-    show(text(f"{to}: {bytes_in_words(to.stat().st_size)} copied from {source}"))
+        back_up(source, copy, lambda done, pages: progress.update(task, completed=done, total=pages))
+    show(text(f"{copy}: {bytes_in_words(copy.stat().st_size)} copied from {source}"))
+
+
+def _progress(doing: str) -> Progress:
+    """A bar on the terminal while it lasts, and nothing anywhere else."""
+    console = notes()
+    columns = (TextColumn(doing), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _sqlite(db: str) -> SqliteStore:

@@ -55,12 +55,13 @@ def history(listed: Listed, items: Sequence[HistoryItem], rest: str | None) -> N
     """The messages that an instance took and sent."""
     rows = table("#", "RECORDED", "TOOK", "SENT", "")
     places = {item.id: item.ordinal for item in items}
-    before = iso(listed.search.started_at)[:10]  # the day alone
+    before, known = iso(listed.search.started_at)[:10], ""  # the day alone
     for item in items:
+        reason = _reason(item.payload)
         at = _moment(item.recorded_at, before)
         took, sent = (text(item.message), "") if item.direction == "in" else ("", text(item.message))
-        rows.add_row(str(item.ordinal), at, took, sent, text(_relation(item, places), "dim"))
-        before = item.recorded_at
+        rows.add_row(str(item.ordinal), at, took, sent, text(_relation(item, places, reason, known), "dim"))
+        before, known = item.recorded_at, reason or known
     show(_title(listed), Text(f"from {time(listed.search.started_at)} UTC", "dim"), "", rows)
     _more(rest)
 
@@ -194,8 +195,8 @@ def _deliveries(deliveries: Sequence[Delivery]) -> Iterator[RenderableType]:
             yield Padding(text(one.error, "red"), (0, 0, 0, 4))
 
 
-def _relation(item: HistoryItem, places: dict[str, int]) -> str:
-    """How a message belongs to the others of its instance, and the reason that it gives."""
+def _relation(item: HistoryItem, places: dict[str, int], reason: str, known: str) -> str:
+    """How a message belongs to the others of its instance, and the reason that it gives, if that is not `known`."""
     words: list[str] = []
     if item.undoes_process:
         words.append("undoes the process")
@@ -203,7 +204,7 @@ def _relation(item: HistoryItem, places: dict[str, int]) -> str:
         words.append(f"undoes {places.get(item.undoes, item.undoes)}")
     if item.direction == "in" and item.causation_id in places:
         words.append(f"answers {places[item.causation_id]}")
-    if reason := _reason(item.payload):
+    if reason and reason != known:
         words.append(reason)
     return ": ".join(words)
 
