@@ -26,7 +26,7 @@ def open_store(url: str) -> Store:
         raise StoreUnusable(
             f"{scheme}://: this version stores in SQLite, not in {_LATER[scheme.partition('+')[0]]}: use sqlite:///shop.db"
         )
-    raise StoreUnusable(f"{url!r} names no store: use a file path, sqlite:///shop.db or memory://")
+    raise StoreUnusable(f"a URL with {scheme}:// names no store: use a file path, sqlite:///shop.db or memory://")
 
 
 def _sqlite(url: str, path: str) -> Store:

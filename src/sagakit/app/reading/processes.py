@@ -102,7 +102,7 @@ class ProcessReader:
         names = {**self._names, cls.__name__: cls}
         react = read(cls.react, names, method=True)
         self._problem(f"{where}, react", *react.problems)
-        reacts = taken(react, "events")
+        reacts = taken(react, "events that it takes")
         if isinstance(reacts, str):
             self._problem(f"{where}, react", reacts)
             reacts = react.takes.messages
@@ -113,13 +113,14 @@ class ProcessReader:
             self._problem(f"{where}, evolve", *problems)
         if inspect.iscoroutinefunction(cls.react):
             self._problem(f"{where}, react", "is async: reacting is pure; a handler does what takes time")
+        also = sorted(evolves, key=lambda one: one.__qualname__)
         made = read_answers(cls.react, names, cls)
         answers = made.returned.union((react.returns or Named()).messages) - CONTROL
         self._add(
             where=where,
             declared=declared,
             starts=declared.starts_with,
-            takes=tuple(one for one in dict.fromkeys((*declared.starts_with, *reacts, *evolves)) if one not in CONTROL),
+            takes=tuple(one for one in dict.fromkeys((*declared.starts_with, *reacts, *also)) if one not in CONTROL),
             answers=answers,
             emits=answers,
             evolves=evolves,

@@ -60,7 +60,7 @@ class _ModuleReader:
         where = named_place(self._module, declared.name, function)
         signature = read(function, self._names)
         self._problem(where, *signature.problems)
-        takes = taken(signature, "command" if role == "handler" else "event")
+        takes = taken(signature, f"{'command' if role == 'handler' else 'event'} that it takes")
         if isinstance(takes, str):
             self._problem(where, takes)
             takes = signature.takes.messages
@@ -121,7 +121,7 @@ class _ModuleReader:
         names = {**self._names, cls.__name__: cls}
         decide = read(cls.decide, names, method=True)
         self._problem(f"{where}, decide", *decide.problems)
-        takes = taken(decide, "command")
+        takes = taken(decide, "command that it takes")
         if isinstance(takes, str):
             self._problem(f"{where}, decide", takes)
             takes = decide.takes.messages

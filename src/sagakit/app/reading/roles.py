@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sagakit.app.reading.parts import Part, Parts, Process
@@ -126,8 +126,9 @@ def _handled_by_processes(roles: Roles) -> None:
             _add(roles.handled, (cls,), *processes)
 
 
-def _add(found: dict[type, list[Part]], classes: Iterable[type], *parts: Part) -> None:
-    for cls in classes:
+def _add(found: dict[type, list[Part]], classes: Collection[type], *parts: Part) -> None:
+    # a set has no order of its own: what is told of it should have one
+    for cls in sorted(classes, key=lambda one: one.__qualname__) if isinstance(classes, frozenset) else classes:
         found.setdefault(cls, []).extend(parts)
 
 

@@ -24,7 +24,7 @@ def taken(signature: Signature, what: str) -> tuple[type, ...] | str:
     if signature.problems:
         return takes.messages
     found = ", ".join(text(hint) for hint in takes.others) or ("None" if takes.none else "no message class")
-    return f"its first parameter names {found}: it must name the {what} that it takes ({A_MESSAGE})"
+    return f"its first parameter names {found}: it must name the {what} ({A_MESSAGE})"
 
 
 def evolved(cls: type[Any], names: Mapping[str, Any]) -> tuple[frozenset[type] | None, list[str]]:

@@ -92,8 +92,10 @@ def _read(
     seen: frozenset[Any] = frozenset(),
 ) -> Made:
     function = inspect.unwrap(function)
-    if not isinstance(function, FunctionType) or function in seen:
+    if not isinstance(function, FunctionType):
         return UNSEEN
+    if function in seen:
+        return NOTHING
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     except (OSError, SyntaxError, TypeError):

@@ -1,0 +1,82 @@
+"""A URL names a store, or says in one line why not; an adapter is loaded only when its URL asks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagakit import StoreUnusable
+from sagakit.app.stores import open_store
+from sagakit.stores.memory import MemoryStore
+from sagakit.stores.sqlite.store import SqliteStore
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("shop.db", "shop.db"),
+        ("data/shop.db", "data/shop.db"),
+        ("/var/lib/shop.db", "/var/lib/shop.db"),
+        ("sqlite:///shop.db", "shop.db"),
+        ("sqlite:///data/shop.db", "data/shop.db"),
+        ("sqlite:////var/lib/shop.db", "/var/lib/shop.db"),
+        ("sqlite:///with space.db", "with space.db"),
+    ],
+)
+def test_sqlite(url: str, path: str) -> None:
+    store = open_store(url)
+    assert isinstance(store, SqliteStore)
+    assert store.path == Path(path)
+
+
+@pytest.mark.parametrize("url", ["memory://", "memory:///"])
+def test_memory(url: str) -> None:
+    assert isinstance(open_store(url), MemoryStore)
+
+
+def test_each_store_in_memory_is_its_own() -> None:
+    first, second = open_store("memory://"), open_store("memory://")
+    assert isinstance(first, MemoryStore)
+    assert isinstance(second, MemoryStore)
+    assert first.data is not second.data
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "names no file"),
+        ("data/", "names no file"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite://shop.db", "names no file"),
+        ("sqlite:///data/", "names no file"),
+        (":memory:", "for a store in memory use memory://"),
+        ("sqlite:///:memory:", "for a store in memory use memory://"),
+        ("memory://shop", "a URL with memory:// names no store"),
+        ("mongodb://localhost/shop", "a URL with mongodb:// names no store"),
+        ("postgresql://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
+        ("postgres://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
+        ("postgresql+asyncpg://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
+    ],
+)
+def test_what_names_no_store(url: str, why: str) -> None:
+    with pytest.raises(StoreUnusable, match=why) as error:
+        open_store(url)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mongodb"])
+def test_a_password_is_not_repeated(scheme: str) -> None:
+    with pytest.raises(StoreUnusable) as error:
+        open_store(f"{scheme}://shop:secret@localhost/shop")
+    assert "secret" not in str(error.value)
+
+
+def test_an_adapter_is_loaded_when_its_url_asks() -> None:
+    show = (
+        "import sys; from sagakit.app.stores import open_store; open_store('memory://'); "
+        "print('apsw' in sys.modules); open_store('x.db'); print('apsw' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
