@@ -1,0 +1,109 @@
+"""What the owner of the file knows without asking it: the versions and attempts that Commits are checked by.
+
+A file has one owner, so what it wrote itself is true; what it does not know is read, for a whole group at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+
+from sagakit.core.commit import Commit, Inbox
+from sagakit.stores.sqlite.connection import Connection
+from sagakit.stores.sqlite.queries import QUERIES
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+LIMIT = 50_000
+"""Entries kept of each kind."""
+
+
+class Known:
+    """Attempts of deliveries, (number, version) of instances, versions of streams, positions of checkpoints.
+
+    A version of 0 stands for something that is known not to be there.
+    """
+
+    def __init__(self) -> None:
+        self.deliveries: dict[int, int] = {}
+        self.instances: dict[str, tuple[int, int]] = {}
+        self.streams: dict[str, int] = {}
+        self.checkpoints: dict[str, int] = {}
+        self.inbox: dict[tuple[str, str], Inbox] = {}
+        """Of the group at hand only."""
+
+    def clear(self) -> None:
+        """Forget everything: what was told of a transaction that failed is not true."""
+        for kind in (self.deliveries, self.instances, self.streams, self.checkpoints, self.inbox):
+            kind.clear()
+
+    def trim(self) -> None:
+        """Forget the oldest where there is too much."""
+        self.inbox.clear()
+        _trim(self.deliveries)
+        _trim(self.instances)
+        _trim(self.streams)
+
+    def load(self, connection: Connection, commits: Sequence[Commit]) -> None:
+        """Read what these Commits will be checked by and is not known yet."""
+        for commit in commits:
+            if commit.inbox:
+                self._load_inbox(connection, commit.inbox)
+            if commit.checkpoints and not self.checkpoints:
+                self.checkpoints.update(_read(connection, "known_checkpoints"))
+        if unknown := [id for id in _deliveries(commits) if id not in self.deliveries]:
+            self.deliveries.update(_read(connection, "known_deliveries", unknown))
+        if unknown := {stream for stream in _streams(commits) if stream not in self.streams}:
+            found = _read(connection, "known_streams", unknown)
+            self.streams.update((stream, version or 0) for stream, version in found)
+        if unknown := {id for id in _instances(commits) if id not in self.instances}:
+            self.instances.update(dict.fromkeys(unknown, (0, 0)))
+            found = _read(connection, "known_instances", unknown)
+            self.instances.update((id, (number, version)) for id, number, version in found)
+
+    def _load_inbox(self, connection: Connection, entries: Iterable[Inbox]) -> None:
+        for entry in entries:
+            row = connection.execute(QUERIES["read_inbox"], {"scope": entry.scope, "key": entry.key}).fetchall()
+            if row:
+                self.inbox[entry.scope, entry.key] = Inbox(*row[0])
+
+
+def _deliveries(commits: Sequence[Commit]) -> Iterator[int]:
+    for commit in commits:
+        for fence in commit.done:
+            yield fence.delivery
+        for change in commit.changes:
+            yield change.fence.delivery
+
+
+def _streams(commits: Sequence[Commit]) -> Iterator[str]:
+    for commit in commits:
+        for message in commit.messages:
+            if message.stream is not None:
+                yield message.stream
+
+
+def _instances(commits: Sequence[Commit]) -> Iterator[str]:
+    for commit in commits:
+        for write in commit.instances:
+            yield write.row.id
+        for search in commit.search:
+            yield search.instance
+        for reaction in commit.reactions:
+            yield reaction.instance.id
+
+
+def _trim(kind: dict[K, V]) -> None:
+    if len(kind) > LIMIT:
+        for key in list(islice(kind, len(kind) - LIMIT * 3 // 4)):
+            del kind[key]
+
+
+def _read(connection: Connection, query: str, keys: Iterable[Any] | None = None) -> list[Any]:
+    """One row that holds everything: each step back into Python would have to wait for the interpreter's lock."""
+    bindings = () if keys is None else (msgspec.json.encode(list(keys)).decode(),)
+    return msgspec.json.decode(connection.execute(QUERIES[query], bindings).get)

@@ -1,0 +1,211 @@
+"""A group of Commits made ready: which of them match, what they are numbered, which rows they write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from msgspec.structs import astuple
+
+from sagakit.core.commit import Commit, Delivery, Envelope, Rejected
+from sagakit.stores.sqlite.known import Known
+
+PARTITIONS = 256
+
+LOGGED = Envelope.__struct_fields__.index("position") + 1
+"""How many fields of an Envelope the log keeps: all but the decoded message. They are the columns, in this order."""
+
+
+class Numbers(msgspec.Struct, gc=False):
+    """The highest keys given so far."""
+
+    transactions: int
+    position: int
+    delivery: int
+    instance: int
+
+
+class Plan:
+    """One transaction: the answers to its Commits, and the rows by statement, their values one after another."""
+
+    def __init__(self, known: Known, numbers: Numbers, commits: Sequence[Commit]) -> None:
+        self.commits = commits
+        self.numbers = numbers
+        self.messages: list[Any] = []
+        self.deliveries: list[Any] = []
+        self.processes: list[Any] = []
+        self.search: list[Any] = []
+        self.reactions: list[Any] = []
+        self.inbox: list[Any] = []
+        self.snapshots: list[Any] = []
+        self.checkpoints: list[Any] = []
+        self.changed: list[tuple[Any, ...]] = []
+        self.deleted: list[int] = []
+        self.answers: list[Rejected | None] = []
+        for commit in commits:
+            rejected = _mismatch(known, commit)
+            if rejected is None:
+                self._add(known, commit)
+            self.answers.append(rejected)
+
+    def written(self) -> list[Commit]:
+        """The Commits that match."""
+        return [commit for commit, rejected in zip(self.commits, self.answers, strict=True) if rejected is None]
+
+    def _add(self, known: Known, commit: Commit) -> None:
+        numbers = self.numbers
+        for message in commit.messages:
+            numbers.position = message.position = numbers.position + 1
+            self.messages += astuple(message)[:LOGGED]
+            if message.stream is not None:
+                known.streams[message.stream] = message.stream_version or 0
+        for delivery in commit.deliveries:
+            numbers.delivery = delivery.id = numbers.delivery + 1
+            self.deliveries += _delivery_row(delivery)
+            known.deliveries[delivery.id] = delivery.attempt
+        for fence in commit.done:
+            del known.deliveries[fence.delivery]
+            self.deleted.append(fence.delivery)
+        for write in commit.instances:
+            row = write.row
+            row.number = known.instances[row.id][0]
+            if not row.number:
+                numbers.instance = row.number = numbers.instance + 1
+            known.instances[row.id] = (row.number, row.version)
+            self.processes += astuple(row)
+        for reaction in commit.reactions:
+            inputs, outputs = reaction.inputs, reaction.outputs
+            first_input = inputs[0].position if inputs else 0
+            first_output = outputs[0].position if outputs else 0
+            number = known.instances[reaction.instance.id][0]
+            self.reactions += (number, reaction.version, first_input, len(inputs), first_output, len(outputs))
+        for search in commit.search:
+            self.search.append(known.instances[search.instance][0])
+            self.search += astuple(search)
+        self._add_rare(known, commit)
+
+    def _add_rare(self, known: Known, commit: Commit) -> None:
+        for change in commit.changes:
+            id = change.fence.delivery
+            known.deliveries[id] = change.attempt
+            self.changed.append((change.state, change.attempt, change.due_at, change.crashes, change.error, id))
+        for id in commit.withdrawn:
+            known.deliveries.pop(id, None)
+            self.deleted.append(id)
+        for entry in commit.inbox:
+            known.inbox[entry.scope, entry.key] = entry
+            self.inbox += astuple(entry)
+        for snapshot in commit.snapshots:
+            self.snapshots += astuple(snapshot)
+        for checkpoint in commit.checkpoints:
+            known.checkpoints[checkpoint.consumer] = checkpoint.position
+            self.checkpoints += (checkpoint.consumer, checkpoint.position)
+
+
+def numbered(commit: Commit) -> Iterator[tuple[Any, str]]:
+    """The objects of a Commit that the store numbers, with the field that holds the number."""
+    for message in commit.messages:
+        yield message, "position"
+    for delivery in commit.deliveries:
+        yield delivery, "id"
+    for write in commit.instances:
+        if not write.expected:
+            yield write.row, "number"
+
+
+def _delivery_row(delivery: Delivery) -> tuple[Any, ...]:
+    position = delivery.envelope.position
+    return (
+        delivery.id,
+        position or None,
+        len(delivery.more),
+        delivery.consumer,
+        delivery.lane,
+        crc32(delivery.lane.encode()) % PARTITIONS,
+        delivery.state,
+        delivery.due_at,
+        delivery.attempt,
+        delivery.crashes,
+        delivery.error,
+        None if position else msgspec.msgpack.encode(astuple(delivery.envelope)[:LOGGED]),
+    )
+
+
+def _mismatch(known: Known, commit: Commit) -> Rejected | None:
+    """Why a Commit cannot be written, if so."""
+    return (
+        _gone(known, commit)
+        or _stream_conflict(known, commit)
+        or _instance_conflict(known, commit)
+        or _checkpoint_conflict(known, commit)
+        or _repeated(known, commit)
+    )
+
+
+def _gone(known: Known, commit: Commit) -> Rejected | None:
+    fences = commit.done
+    if commit.changes:
+        fences = [*fences, *(change.fence for change in commit.changes)]
+    for fence in fences:
+        if known.deliveries.get(fence.delivery) != fence.attempt:
+            return Rejected("gone", f"delivery {fence.delivery}, attempt {fence.attempt}")
+    if len(fences) > 1:
+        ids = [fence.delivery for fence in fences]
+        for fence in fences:
+            if ids.count(fence.delivery) > 1:
+                return Rejected("gone", f"delivery {fence.delivery}, attempt {fence.attempt}")
+    return None
+
+
+def _stream_conflict(known: Known, commit: Commit) -> Rejected | None:
+    found: dict[str, int] = {}
+    for message in commit.messages:
+        stream = message.stream
+        if stream is not None:
+            version = found.get(stream) or known.streams[stream]
+            if message.stream_version != version + 1:
+                return Rejected("conflict", f"stream {stream} is at version {version}")
+            found[stream] = version + 1
+    return None
+
+
+def _instance_conflict(known: Known, commit: Commit) -> Rejected | None:
+    found: dict[str, int] = {}
+    for write in commit.instances:
+        id = write.row.id
+        version = found.get(id) or known.instances[id][1]
+        if version != write.expected:
+            return Rejected("conflict", f"instance {id} is at version {version}")
+        found[id] = write.row.version
+    for search in commit.search:
+        if search.instance not in found and not known.instances[search.instance][0]:
+            return Rejected("conflict", f"instance {search.instance} is at version 0")
+    for reaction in commit.reactions:
+        id = reaction.instance.id
+        if id not in found and not known.instances[id][0]:
+            return Rejected("conflict", f"instance {id} is at version 0")
+    return None
+
+
+def _checkpoint_conflict(known: Known, commit: Commit) -> Rejected | None:
+    found: dict[str, int] = {}
+    for checkpoint in commit.checkpoints:
+        consumer = checkpoint.consumer
+        position = found.get(consumer, known.checkpoints.get(consumer, 0))
+        if position != checkpoint.expected:
+            return Rejected("conflict", f"checkpoint {consumer} is at position {position}")
+        found[consumer] = checkpoint.position
+    return None
+
+
+def _repeated(known: Known, commit: Commit) -> Rejected | None:
+    found: dict[tuple[str, str], Any] = {}
+    for entry in commit.inbox:
+        key = (entry.scope, entry.key)
+        earlier = found.get(key) or known.inbox.get(key)
+        if earlier is not None:
+            return Rejected("repeated", f"{entry.scope} {entry.key}", earlier)
+        found[key] = entry
+    return None

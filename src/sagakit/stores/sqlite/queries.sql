@@ -1,0 +1,154 @@
+-- Every statement of the store, by name. `:row` is one row of values; writing.py repeats it.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: read_store
+SELECT schema_version, oldest_code, epoch, clean, owner_pid, transactions, last_position, last_delivery, last_instance
+FROM store
+
+-- name: take_ownership
+UPDATE store SET epoch = epoch + 1, clean = 0, owner_pid = ? RETURNING epoch
+
+-- name: give_up_ownership
+UPDATE store SET clean = ?, owner_pid = NULL WHERE epoch = ?
+
+-- name: count_transaction
+UPDATE store SET transactions = ?, last_position = ?, last_delivery = ?, last_instance = ? WHERE epoch = ?
+
+-- name: known_deliveries
+SELECT json_group_array(json_array(id, attempt)) FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: known_instances
+SELECT json_group_array(json_array(id, number, version)) FROM processes WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: known_streams
+SELECT json_group_array(json_array(value, (SELECT max(stream_version) FROM messages WHERE stream = value)))
+FROM json_each(?)
+
+-- name: known_checkpoints
+SELECT json_group_array(json_array(consumer, position)) FROM checkpoints
+
+-- name: write_messages
+INSERT INTO messages (
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+) VALUES :row
+
+-- name: write_deliveries
+INSERT INTO deliveries (
+    id, position, more, consumer, lane, partition, state, due_at, attempt, crashes, error, carried
+) VALUES :row
+
+-- name: write_processes
+INSERT INTO processes (id, type, key, definition, version, status, state, number) VALUES :row
+ON CONFLICT (number) DO UPDATE SET
+    definition = excluded.definition, version = excluded.version, status = excluded.status, state = excluded.state
+
+-- name: write_search
+INSERT INTO process_search (
+    number, instance, type, key, status, correlation_id, started_at, updated_at, ended_at, cause, reason, trace_id,
+    attributes
+) VALUES :row
+ON CONFLICT (number) DO UPDATE SET
+    key = excluded.key, status = excluded.status, correlation_id = excluded.correlation_id,
+    started_at = excluded.started_at, updated_at = excluded.updated_at, ended_at = excluded.ended_at,
+    cause = excluded.cause, reason = excluded.reason, trace_id = excluded.trace_id, attributes = excluded.attributes
+
+-- name: write_reactions
+INSERT INTO reactions (instance, version, first_input, inputs, first_output, outputs) VALUES :row
+
+-- name: write_inbox
+INSERT INTO inbox (scope, key, digest, answer, expires_at) VALUES :row
+
+-- name: write_snapshots
+INSERT INTO snapshots (stream, version, code, state) VALUES :row
+ON CONFLICT (stream) DO UPDATE SET version = excluded.version, code = excluded.code, state = excluded.state
+WHERE excluded.version >= version
+
+-- name: write_checkpoints
+INSERT INTO checkpoints (consumer, position) VALUES :row
+ON CONFLICT (consumer) DO UPDATE SET position = excluded.position
+
+-- name: change_delivery
+UPDATE deliveries SET state = ?, attempt = ?, due_at = ?, crashes = ?, error = ? WHERE id = ?
+
+-- name: delete_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: read_deliveries
+WITH page AS (SELECT * FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit)
+SELECT
+    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried,
+    m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
+    m.trace, m.stream, m.stream_version, m.expected_version, m.position
+FROM page AS d LEFT JOIN messages AS m ON m.position BETWEEN d.position AND d.position + d.more
+ORDER BY d.id, m.position
+
+-- name: read_messages
+SELECT
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+FROM messages WHERE position > :after ORDER BY position LIMIT :limit
+
+-- name: read_story
+SELECT
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+FROM messages WHERE correlation_id = :correlation_id AND position > :after ORDER BY position LIMIT :limit
+
+-- name: read_stream
+SELECT
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+FROM messages WHERE stream = :stream AND stream_version > :after ORDER BY stream_version LIMIT :limit
+
+-- name: read_snapshot
+SELECT stream, version, code, state FROM snapshots WHERE stream = :stream
+
+-- name: read_instance
+SELECT id, type, key, definition, version, status, state, number FROM processes WHERE id = :id
+
+-- name: read_search
+SELECT
+    s.instance, s.type, s.key, s.status, s.correlation_id, s.started_at, s.updated_at, s.ended_at, s.cause, s.reason,
+    s.trace_id, s.attributes
+FROM processes AS p JOIN process_search AS s USING (number) WHERE p.id = :id
+
+-- name: read_instances
+SELECT
+    p.id, p.type, p.key, p.definition, p.version, p.status, p.state, p.number,
+    s.instance, s.type, s.key, s.status, s.correlation_id, s.started_at, s.updated_at, s.ended_at, s.cause, s.reason,
+    s.trace_id, s.attributes
+FROM process_search AS s JOIN processes AS p USING (number)
+WHERE :filters ORDER BY s.number DESC LIMIT :limit
+
+-- name: read_reactions
+SELECT r.version, r.first_input, r.inputs, r.first_output, r.outputs
+FROM processes AS p JOIN reactions AS r ON r.instance = p.number
+WHERE p.id = :instance AND r.version > :after ORDER BY r.version LIMIT :limit
+
+-- name: read_ranges
+SELECT DISTINCT
+    m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
+    m.trace, m.stream, m.stream_version, m.expected_version, m.position
+FROM json_each(:ranges) AS wanted
+JOIN messages AS m ON m.position >= wanted.value ->> 0 AND m.position < (wanted.value ->> 0) + (wanted.value ->> 1)
+
+-- name: read_inbox
+SELECT scope, key, digest, answer, expires_at FROM inbox WHERE scope = :scope AND key = :key
+
+-- name: read_subscriptions
+SELECT consumer, type, since FROM subscriptions ORDER BY consumer, type
+
+-- name: subscribe
+INSERT INTO subscriptions (consumer, type, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: unsubscribe_others
+DELETE FROM subscriptions WHERE (consumer, type) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
+
+-- name: read_checkpoint
+SELECT consumer, position FROM checkpoints WHERE consumer = :consumer

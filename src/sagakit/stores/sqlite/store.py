@@ -1,0 +1,183 @@
+"""The store on one SQLite file: one thread writes, another reads, neither is the event loop's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+from sagakit.core.commit import (
+    Checkpoint,
+    Commit,
+    Delivery,
+    Envelope,
+    History,
+    Inbox,
+    Instance,
+    InstanceQuery,
+    Listed,
+    Rejected,
+    Search,
+    Snapshot,
+    Subscription,
+)
+from sagakit.errors import StoreFailed
+from sagakit.stores.sqlite import reading
+from sagakit.stores.sqlite.connection import Connection, connect_reading, explained
+from sagakit.stores.sqlite.owner import Owner
+from sagakit.stores.sqlite.schema import check_readable, read_store
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """A `Store` in a file. Any number of readers (`open(own=False)`) may stand beside its one owner."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._owner: Owner | None = None
+        self._reader: Connection | None = None
+        self._writing: ThreadPoolExecutor | None = None
+        self._reading: ThreadPoolExecutor | None = None
+
+    async def open(self, *, own: bool = True) -> bool:
+        """Open and migrate, and take ownership if `own`; True if the last owner ended cleanly."""
+        await self.close()
+        self._writing = ThreadPoolExecutor(1, "sagakit-store-writer") if own else None
+        self._reading = ThreadPoolExecutor(1, "sagakit-store-reader")
+        try:
+            if self._writing is None:
+                return await self._on(self._reading, self._open_reader)
+            return await self._on(self._writing, self._open_owner)
+        except BaseException:
+            if self._writing is not None:
+                self._writing.submit(self._close_owner, False)  # it may still be opening: the caller has given up
+            self._end_threads()
+            raise
+
+    async def close(self, *, clean: bool = True) -> None:
+        """Give up ownership; what is still queued is written first."""
+        try:
+            if self._reading is not None:
+                await self._on(self._reading, self._close_reader)
+            if self._writing is not None:
+                await self._on(self._writing, self._close_owner, clean)
+        finally:
+            self._end_threads()
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
+        """Write all of them in one transaction, durable when this returns."""
+        return await self._on(self._writing, self._owned().commit, commits)
+
+    async def committed(self, commits: Sequence[Commit]) -> list[bool]:
+        """After CommitLost: open the file again and tell which were written after all."""
+        return await self._on(self._writing, self._committed, commits)
+
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+        """Outstanding deliveries with an id above `after`, in the order of their ids."""
+        return await self._read(reading.read_deliveries, after, limit)
+
+    async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The log above a position."""
+        return await self._read(reading.read_messages, after, limit)
+
+    async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The messages of one correlation id above a position."""
+        return await self._read(reading.read_story, correlation_id, after, limit)
+
+    async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        """The events of a stream above a version."""
+        return await self._read(reading.read_stream, stream, after, limit)
+
+    async def read_snapshot(self, stream: str) -> Snapshot | None:
+        """The newest snapshot of a stream."""
+        return await self._read(reading.read_snapshot, stream)
+
+    async def read_instance(self, id: str) -> Instance | None:
+        """The hot row of an instance."""
+        return await self._read(reading.read_instance, id)
+
+    async def read_search(self, id: str) -> Search | None:
+        """What is listed of one instance."""
+        return await self._read(reading.read_search, id)
+
+    async def read_instances(self, query: InstanceQuery) -> list[Listed]:
+        """A page of instances, newest first."""
+        return await self._read(reading.read_instances, query)
+
+    async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
+        """The reactions of an instance above a row version."""
+        return await self._read(reading.read_history, instance, after, limit)
+
+    async def read_inbox(self, scope: str, key: str) -> Inbox | None:
+        """What the door remembers of a key."""
+        return await self._read(reading.read_inbox, scope, key)
+
+    async def read_subscriptions(self) -> list[Subscription]:
+        """Which consumers take which message types."""
+        return await self._read(reading.read_subscriptions)
+
+    async def subscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """Record these, and only these."""
+        await self._on(self._writing, self._owned().subscribe, list(subscriptions))
+
+    async def read_checkpoint(self, consumer: str) -> Checkpoint | None:
+        """How far a reader has come."""
+        return await self._read(reading.read_checkpoint, consumer)
+
+    async def _on(self, thread: ThreadPoolExecutor | None, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        if thread is None:
+            raise StoreFailed(f"{self.path} is not open")
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *args)
+
+    async def _read(self, work: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+        def read() -> T:
+            owner = self._owner
+            if owner is not None and owner.failure:
+                raise StoreFailed(owner.failure)
+            with explained(self.path):
+                if self._reader is None:
+                    self._reader = connect_reading(self.path)
+                return work(self._reader, *args)
+
+        return await self._on(self._reading, read)
+
+    def _owned(self) -> Owner:
+        if self._owner is None:
+            raise StoreFailed(f"{self.path} is not open for writing")
+        return self._owner
+
+    def _open_owner(self) -> bool:
+        self._owner = Owner(self.path)
+        return self._owner.clean
+
+    def _open_reader(self) -> bool:
+        with explained(self.path):
+            self._reader = connect_reading(self.path)
+            check_readable(self._reader, self.path)
+            return bool(read_store(self._reader).clean)
+
+    def _committed(self, commits: Sequence[Commit]) -> list[bool]:
+        owner = self._owned()
+        if owner.failure and self._reading is not None:
+            self._reading.submit(self._close_reader).result()
+        return owner.committed(commits)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _close_owner(self, clean: bool) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close(clean)
+
+    def _end_threads(self) -> None:
+        for thread in (self._writing, self._reading):
+            if thread is not None:
+                thread.shutdown(wait=False)
+        self._writing = self._reading = None

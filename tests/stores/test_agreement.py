@@ -1,0 +1,195 @@
+"""The store in memory and the one on SQLite give the same answers to the same Commits, whatever they are."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sagakit.core.commit import (
+    Checkpoint,
+    Commit,
+    Delivery,
+    DeliveryChange,
+    Envelope,
+    Fence,
+    Inbox,
+    Instance,
+    InstanceQuery,
+    InstanceWrite,
+    Reaction,
+    Search,
+    Snapshot,
+)
+from sagakit.ports import Store
+from sagakit.stores.memory import MemoryData, MemoryStore
+from sagakit.stores.sqlite import SqliteStore, known
+
+STREAMS = ["order/1", "order/2"]
+INSTANCES = ["one", "two"]
+STATES = ["ready", "retrying", "scheduled", "parked"]
+OFFSETS = st.sampled_from([0, 0, 0, 0, 0, 0, -1, 1])
+"""How far a version is from the right one: mostly not at all."""
+WANTED = st.tuples(st.integers(0, 5), OFFSETS)
+"""Which of the outstanding deliveries, at an attempt that is mostly the right one."""
+
+
+class Wish(NamedTuple):
+    """A Commit to be made when it is known what is stored."""
+
+    messages: list[tuple[str | None, int]]
+    deliveries: list[tuple[int | None, int, str]]
+    done: list[tuple[int, int]]
+    changes: list[tuple[int, int, str]]
+    withdrawn: list[int]
+    instances: list[tuple[str, int, bool]]
+    search: list[str]
+    inbox: list[str]
+    snapshots: list[tuple[str, int]]
+    checkpoints: list[int]
+
+
+def few(elements: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[list[Any]]:
+    return st.lists(elements, max_size=most)
+
+
+WISHES = st.builds(
+    Wish,
+    messages=few(st.tuples(st.sampled_from([None, *STREAMS]), OFFSETS), 4),
+    deliveries=few(st.tuples(st.none() | st.integers(0, 3), st.integers(0, 2), st.sampled_from(STATES)), 3),
+    done=few(WANTED),
+    changes=few(st.tuples(st.integers(0, 5), OFFSETS, st.sampled_from(STATES)), 1),
+    withdrawn=few(st.integers(0, 9), 1),
+    instances=few(st.tuples(st.sampled_from(INSTANCES), OFFSETS, st.booleans())),
+    search=few(st.sampled_from(INSTANCES), 1),
+    inbox=few(st.sampled_from(["k1", "k2", "k3", "k4", "k5"]), 1),
+    snapshots=few(st.tuples(st.sampled_from(STREAMS), st.integers(1, 5)), 1),
+    checkpoints=few(OFFSETS, 1),
+)
+GROUPS = st.lists(st.lists(WISHES, min_size=1, max_size=4) | st.none(), min_size=1, max_size=10)
+"""Groups of Commits, and None where the owner changes."""
+
+
+class Maker:
+    """Makes the Commits of a wish: called once a store, it gives equal ones."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def commit(self, data: MemoryData, wish: Wish) -> Commit:
+        messages = self._messages(data, wish)
+        rows = [self._row(data, id, offset) for id, offset, _ in wish.instances]
+        outstanding = sorted(data.deliveries)
+        return Commit(
+            messages=messages,
+            deliveries=[self._delivery(messages, *each) for each in wish.deliveries],
+            done=[_fence(data, outstanding, *each) for each in wish.done],
+            changes=[
+                DeliveryChange(_fence(data, outstanding, index, offset), state, 2, 5, 1, "error")
+                for index, offset, state in wish.changes
+            ],
+            withdrawn=wish.withdrawn,
+            instances=[InstanceWrite(row, row.version - 1) for row in rows],
+            search=[Search(id, "shop.fulfil", id, "running", f"story {self.made}", 1, 2) for id in wish.search],
+            reactions=[
+                Reaction(row, row.version, tuple(messages[:1]), tuple(messages[1:]))
+                for row, (_, _, reacts) in zip(rows, wish.instances, strict=True)
+                if reacts
+            ],
+            inbox=[Inbox("http", key, f"digest {self.made}", b"answer") for key in wish.inbox],
+            snapshots=[Snapshot(stream, version, "code", b"%d" % self.made) for stream, version in wish.snapshots],
+            checkpoints=[
+                Checkpoint("board", self.made, data.checkpoints.get("board", 0) + offset) for offset in wish.checkpoints
+            ],
+        )
+
+    def _messages(self, data: MemoryData, wish: Wish) -> list[Envelope]:
+        found: list[Envelope] = []
+        versions = {stream: len(data.streams.get(stream, ())) for stream in STREAMS}
+        for stream, offset in wish.messages:
+            self.made += 1
+            envelope = Envelope(f"m{self.made}", "event", "shop.Happened", b"{}", f"story {self.made % 2}", self.made)
+            if stream is not None:
+                versions[stream] += 1
+                envelope.stream, envelope.stream_version = stream, versions[stream] + offset
+            found.append(envelope)
+        return found
+
+    def _delivery(self, messages: list[Envelope], index: int | None, more: int, state: Any) -> Delivery:
+        if index is None or index >= len(messages):
+            self.made += 1
+            timer = Envelope(f"m{self.made}", "command", "shop.Remind", b"{}", "story", self.made)
+            return Delivery(timer, "shop.remind", "lane", state="scheduled", due_at=self.made)
+        rest = tuple(messages[index + 1 : index + 1 + more])
+        return Delivery(messages[index], "shop.place", f"lane {index}", state=state, more=rest)
+
+    def _row(self, data: MemoryData, id: str, offset: int) -> Instance:
+        stored = data.instances.get(id)
+        version = (stored.version if stored else 0) + 1 + offset
+        return Instance(id, "shop.fulfil", id, 1, max(version, 1), "running", b"%d" % self.made)
+
+
+def _fence(data: MemoryData, outstanding: list[int], index: int, offset: int) -> Fence:
+    if index >= len(outstanding):
+        return Fence(index, 1)
+    return Fence(outstanding[index], data.deliveries[outstanding[index]].attempt + offset)
+
+
+async def everything(store: Store) -> list[Any]:
+    """All that a store holds."""
+    return [
+        await store.read_messages(),
+        await store.read_deliveries(),
+        await store.read_instances(InstanceQuery()),
+        await store.read_checkpoint("board"),
+        *[await store.read_stream(stream) for stream in STREAMS],
+        *[await store.read_snapshot(stream) for stream in STREAMS],
+        *[await store.read_story(f"story {number}", after=2) for number in range(2)],
+        *[await store.read_instance(id) for id in INSTANCES],
+        *[await store.read_search(id) for id in INSTANCES],
+        *[await store.read_history(id) for id in INSTANCES],
+        *[await store.read_inbox("http", f"k{number}") for number in range(1, 6)],
+    ]
+
+
+def numbers(commits: list[Commit]) -> list[Any]:
+    """The numbers that the store has set in place."""
+    return [
+        (
+            [envelope.position for envelope in commit.messages],
+            [delivery.id for delivery in commit.deliveries],
+            [write.row.number for write in commit.instances],
+        )
+        for commit in commits
+    ]
+
+
+async def compare(path: Path, groups: list[list[Wish] | None]) -> None:
+    memory, sqlite = MemoryStore(), SqliteStore(path)
+    makers = Maker(), Maker()
+    await memory.open()
+    await sqlite.open()
+    for group in groups:
+        if group is None:
+            await sqlite.close(clean=False)
+            await sqlite.open()
+            continue
+        expected, found = ([maker.commit(memory.data, wish) for wish in group] for maker in makers)
+        assert await sqlite.commit(found) == await memory.commit(expected)
+        assert numbers(found) == numbers(expected)
+    assert await everything(sqlite) == await everything(memory)
+    await sqlite.close()
+    await memory.close()
+
+
+@settings(max_examples=200, deadline=None)
+@given(groups=GROUPS)
+def test_both_stores_agree(groups: list[list[Wish] | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "LIMIT", 4)
+        asyncio.run(compare(Path(folder) / "shop.db", groups))
