@@ -57,10 +57,16 @@ def test_a_process_manager_waits_for_the_commands_that_it_keeps() -> None:
     record = manager(
         SentCommand("1", "a.A", "", settled=True),
         SentCommand("2", "b.B", ""),
-        SentCommand("3", "c.C", "", "4", UNDO),
+        SentCommand("3", "c.C", "", undo=UNDO, undo_id="4", undone=True),
     )
     shown = display(row(record))
     assert (shown.state, shown.waiting_for) == ("b.B", ["b.B"])
+
+
+def test_a_process_manager_that_undoes() -> None:
+    record = manager(SentCommand("1", "a.A", ""), SentCommand("2", "b.B", "", settled=True, undo=UNDO, undo_id="3"))
+    shown = display(row(record))
+    assert (shown.state, shown.waiting_for) == ("undoing b.B", ["a.A", "payments.RefundPayment"])
 
 
 def test_the_record_tells_which_way_a_process_is_written() -> None:

@@ -60,13 +60,14 @@ def display(row: Instance) -> Display:
         return Display("", [])
     record = record_of(row)
     if isinstance(record, ManagerRecord):
+        undoing = [(sent.type, sent.undo) for sent in record.sent if sent.undo_id and not sent.undone]
         waiting = [sent.type for sent in record.sent if not sent.settled and sent.undo is None]
-        return Display(waiting[-1] if waiting else "", waiting)
-    undoing = [step for step in record.steps if step.state in ("undoing", "undo_failed")]
+    else:
+        undoing = [(step.type, step.undo) for step in record.steps if step.state in ("undoing", "undo_failed")]
+        waiting = [step.type for step in record.steps if step.state == "sent"]
+    waiting += [undo.type for _, undo in undoing if undo is not None]
     if undoing:
-        waiting = [step.undo.type for step in undoing if step.undo is not None]
-        return Display(f"undoing {undoing[-1].type or row.type}", waiting)
-    waiting = [step.type for step in record.steps if step.state == "sent"]
+        return Display(f"undoing {undoing[-1][0] or row.type}", waiting)
     return Display(waiting[-1] if waiting else "", waiting)
 
 

@@ -15,15 +15,12 @@ from rich.text import Text
 
 from sagakit.cli.looking.views import HistoryItem
 from sagakit.cli.terminal import counted, iso, lasting, note, show, state, table, terminal, text, time, width
-from sagakit.core.commit import ENDED, Delivery, Instance, Listed
-from sagakit.core.display import Sent, StepDisplay, display
+from sagakit.core.commit import ENDED, Delivery, Listed
+from sagakit.core.display import Sent, StepDisplay, display, record_of
 
 STEPS_SHOWN = 50
 WAITING_SHOWN = 5
-_WAITING = {
-    "parked": "a person: its code could not go on",
-    "compensation_failed": "a person: an undo was given up",
-}
+FOR_A_PERSON = ("parked", "compensation_failed")
 
 
 def processes(page: Sequence[Listed], rest: str | None) -> None:
@@ -103,12 +100,19 @@ def _block(listed: Listed) -> Group:
 
 def _now(listed: Listed) -> str:
     """What is going on, or how it ended, in words."""
-    if listed.row.status in _WAITING:
-        return f"waits for {_WAITING[listed.row.status]}"
+    if listed.row.status in FOR_A_PERSON:
+        return f"waits for {_person(listed)}"
     if listed.search.ended_at is not None:
         return _why(listed)
     waiting = display(listed.row).waiting_for
     return f"waits for {', '.join(waiting)}" if waiting else ""
+
+
+def _person(listed: Listed) -> str:
+    """Why somebody has to look at it."""
+    if listed.row.status == "compensation_failed":
+        return "a person: an undo was given up"
+    return f"a person: {listed.search.reason or 'its code could not go on'}"
 
 
 def _why(listed: Listed) -> str:
@@ -118,9 +122,9 @@ def _why(listed: Listed) -> str:
 def _facts(listed: Listed, steps: Sequence[StepDisplay]) -> Iterator[tuple[str, Text]]:
     row, search = listed.row, listed.search
     yield "id", text(row.id)
-    if why := _why(listed):
+    if row.status != "parked" and (why := _why(listed)):
         yield "cause", text(why)
-    yield from _stands(row, steps)
+    yield from _stands(listed, steps)
     yield "started", text(f"{time(search.started_at)} UTC")
     if search.ended_at is None:
         yield "changed", text(f"{time(search.updated_at)} UTC")
@@ -131,17 +135,20 @@ def _facts(listed: Listed, steps: Sequence[StepDisplay]) -> Iterator[tuple[str, 
         yield "trace", text(search.trace_id)
     if search.attributes not in (b"", b"{}"):
         yield "attributes", text(search.attributes.decode())
+    if bug := getattr(record_of(row), "bug", ""):
+        yield "its code", text(bug, "red")
     yield "definition", text(f"version {row.definition}, {counted(row.version, 'reaction')} so far")
 
 
-def _stands(row: Instance, steps: Sequence[StepDisplay]) -> Iterator[tuple[str, Text]]:
+def _stands(listed: Listed, steps: Sequence[StepDisplay]) -> Iterator[tuple[str, Text]]:
     """Where it stands, unless it has ended."""
+    row = listed.row
     shown = display(row)
     open = shown.waiting_for or [one.command.type for one in steps if one.command and one.command.answer is None]
     if shown.state and shown.state not in open:
         yield "state", text(shown.state)
-    if row.status in _WAITING:
-        yield "waits for", text(_WAITING[row.status], "bold red")
+    if row.status in FOR_A_PERSON:
+        yield "waits for", text(_person(listed), "bold red")
     elif row.status not in ENDED:
         yield "waits for", text(", ".join(open[-WAITING_SHOWN:]) or "an event")
 
