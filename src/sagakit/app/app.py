@@ -14,7 +14,7 @@ from sagakit.app.compile import compile_topology
 from sagakit.app.reading.parts import Parts
 from sagakit.app.reading.read import read_parts
 from sagakit.app.reading.roles import roles_of
-from sagakit.app.running import until_signalled
+from sagakit.app.running import signalled, until_told
 from sagakit.app.stores import open_store
 from sagakit.declare import Module, modules_of
 from sagakit.engine.engine import Engine
@@ -85,7 +85,9 @@ class App(Module):
         `provide`: values by type, which go before what providers give.
         """
         given = provide or {}
-        engine = Engine(self.topology(provide=given), open_store(url), clock=clock, provide=given, limits=limits)
+        topology = self.topology(provide=given)
+        engine = Engine(topology, open_store(url), clock=clock, provide=given, limits=limits)
+        topology.codecs.max_payload = engine.limits.payload
         await engine.start()
         try:
             yield engine
@@ -124,8 +126,10 @@ class App(Module):
         """Run until SIGTERM or SIGINT, then stop in order. What is outstanding goes on at the next start."""
 
         async def serve() -> None:
-            async with self.engine(url, provide=provide, limits=limits) as engine:
-                await until_signalled(engine)
+            # from before the start on, so that it is never cut short
+            with signalled() as told:
+                async with self.engine(url, provide=provide, limits=limits) as engine:
+                    await until_told(engine, told)
 
         asyncio.run(serve())
 

@@ -33,14 +33,13 @@ def signalled() -> Generator[asyncio.Event]:
         forget()
 
 
-async def until_signalled(engine: Engine) -> None:
+async def until_told(engine: Engine, told: asyncio.Event) -> None:
     """Return when the process is told to stop; raise what the engine died of, if it dies before."""
-    with signalled() as told:
-        waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiting:
-                one.cancel()
+    waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
     if engine.fatal is not None:
         raise engine.fatal
