@@ -20,7 +20,7 @@ help:  ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/.run.stamp  ## run the shop and see its console
+demo: $(VENV)/.run.stamp  ## run the shop
 	@$(BIN)/sagakit demo $(ARGS)
 
 .PHONY: bench
