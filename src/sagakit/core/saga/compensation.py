@@ -244,6 +244,11 @@ class Compensation:
         if step.state == "unknown":
             self.refused(step)
 
+    def forget(self) -> None:
+        """The saga is completed: what stands is not undone any more."""
+        for step in [step for step in self.record.steps if step.state in OWED]:
+            self._drop(step)
+
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
         return [

@@ -81,10 +81,7 @@ class SagaLive:
         return self._stack.undos()
 
     def snapshot(self) -> bytes:
-        record = self.record
-        if self.status == "completed" and record.steps:
-            record = SagaRecord([step for step in record.steps if step.state != "succeeded"], record.sent)
-        return _encode(record)
+        return _encode(self._stack.record)
 
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where the saga's code cannot go on."""
@@ -214,6 +211,7 @@ class SagaLive:
             self._undo_next()
             return
         self.status = "completed"
+        self._stack.forget()
         if main.value is not None:
             try:
                 self._writing.event(main.value)
@@ -323,10 +321,9 @@ class SagaLive:
 
     def _roll_back(self) -> None:
         """Resume the branches whose `saga.undo()` is through, and go on with what others wait for."""
-        outstanding = self._stack.outstanding()
-        for rollback in [one for one in self._rollbacks if not one[1] & outstanding]:
-            self._rollbacks.remove(rollback)
-            rollback[0].resume()
+        while through := [one for one in self._rollbacks if not one[1] & self._stack.outstanding()]:
+            self._rollbacks.remove(through[0])
+            through[0][0].resume()  # may withdraw another one
         if self._rollbacks:
             self._stack.undo_next({ordinal for _, wanted in self._rollbacks for ordinal in wanted})
 
