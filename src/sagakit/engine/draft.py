@@ -12,7 +12,7 @@ from sagakit.engine.lanes import Lane
 
 @dataclass(frozen=True)
 class Failure:
-    """A story has failed; `still` are the message types that undoing it may yet lead to."""
+    """A story has failed; `still` are the message types that may yet lead to more: events to come, undos to run."""
 
     correlation_id: str
     error: Exception
@@ -22,7 +22,7 @@ class Failure:
 class Draft:
     """What is committed together, and what happens once it is."""
 
-    __slots__ = ("at_door", "commit", "held", "on_settled", "stories", "subject", "withdrawn")
+    __slots__ = ("at_door", "coming", "commit", "held", "on_settled", "stories", "subject", "withdrawn")
 
     def __init__(
         self, on_settled: Callable[[Draft, Rejected | BaseException | None], None], subject: Any = None
@@ -30,6 +30,8 @@ class Draft:
         self.commit = Commit()
         self.held: list[Lane] = []
         """Process lanes whose reactions are in this Commit: free again once it is settled."""
+        self.coming: list[str] = []
+        """Process lanes that get a delivery with this Commit: until then nothing may react in them inline."""
         self.on_settled = on_settled
         self.subject = subject
         """What the callback needs to know: the lane, the deliveries."""

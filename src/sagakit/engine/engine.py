@@ -20,17 +20,19 @@ from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.providers import Providers
+from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
+from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door, Receipt
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.recovery import Recovery
-from sagakit.engine.routing import Router
+from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.timers import SystemClock, Timers
-from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.engine.topology import AggregateConsumer, Consumer, ProcessConsumer, ServiceConsumer, Topology
 from sagakit.engine.waiting import Waiter, Waiting
-from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout
+from sagakit.errors import NotFound, StaleVersion, StoreUnusable, UnknownMessage, WaitTimeout
 from sagakit.ports import Clock, Store
 
 _A = TypeVar("_A", bound=Decider)
@@ -65,14 +67,15 @@ class Engine:
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
-        self._lanes = Lanes(self._handle, workers=self.limits.at_once, cached=self.limits.cached)
+        self._lanes = Lanes(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
         self._committer = Committer(store, self.clock, self._settled, self._die)
         self._runs = Runs()
+        self._withdrawing = Withdrawing(self._lanes, self._runs)
         self._waiting = Waiting(topology)
-        submit = self._committer.submit
-        self._failures = Failures(self._router, self._lanes, self._timers, submit, self._go_on)
+        submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
+        self._failures = Failures(self._router, self._lanes, self._timers, submit)
         self._providers = Providers(topology.providers, provide or {})
-        self._aggregates = AggregateHandler(self._router, store, self._failures, submit, self.limits.run)
+        self._aggregates = AggregateHandler(self._router, store, read, self._failures, self._runs, submit, run)
         self._services = ServiceHandler(
             self._router,
             self._aggregates,
@@ -83,12 +86,20 @@ class Engine:
             submit,
             self._threads,
         )
-        self._processes = ProcessHandler(self._router, store, self._lanes, submit, self._withdraw_with, self.limits.run)
+        self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, self._withdrawing.decide, run)
         self._router.processes = self._processes
         self._lanes.on_evict = self._processes.evicted
         self._recovery = Recovery(
-            store, self._lanes, self._failures, self._processes, self._committer, self.limits.page
+            store,
+            read,
+            self._timers,
+            self._lanes,
+            self._failures,
+            self._processes,
+            self._committer,
+            self.limits.page,
         )
+        self._withdrawing.find_unread = self._recovery.find
         self._door = Door(self._router, store, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
 
@@ -105,22 +116,36 @@ class Engine:
         except BaseException:
             await self._close(clean=clean)
             raise
+        self._lanes.start()
 
     async def stop(self) -> None:
         """Accept nothing more, wait for what runs, write it down, and close. What is outstanding goes on later."""
         self._door.closed = "the engine is being stopped"
+        began, within = asyncio.get_running_loop().time(), self.limits.stop_within
         await self._recovery.stop()
-        await self._lanes.stop(self.limits.stop_within)
+        ended = await self._lanes.stop(within)
+        left = within - (asyncio.get_running_loop().time() - began)
+        ended = await self._runs.over(max(left, GRACE)) and ended
+        if not ended:
+            _log.warning("handlers still run: the next start takes what they handle for suspect")
         await self._committer.drain()
-        await self._close(clean=self.fatal is None)
+        await self._close(clean=ended and self.fatal is None)
 
     async def _close(self, *, clean: bool) -> None:
         await self._committer.stop()
         await self._timers.stop()
-        await self._providers.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await self.store.close(clean=clean)
-        self._stopped.set()
+        try:
+            await self._providers.close()
+        finally:
+            try:
+                await self.store.close(clean=clean)
+            except StoreUnusable as error:
+                if self.fatal is None:
+                    raise
+                _log.warning("the store could not be closed", error=str(error))
+            finally:
+                self._stopped.set()
 
     async def stopped(self) -> None:
         """Wait until the engine has stopped, or can do nothing any more."""
@@ -147,6 +172,8 @@ class Engine:
             return f"{type(self.fatal).__name__}: {self.fatal}"
         if self._door.closed is not None:
             return self._door.closed
+        if self._recovery.stranded:
+            return "nobody claims some messages: " + ", ".join(self._recovery.stranded)
         return None if self._committer.failure is None else str(self._committer.failure)
 
     # ------------------------------------------------------------------ the doors
@@ -291,91 +318,65 @@ class Engine:
     # ------------------------------------------------------------------ the middle
 
     async def _handle(self, lane: Lane) -> None:
-        """A lane has a delivery that is ready."""
-        delivery = lane.queue[0]
-        if not self._recovery.may_run(lane, delivery):
+        """A busy lane can go on."""
+        if not lane.queue:  # what was there was given up meanwhile
+            self._lanes.release(lane)
             return
-        consumer = self.topology.consumers[delivery.consumer]
+        delivery = lane.queue[0]
+        if self._runs and self._runs.hold(delivery.envelope, lambda: self._lanes.wake(lane)):
+            return
         try:
-            if isinstance(consumer, ServiceConsumer):
-                await self._services.handle(lane, consumer)
-            elif isinstance(consumer, AggregateConsumer):
-                await self._aggregates.handle(lane, consumer)
-            else:
-                await self._processes.handle(lane, consumer)
-        except Exception as error:  # the engine's own bug must not take a worker with it
+            if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
+                return
+            await self._hand_over(lane, delivery, self.topology.consumers[delivery.consumer])
+        except StoreUnusable as error:
+            self._die(error)
+        except Exception as error:  # the engine's own bug must not take a worker or a lane with it
             _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
             await self._failures.failed(lane, delivery, error, ())
 
-    def _go_on(self, lane: Lane, delivery: Delivery) -> None:
-        """A retry is due: unless the attempt before it still runs, handle it."""
-        if not self._runs.hold(delivery.envelope.id, lambda: self._lanes.wake(lane)):
-            self._lanes.wake(lane)
+    async def _hand_over(self, lane: Lane, delivery: Delivery, consumer: Consumer) -> None:
+        if lane.key.startswith(BAD_KEY):
+            await self._failures.give_up(lane, delivery, self._router.why_no_key(consumer, delivery.envelope))
+        elif isinstance(consumer, ServiceConsumer):
+            await self._services.handle(lane, consumer)
+        elif isinstance(consumer, AggregateConsumer):
+            await self._aggregates.handle(lane, consumer)
+        elif not await self._processes.handle(lane, consumer):
+            self._recovery.passed(delivery)
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         """A Commit is durable, or was dropped: go on with everything that waited for it."""
         draft.on_settled(draft, result)
-        if isinstance(result, BaseException):
-            return
-        self._recovery.settled(draft, result)
+        if not isinstance(result, BaseException) and self._recovery.suspects:
+            self._recovery.settled(draft, result)
         if result is not None:
-            for lane in draft.held:
-                self._processes.drop(lane)
-                self._lanes.release(lane)
+            self._processes.abandon(draft)
             return
         commit = draft.commit
         if self._waiting:
             self._waiting.committed(commit.messages)
             for failure in draft.stories:
                 self._waiting.failed(failure)
-        for command_id in draft.withdrawn:
-            self._withdraw(command_id)
+        if draft.withdrawn:
+            self._withdrawing.carry_out(draft)
         for delivery in commit.deliveries:
             if not self._recovery.leave(delivery):
-                self._deliver(delivery)
+                self._lanes.put(delivery)
+        if draft.coming:
+            self._processes.came(draft)
         for lane in draft.held:
             self._lanes.release(lane)
-
-    def _deliver(self, delivery: Delivery) -> None:
-        undoes = delivery.envelope.undoes
-        if undoes and self._runs.hold(undoes, lambda: self._lanes.put(delivery)):
-            return
-        self._lanes.put(delivery)
-
-    async def _withdraw_with(self, draft: Draft, command_id: str) -> None:
-        """A reaction gives up a command: its delivery goes with the same Commit."""
-        commit = draft.commit
-        for delivery in commit.deliveries:
-            if delivery.envelope.id == command_id:  # sent and given up in one Commit: it never was
-                commit.deliveries.remove(delivery)
-                return
-        found = [
-            delivery.id
-            for lane in self._lanes.holding(command_id)
-            for delivery in lane.queue
-            if delivery.envelope.id == command_id
-        ]
-        if not found and self._recovery.reading:
-            unread = await self._recovery.find(command_id)
-            found = [] if unread is None else [unread]
-        commit.withdrawn.extend(found)
-        draft.withdrawn.append(command_id)
-
-    def _withdraw(self, command_id: str) -> None:
-        """A command was given up: cancel its run, or take it out of its lane."""
-        if self._runs.withdraw(command_id):
-            return  # its handler takes it out of the lane when it has ended
-        for lane in self._lanes.holding(command_id):
-            at_head = lane.queue[0].envelope.id == command_id
-            waiting = lane.queue[0].state == "retrying"
-            for delivery in [delivery for delivery in lane.queue if delivery.envelope.id == command_id]:
-                lane.queue.remove(delivery)
-            if at_head and waiting:
-                self._lanes.release(lane)
+        if self._recovery.reading:
+            self._recovery.written(commit)
 
     def _die(self, error: BaseException) -> None:
         """The store is lost to this engine: nothing can be promised any more."""
-        _log.error("the engine cannot go on", error=str(error))
+        if self.fatal is not None:
+            return
+        _log.error("the engine cannot go on", error=str(error) or type(error).__name__)
         self.fatal = error
         self._door.closed = f"the engine cannot go on: {error}"
+        self._lanes.running = False
+        self._committer.end(error)
         self._stopped.set()

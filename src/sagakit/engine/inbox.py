@@ -113,7 +113,7 @@ class Door:
             raise Stopping(self.closed)
         failure = self.failure()
         if failure is not None:
-            raise failure
+            raise StoreFailed(str(failure))
         if self._load() >= self._most:
             raise Busy(self._load())
 
@@ -141,8 +141,8 @@ class Door:
     async def _route(self, draft: Draft, envelope: Envelope) -> None:
         if envelope.kind == "event":
             await self._router.published(draft, (envelope,))
-        elif not self._router.command(draft, envelope):
-            await self._router.start(draft, envelope)
+        else:
+            await self._router.commands(draft, (envelope,))
 
 
 def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 from sagakit.core.commit import Delivery
 
+GRACE = 1.0
+"""Seconds that a handler has to end after it was cancelled."""
+
 
 class Lane:
     """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
@@ -27,10 +30,22 @@ class Lane:
 
 
 class Lanes:
-    """Which lane has work, and who does it."""
+    """Which lane has work, and who does it.
 
-    def __init__(self, handle: Callable[[Lane], Awaitable[None]], *, workers: int, cached: int) -> None:
+    A busy lane belongs to whoever made it busy: a worker, a Commit, a timer, or the run that it waits for. That one
+    releases or wakes it, once.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Lane], Awaitable[None]],
+        on_fatal: Callable[[BaseException], None],
+        *,
+        workers: int,
+        cached: int,
+    ) -> None:
         self._handle = handle
+        self._on_fatal = on_fatal
         self._most_workers = workers
         self._most_cached = cached
         self._lanes: dict[str, Lane] = {}
@@ -41,8 +56,12 @@ class Lanes:
         self._waking = False
         self.working = 0
         """Workers inside a handling."""
-        self.stopped = False
+        self.unfinished = 0
+        """Deliveries in memory, without those that are parked."""
+        self.running = False
         self.on_evict: Callable[[Any], None] = lambda cache: None
+
+    # ------------------------------------------------------------------ what is in a lane
 
     def get(self, key: str) -> Lane:
         """The lane of this key, made if it is not in memory."""
@@ -57,14 +76,52 @@ class Lanes:
         """The lane of this key, if it is in memory."""
         return self._lanes.get(key)
 
+    def holding(self, message_id: str) -> list[Lane]:
+        """The lanes that hold a delivery of this message: one of its own, else found by looking through all."""
+        own = self._lanes.get(message_id)
+        if own is not None:
+            return [own]
+        return [lane for lane in self._lanes.values() if any(one.envelope.id == message_id for one in lane.queue)]
+
     def put(self, delivery: Delivery) -> None:
         """Queue a delivery in its lane."""
         lane = self.get(delivery.lane)
         lane.queue.append(delivery)
+        if delivery.state != "parked":
+            self.unfinished += 1
         if not lane.busy:
             lane.busy = True
             if delivery.state == "ready":
                 self.wake(lane)
+
+    def park(self, delivery: Delivery, error: str) -> None:
+        """It waits for a person, and holds its lane."""
+        delivery.state, delivery.error = "parked", error
+        self.unfinished -= 1
+
+    def remove(self, lane: Lane, count: int) -> None:
+        """The first deliveries of a lane are done."""
+        for _ in range(count):
+            lane.queue.popleft()
+        self.unfinished -= count
+
+    def remove_head(self, lane: Lane, delivery: Delivery) -> None:
+        """This delivery is gone, unless it was taken out before."""
+        if lane.queue and lane.queue[0] is delivery:
+            self.remove(lane, 1)
+
+    def take_out(self, lane: Lane, message_id: str) -> None:
+        """A message was given up: its delivery is gone, wherever it stands."""
+        resting = bool(lane.queue) and lane.queue[0].state != "ready"
+        was_head = bool(lane.queue) and lane.queue[0].envelope.id == message_id
+        for delivery in [delivery for delivery in lane.queue if delivery.envelope.id == message_id]:
+            lane.queue.remove(delivery)
+            if delivery.state != "parked":
+                self.unfinished -= 1
+        if was_head and resting:  # nobody else would come back to it
+            self.release(lane)
+
+    # ------------------------------------------------------------------ who handles it
 
     def wake(self, lane: Lane) -> None:
         """A busy lane can go on: handle its head."""
@@ -98,29 +155,30 @@ class Lanes:
         """Whether no lane can go on, and no worker handles one."""
         return not self._ready and not self.working
 
-    def holding(self, message_id: str) -> list[Lane]:
-        """The lanes that hold a delivery of this message: one of its own, else found by looking through all."""
-        own = self._lanes.get(message_id)
-        if own is not None:
-            return [own]
-        return [lane for lane in self._lanes.values() if any(one.envelope.id == message_id for one in lane.queue)]
+    def start(self) -> None:
+        """Begin to handle."""
+        self.running = True
+        if self._ready:
+            self._wake_worker()
 
-    async def stop(self, within: float) -> None:
-        """Take nothing new; wait for what runs, then cancel it."""
-        self.stopped = True
-        running = [worker for worker in self._workers if not worker.done()]
+    async def stop(self, within: float) -> bool:
+        """Take nothing new; wait for what runs, then cancel it. False if something runs on all the same."""
+        self.running = False
         for resting in self._resting:
             if not resting.done():
                 resting.cancel()
-        if running:
-            await asyncio.wait(running, timeout=within)
-        for worker in running:
+        left = {worker for worker in self._workers if not worker.done()}
+        if left:
+            _, left = await asyncio.wait(left, timeout=within)
+        for worker in left:
             worker.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if left:
+            _, left = await asyncio.wait(left, timeout=GRACE)
+        return not left
 
     def _wake_worker(self) -> None:
         """See that one more worker looks at the ready lanes; each wakes the next one if there is more to do."""
-        if self._waking or self.stopped:
+        if self._waking or not self.running:
             return
         while self._resting:
             resting = self._resting.pop()
@@ -132,12 +190,12 @@ class Lanes:
             self._waking = True
             worker = asyncio.create_task(self._work(), name="sagakit worker")
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            worker.add_done_callback(self._ended)
 
     async def _work(self) -> None:
-        while not self.stopped:
+        while self.running:
             self._waking = False
-            while self._ready and not self.stopped:
+            while self._ready and self.running:
                 lane = self._ready.popleft()
                 if self._ready:
                     self._wake_worker()
@@ -146,9 +204,15 @@ class Lanes:
                     await self._handle(lane)
                 finally:
                     self.working -= 1
-            if self.stopped:
+            if not self.running:
                 return
             self._waking = False
             resting = asyncio.get_running_loop().create_future()
             self._resting.append(resting)
             await resting
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None:  # no lane can be told what became of it
+            self._on_fatal(error)

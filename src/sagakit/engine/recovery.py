@@ -7,15 +7,22 @@ from collections import deque
 
 import structlog
 
-from sagakit.core.commit import Delivery, DeliveryChange, Fence, Rejected, Subscription
+from sagakit.core.commit import Commit, Delivery, DeliveryChange, Envelope, Fence, Rejected, Subscription
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import MOST_CRASHES, Failures
 from sagakit.engine.handlers.process_handler import ProcessHandler
+from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
-from sagakit.engine.topology import Topology
-from sagakit.errors import UnknownMessage
+from sagakit.engine.timers import Timers
+from sagakit.engine.topology import ProcessConsumer, Topology
+from sagakit.errors import ProcessBug, UnknownMessage
 from sagakit.ports import Store
+
+PAGES = 5
+"""Pages of deliveries in memory at once, as long as the store holds more."""
+SLOWLY = 1_000_000
+"""Microseconds between two pages when the memory's bound is reached: what is there may wait for long."""
 
 _log = structlog.get_logger("sagakit.recovery")
 
@@ -29,9 +36,19 @@ class Recovery:
     """
 
     def __init__(
-        self, store: Store, lanes: Lanes, failures: Failures, processes: ProcessHandler, committer: Committer, page: int
+        self,
+        store: Store,
+        read: Reader,
+        timers: Timers,
+        lanes: Lanes,
+        failures: Failures,
+        processes: ProcessHandler,
+        committer: Committer,
+        page: int,
     ) -> None:
         self._store = store
+        self._read = read
+        self._timers = timers
         self._lanes = lanes
         self._failures = failures
         self._processes = processes
@@ -45,11 +62,13 @@ class Recovery:
         self._left = 0
         self._left_upto = 0
         self._first_left: int | None = None
-        self._in_memory = 0
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self._gone: set[int] = set()
+        """Withdrawn while deliveries are being read: a page may still hold them."""
         self._suspect = False
-        self._suspects: set[int] = set()
+        self.suspects: dict[int, None] = {}
+        """The ids of those that may have been running when the engine before this one ended, in order."""
         self._queue: deque[Lane] = deque()
         self._running: Delivery | None = None
 
@@ -61,8 +80,8 @@ class Recovery:
         await self._store.subscribe(_subscriptions(topology))
         self._suspect = suspect
         self._set_reading(True)
-        while self.reading and self._in_memory < self._most:
-            await self._read_page()
+        while self.reading and self._lanes.unfinished < PAGES * self._page:
+            self._take_page(*await self._next_page())
         if self.stranded:
             raise UnknownMessage(
                 "the database holds messages that this app does not know:\n  " + "\n  ".join(self.stranded)
@@ -76,10 +95,6 @@ class Recovery:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    @property
-    def _most(self) -> int:
-        return 5 * self._page
-
     def _set_reading(self, reading: bool) -> None:
         self.reading = reading
         self._processes.inline = not reading
@@ -87,47 +102,63 @@ class Recovery:
     async def _read_on(self) -> None:
         while self.reading:
             self._room.clear()
-            if self._in_memory >= self._most:
+            if self._lanes.unfinished >= PAGES * self._page:
+                timer = self._timers.at(self._timers.clock.now() + SLOWLY, self._room.set)
                 await self._room.wait()
-            await self._read_page()
+                timer.cancel()
+            self._take_page(*await self._read(self._next_page))
 
-    async def _read_page(self) -> None:
+    async def _next_page(self) -> tuple[int, list[Delivery]]:
         left_upto = self._left_upto
-        page = await self._store.read_deliveries(after=self._cursor, limit=self._page)
+        return left_upto, await self._store.read_deliveries(after=self._cursor, limit=self._page)
+
+    def _take_page(self, left_upto: int, page: list[Delivery]) -> None:
         for delivery in page:
-            self._take(delivery)
+            if delivery.id not in self._gone:
+                self._take(delivery)
         last = page[-1].id if page else self._cursor
         full = len(page) == self._page
         self._cursor = last if full else max(last, left_upto)
         if not full and self._left_upto <= self._cursor:
             self._left = 0
+            self._gone.clear()
             self._set_reading(False)
 
     def _take(self, delivery: Delivery) -> None:
-        if (
-            delivery.consumer not in self._topology.consumers
-            or delivery.envelope.type not in self._topology.codecs.by_name
-        ):
-            stranded = f"{delivery.envelope.type} for {delivery.consumer}"
-            if stranded not in self.stranded:
-                self.stranded.append(stranded)
-                _log.error("nobody claims a message", message=delivery.envelope.type, consumer=delivery.consumer)
+        if not self._is_claimed(delivery):
             return
         is_old = self._first_left is None or delivery.id < self._first_left
-        if self._suspect and is_old and delivery.state == "ready":
-            self._suspects.add(delivery.id)
-        if delivery.state != "parked":
-            self._in_memory += 1
+        if not is_old:
+            self._left -= 1
+        # what is due to be tried again may have been running: its state is not written when it begins
+        waits = delivery.state == "retrying" and delivery.due_at > self._timers.clock.now()
+        if self._suspect and is_old and delivery.state != "parked" and not waits:
+            self.suspects[delivery.id] = None
         self._lanes.put(delivery)
         if delivery.state == "retrying":
             self._failures.wait(self._lanes.get(delivery.lane), delivery)
 
+    def _is_claimed(self, delivery: Delivery) -> bool:
+        unknown = [envelope for envelope in (delivery.envelope, *delivery.more) if not self._is_known(envelope)]
+        if not unknown and delivery.consumer in self._topology.consumers:
+            return True
+        message = (unknown or [delivery.envelope])[0]
+        stranded = f"{message.type} (version {message.version}) for {delivery.consumer}"
+        if stranded not in self.stranded:
+            self.stranded.append(stranded)
+            _log.error("nobody claims a message", message=message.type, consumer=delivery.consumer)
+        return False
+
+    def _is_known(self, envelope: Envelope) -> bool:
+        codec = self._topology.codecs.by_name.get(envelope.type)
+        return codec is not None and envelope.version <= codec.version
+
     def leave(self, delivery: Delivery) -> bool:
-        """Whether a new delivery stays in the store for now."""
+        """Whether a new delivery stays in the store for now, or was read from there already."""
+        if delivery.id <= self._cursor:
+            return True
         if not self.reading:
-            if delivery.state != "parked":
-                self._in_memory += 1
-            return False
+            return not (delivery.consumer in self._topology.consumers or self._is_claimed(delivery))
         self._first_left = self._first_left or delivery.id
         self._left_upto = max(self._left_upto, delivery.id)
         self._left += 1
@@ -136,7 +167,7 @@ class Recovery:
     async def find(self, command_id: str) -> int | None:
         """The delivery of a command that still waits in the store unread."""
         after = self._cursor
-        while self.reading and (page := await self._store.read_deliveries(after=after, limit=self._page)):
+        while self.reading and (page := await self._read(self._store.read_deliveries, after=after, limit=self._page)):
             for delivery in page:
                 if delivery.envelope.id == command_id:
                     return delivery.id
@@ -145,24 +176,19 @@ class Recovery:
 
     def unfinished(self) -> int:
         """Deliveries that are still to be handled."""
-        return self._in_memory + self._left
+        return self._lanes.unfinished + self._left
 
-    def settled(self, draft: Draft, result: Rejected | None) -> None:
-        """A Commit was written or dropped: count, and let the next suspect run."""
-        commit = draft.commit
-        if result is None:
-            parked = sum(change.state == "parked" for change in commit.changes)
-            self._in_memory -= len(commit.done) + len(commit.withdrawn) + parked
-            if self.reading and self._in_memory < self._most // 2:
-                self._room.set()
-        if self._running is not None and draft.on_settled != self._charged and (result is None or result.why == "gone"):
-            self._finish_suspect(draft, self._running.id)
+    def written(self, commit: Commit) -> None:
+        """A Commit was written while deliveries are being read."""
+        self._gone.update(commit.withdrawn)
+        if self._lanes.unfinished < PAGES * self._page // 2:
+            self._room.set()
 
     # ------------------------------------------------------------------ suspects
 
-    def may_run(self, lane: Lane, delivery: Delivery) -> bool:
+    async def may_run(self, lane: Lane, delivery: Delivery) -> bool:
         """Whether the head of a lane may be handled now. A suspect waits for its turn, and is charged first."""
-        if not self._suspects or delivery.id not in self._suspects:
+        if delivery.id not in self.suspects:
             return True
         lane.alone = True
         if self._running is delivery:
@@ -171,20 +197,23 @@ class Recovery:
             self._queue.append(lane)
             return False
         self._running = delivery
-        self._charge(lane, delivery)
-        return False
-
-    def _charge(self, lane: Lane, delivery: Delivery) -> None:
         if delivery.crashes >= MOST_CRASHES:
-            reason = f"it was running at {delivery.crashes} crashes of the engine"
-            self._giving_up = asyncio.create_task(self._failures.give_up(lane, delivery, reason))
-            return
+            await self._give_up(lane, delivery, f"it was running at {delivery.crashes} crashes of the engine")
+            return False
         draft = Draft(self._charged, (lane, delivery))
         fence = Fence(delivery.id, delivery.attempt)
         draft.commit.changes.append(
             DeliveryChange(fence, "ready", delivery.attempt + 1, 0, delivery.crashes + 1, delivery.error)
         )
         self._committer.submit(draft)
+        return False
+
+    async def _give_up(self, lane: Lane, delivery: Delivery, reason: str) -> None:
+        consumer = self._topology.consumers[delivery.consumer]
+        if isinstance(consumer, ProcessConsumer):
+            await self._processes.park(lane, consumer, delivery, ProcessBug(reason))
+        else:
+            await self._failures.give_up(lane, delivery, reason)
 
     def _charged(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         lane, delivery = draft.subject
@@ -193,26 +222,33 @@ class Recovery:
             delivery.crashes += 1
             self._lanes.wake(lane)
         elif isinstance(result, Rejected):
-            lane.queue.popleft()
-            self._next_suspect(delivery.id)
+            self._lanes.remove_head(lane, delivery)
+            self.passed(delivery)
             self._lanes.release(lane)
 
-    def _finish_suspect(self, draft: Draft, id: int) -> None:
-        commit = draft.commit
+    def settled(self, draft: Draft, result: Rejected | None) -> None:
+        """A Commit was written or dropped while there are suspects: if it was that of the one that runs, go on."""
+        running = self._running
+        if running is None or draft.on_settled == self._charged or (result is not None and result.why != "gone"):
+            return
+        commit, id = draft.commit, running.id
         if (
             id in commit.withdrawn
             or any(fence.delivery == id for fence in commit.done)
             or any(change.fence.delivery == id for change in commit.changes)
         ):
-            self._next_suspect(id)
+            self.passed(running)
 
-    def _next_suspect(self, id: int) -> None:
-        self._suspects.discard(id)
+    def passed(self, delivery: Delivery) -> None:
+        """This suspect, if it is one, has not brought the engine down: let the next one run."""
+        self.suspects.pop(delivery.id, None)
+        if self._running is not delivery:
+            return
         self._running = None
         while self._queue:
             lane = self._queue.popleft()
-            if lane.queue and lane.busy:
-                self._lanes.wake(lane)
+            self._lanes.wake(lane)
+            if lane.queue and lane.queue[0].id in self.suspects:
                 return
 
 

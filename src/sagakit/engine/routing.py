@@ -8,13 +8,15 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from sagakit.core.codec import Codec
 from sagakit.core.commit import Envelope
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import derived_id
 from sagakit.core.process import Output
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.engine.draft import Draft
-from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.topology import AggregateConsumer, Consumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.errors import Refused, UnknownMessage
 from sagakit.ports import Clock
 
 BAD_KEY = "!key/"
@@ -87,8 +89,12 @@ class Router:
     async def outcome(self, draft: Draft, command: Envelope, events: Sequence[Envelope]) -> None:
         """The whole outcome of a command: to the process that waits for it, and each event to its takers."""
         told = command.sender
-        if told is not None and not events:
-            events = (self._led_to_nothing(command),)
+        if not events:
+            if told is not None:
+                events = (self._led_to_nothing(command),)
+            elif command.id == command.correlation_id:
+                nothing = Refused(f"{command.type} led to no event")
+                draft.stories.append(Failure(command.correlation_id, nothing))
         draft.commit.messages.extend(events)
         if told is not None:
             await self.processes.tell_sender(draft, told, tuple(events))
@@ -108,13 +114,21 @@ class Router:
         """Events that answer no command: to their takers. They are in the draft already."""
         await self._takers(draft, events, None)
 
-    def command(self, draft: Draft, envelope: Envelope) -> bool:
-        """A command to its handler; False if nobody handles it."""
-        consumer = self.topology.handlers.get(envelope.message.__class__)
-        if consumer is None:
-            return False
-        draft.deliver(envelope, consumer.name, self.lane(consumer, envelope))
-        return True
+    async def commands(self, draft: Draft, commands: Sequence[Envelope]) -> None:
+        """Commands to their handlers, or to the processes that they start. They are in the draft already."""
+        handlers = self.topology.handlers
+        for command in commands:
+            handler = handlers.get(command.message.__class__)
+            if handler is not None:
+                draft.deliver(command, handler.name, self.lane(handler, command))
+            else:
+                for process in self.topology.starters.get(command.message.__class__, ()):
+                    await self._by_key(draft, process, command, None)
+
+    def check_handled(self, codec: Codec) -> None:
+        """Raise UnknownMessage if nobody handles this command."""
+        if codec.cls not in self.topology.handlers and codec.cls not in self.topology.starters:
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
 
     def lane(self, consumer: ServiceConsumer | AggregateConsumer, envelope: Envelope) -> str:
         """The lane of a message at a consumer; without a key, a lane of its own."""
@@ -122,15 +136,20 @@ class Router:
             return envelope.id
         try:
             key = consumer.key(envelope.message)
-        except Exception as error:  # the user's key: it parks this delivery alone
+        except Exception as error:  # the user's key: it is given up, alone
             _log.warning("no key", consumer=consumer.name, message=envelope.type, error=str(error))
-            return BAD_KEY + envelope.id
+            return f"{BAD_KEY}{consumer.name}/{envelope.id}"
         return envelope.id if key is None else lane_name(consumer.name, key)
 
-    async def start(self, draft: Draft, envelope: Envelope) -> None:
-        """A command that starts processes."""
-        for process in self.topology.starters.get(envelope.message.__class__, ()):
-            await self._by_key(draft, process, envelope, None)
+    def why_no_key(self, consumer: Consumer, envelope: Envelope) -> str:
+        """What is wrong with the key of a message that is in a lane of its own for that."""
+        try:
+            message = envelope.message or self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
+            if consumer.key is not None:
+                consumer.key(message)
+        except Exception as error:
+            return f"its key cannot be found: {type(error).__name__}: {error}"
+        return "its key could not be found"
 
     def outputs(self, cause: Envelope, sender: str, outputs: Sequence[Output], now: int) -> list[Envelope]:
         """The envelopes of a reaction's outputs."""
@@ -175,7 +194,7 @@ class Router:
             key = process.key(event.message)
         except Exception as error:
             _log.warning("no key", process=process.name, message=event.type, error=str(error))
-            draft.deliver(event, process.name, BAD_KEY + process.name + event.id)
+            draft.deliver(event, process.name, f"{BAD_KEY}{process.name}/{event.id}")
             return
         if key is None:
             return

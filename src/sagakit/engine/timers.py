@@ -54,7 +54,7 @@ class Timers:
     """Calls back when the clock has reached a time: never early, and late only by what the loop is busy with."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._heap: list[tuple[int, int, Timer]] = []
         self._count = 0
         self.cancelled = 0
@@ -101,7 +101,7 @@ class Timers:
             due = self.next_due()
             waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._changed.wait())]
             if due is not None:
-                waits.append(asyncio.ensure_future(self._clock.sleep_until(due)))
+                waits.append(asyncio.ensure_future(self.clock.sleep_until(due)))
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -109,7 +109,7 @@ class Timers:
                     wait.cancel()
 
     def _fire(self) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         while (due := self.next_due()) is not None and due <= now:
             call = heapq.heappop(self._heap)[2].call
             if call is not None:

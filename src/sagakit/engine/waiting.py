@@ -8,7 +8,7 @@ from typing import Any
 
 from sagakit.core.commit import Envelope
 from sagakit.engine.draft import Failure
-from sagakit.engine.topology import Topology
+from sagakit.engine.topology import ProcessConsumer, ServiceConsumer, Topology
 from sagakit.errors import Refused
 
 
@@ -40,6 +40,7 @@ class Waiting:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._waiters: dict[str, list[Waiter]] = {}
+        self._reached: dict[frozenset[type], frozenset[type]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiters)
@@ -68,19 +69,40 @@ class Waiting:
 
     def failed(self, failure: Failure) -> None:
         """A story has failed: tell those for whom nothing can come any more."""
-        for waiter in self._waiters.get(failure.correlation_id, ()):
-            if not failure.still.intersection(waiter.until):
-                waiter.fail(failure.error)
+        waiters = self._waiters.get(failure.correlation_id, ())
+        if waiters:
+            still = self._reach(failure.still)
+            for waiter in waiters:
+                if not still.intersection(waiter.until):
+                    waiter.fail(failure.error)
 
     def _refusals(self, messages: Sequence[Envelope]) -> None:
-        """The root command itself led only to events that nobody takes: the story is over."""
+        """The root command itself led only to events that lead to nothing awaited: the story is over."""
         for envelope in messages:
             waiters = self._waiters.get(envelope.correlation_id, ())
             if not waiters or envelope.causation_id != envelope.correlation_id or envelope.kind != "event":
                 continue
-            outcome = [other for other in messages if other.causation_id == envelope.causation_id]
-            if any(other.message.__class__ in self._topology.takers for other in outcome):
+            outcome = {other.message.__class__ for other in messages if other.causation_id == envelope.causation_id}
+            reach = self._reach(frozenset(outcome))
+            if any(isinstance(taker, ProcessConsumer) for cls in reach for taker in self._topology.takers.get(cls, ())):
                 continue
             reason = getattr(envelope.message, "reason", "") or envelope.type
             for waiter in waiters:
-                waiter.fail(Refused(str(reason), envelope.message))
+                if not reach.intersection(waiter.until):
+                    waiter.fail(Refused(str(reason), envelope.message))
+
+    def _reach(self, types: frozenset[type]) -> frozenset[type]:
+        """These messages, and what commands, forwarders and listeners make of them; not what processes do."""
+        known = self._reached.get(types)
+        if known is None:
+            found: set[type] = set()
+            to_do = list(types)
+            while to_do:
+                cls = to_do.pop()
+                if cls not in found:
+                    found.add(cls)
+                    to_do.extend(self._topology.around.outcomes.get(cls, ()))
+                    for taker in self._topology.takers.get(cls, ()):
+                        to_do.extend(taker.outcomes if isinstance(taker, ServiceConsumer) else ())
+            known = self._reached[types] = frozenset(found)
+        return known

@@ -12,6 +12,8 @@ from sagakit.core.decider import Loaded, decide, evolve
 from sagakit.core.streams import stream_name
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import Failures
+from sagakit.engine.handlers.reading import Reader
+from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.lanes import Lane
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import AggregateConsumer
@@ -27,13 +29,22 @@ class AggregateHandler:
     """Runs the commands of aggregates."""
 
     def __init__(
-        self, router: Router, store: Store, failures: Failures, submit: Callable[[Draft], None], most: int
+        self,
+        router: Router,
+        store: Store,
+        read: Reader,
+        failures: Failures,
+        runs: Runs,
+        submit: Callable[[Draft], None],
+        most: int,
     ) -> None:
         self._router = router
         self._codecs = router.topology.codecs
         self._clock = router.clock
         self._store = store
+        self._read = read
         self._failures = failures
+        self._runs = runs
         self._submit = submit
         self._most = most
 
@@ -45,23 +56,25 @@ class AggregateHandler:
         outcomes: list[tuple[Envelope, list[Envelope]]] = []
         now = self._clock.now()
         most = 1 if lane.alone else self._most
+        lane.alone = False
         for delivery in lane.queue:
-            if count == most or delivery.state != "ready":
+            if count == most or delivery.state != "ready" or (count and self._runs.before(delivery.envelope)):
                 break
             try:
                 events, decided = self._decide(consumer, lane.key, delivery, state, version, now)
             except Exception as error:  # the user's code: any error is the delivery's
                 if count == 0:
-                    lane.alone = False
                     await self._failures.failed(lane, delivery, error, ())
                     return
                 break
             state, version, count = decided, version + len(events), count + 1
             draft.finish(delivery)
             outcomes.append((delivery.envelope, events))
-        lane.alone = False
+        if not count:  # all that was queued was given up meanwhile
+            self._failures.lanes.release(lane)
+            return
         self._snapshot(draft, consumer, lane.key, loaded.version, version, state)
-        draft.subject = (lane, count, Loaded(state, version))
+        draft.subject = (lane, lane.queue[0], count, Loaded(state, version))
         try:
             for command, events in outcomes:
                 await self._router.outcome(draft, command, events)
@@ -85,28 +98,28 @@ class AggregateHandler:
         return events, evolve(state, [event.message for event in events])
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
-        lane, count, loaded = draft.subject
+        lane, first, count, loaded = draft.subject
+        lanes = self._failures.lanes
         if result is None:
-            for _ in range(count):
-                lane.queue.popleft()
+            lanes.remove(lane, count)
             lane.cache = loaded
-            self._failures.lanes.release(lane)
+            lanes.release(lane)
         elif isinstance(result, Rejected):
             lane.cache = None
-            if result.why == "gone" and count == 1:
-                lane.queue.popleft()
             lane.alone = count > 1
-            self._failures.lanes.release(lane)
+            if result.why == "gone" and count == 1:
+                lanes.remove_head(lane, first)
+            lanes.release(lane)
 
     # ------------------------------------------------------------------ loading
 
     async def load(self, consumer: AggregateConsumer, stream: str, upto: int | None = None) -> Loaded[Any]:
         """An aggregate as the store has it, or as it stood at version `upto`."""
         state, version = consumer.cls(), 0
-        snapshot = await self._store.read_snapshot(stream)
+        snapshot = await self._read(self._store.read_snapshot, stream)
         if snapshot is not None and snapshot.code == consumer.code and (upto is None or snapshot.version <= upto):
             state, version = msgspec.json.decode(snapshot.state, type=consumer.cls), snapshot.version
-        while page := await self._store.read_stream(stream, after=version, limit=PAGE):
+        while page := await self._read(self._store.read_stream, stream, after=version, limit=PAGE):
             if upto is not None:
                 page = [event for event in page if (event.stream_version or 0) <= upto]
             state = evolve(state, [self._codecs.decode(event.type, event.version, event.payload) for event in page])

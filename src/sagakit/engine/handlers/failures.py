@@ -13,11 +13,10 @@ from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.timers import Timers
-from sagakit.errors import OutcomeUnknown, StaleVersion, StoreFailed
+from sagakit.errors import OutcomeUnknown, Refused, StaleVersion
 
 MICROSECONDS = 1_000_000
 MOST_CRASHES = 3
-STORE_PAUSE = 200_000
 
 _log = structlog.get_logger("sagakit.deliveries")
 
@@ -31,21 +30,15 @@ class Failures:
         lanes: Lanes,
         timers: Timers,
         submit: Callable[[Draft], None],
-        go_on: Callable[[Lane, Delivery], None],
     ) -> None:
         self._router = router
         self._clock = router.clock
         self.lanes = lanes
         self._timers = timers
         self._submit = submit
-        self._go_on = go_on
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
-        if isinstance(error, StoreFailed):  # nobody's attempt: the same once more, a little later
-            _log.warning("the store could not be read", message=delivery.envelope.type, error=str(error))
-            self._timers.at(self._clock.now() + STORE_PAUSE, lambda: self._go_on(lane, delivery))
-            return
         wait = next_delay(retries or DEFAULT, error, delivery.attempt, random.random())  # noqa: S311 (jitter)
         reason = _in_words(error)
         if wait is None:
@@ -68,7 +61,10 @@ class Failures:
         if result is None:
             delivery.state, delivery.due_at, delivery.error = "retrying", due, reason
             delivery.attempt += 1
-            self.wait(lane, delivery)
+            if lane.queue and lane.queue[0] is delivery:
+                self.wait(lane, delivery)
+            else:  # given up meanwhile
+                self.lanes.release(lane)
         elif isinstance(result, Rejected):
             self._gone(lane, delivery)
 
@@ -79,7 +75,7 @@ class Failures:
     def _due(self, lane: Lane, delivery: Delivery) -> None:
         if lane.queue and lane.queue[0] is delivery:
             delivery.state = "ready"
-            self._go_on(lane, delivery)
+            self.lanes.wake(lane)
 
     async def give_up(self, lane: Lane, delivery: Delivery, reason: str, *, known_not_done: bool = False) -> None:
         """No further attempt: a step's command fails to its process, anything else parks."""
@@ -97,9 +93,14 @@ class Failures:
         else:
             draft.finish(delivery)
         if envelope.sender is not None:
-            await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
-        else:
-            draft.stories.append(Failure(envelope.correlation_id, OutcomeUnknown(reason)))
+            try:
+                await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
+            except BaseException:
+                self._router.processes.abandon(draft)
+                raise
+        elif envelope.id == envelope.correlation_id:
+            error = Refused(reason) if known_not_done else OutcomeUnknown(reason)
+            draft.stories.append(Failure(envelope.correlation_id, error))
         self._submit(draft)
 
     def _given_up(self, draft: Draft, result: Rejected | BaseException | None) -> None:
@@ -110,13 +111,12 @@ class Failures:
             else:
                 self.lanes.release(lane)  # a process has moved on: try the same again
         elif result is None and parks:
-            delivery.state, delivery.error = "parked", reason
+            self.lanes.park(delivery, reason)
         elif result is None:
             self._gone(lane, delivery)
 
     def _gone(self, lane: Lane, delivery: Delivery) -> None:
-        if lane.queue and lane.queue[0] is delivery:
-            lane.queue.popleft()
+        self.lanes.remove_head(lane, delivery)
         self.lanes.release(lane)
 
 

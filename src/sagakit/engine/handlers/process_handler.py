@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Any
 
-import msgspec
 import structlog
 
 from sagakit.core.commit import (
@@ -23,13 +23,26 @@ from sagakit.core.commit import (
 )
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.handlers.parking import Parking, trace_id
+from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
-from sagakit.errors import NotDone, OutcomeUnknown, ProcessBug, Refused, TerminalError, UnknownMessage
+from sagakit.errors import (
+    InvalidMessage,
+    NotDone,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    ProcessBug,
+    Refused,
+    UnknownMessage,
+)
 from sagakit.ports import Store
 
 HISTORY_PAGE = 1_000
+
+BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
+"""What parks an instance: its code cannot go on, or its input cannot be read."""
 
 _log = structlog.get_logger("sagakit.processes")
 
@@ -53,6 +66,7 @@ class ProcessHandler:
         self,
         router: Router,
         store: Store,
+        read: Reader,
         lanes: Lanes,
         submit: Callable[[Draft], None],
         withdraw: Callable[[Draft, str], Awaitable[None]],
@@ -62,12 +76,16 @@ class ProcessHandler:
         self._topology = router.topology
         self._clock = router.clock
         self._store = store
+        self._read = read
+        self._parking = Parking(store, read, router.clock)
         self._lanes = lanes
         self._submit = submit
         self._withdraw = withdraw
         self._most = most
         self.inline = True
         """False while deliveries wait in the store unread: a reaction must not overtake them."""
+        self._coming: dict[str, int] = {}
+        """Lanes that Commits under way have deliveries for, by how many."""
 
     # ------------------------------------------------------------------ being told
 
@@ -86,65 +104,103 @@ class ProcessHandler:
         """React inline if the instance's lane is idle or in this very draft; else make it a delivery."""
         lane = self._lanes.find(lane_key)
         if lane is None or lane not in draft.held:
-            if not self.inline or (lane is not None and lane.busy):
-                draft.deliver(envelopes[0], process.name, lane_key, envelopes[1:])
+            if not self.inline or (lane is not None and lane.busy) or lane_key in self._coming:
+                self._deliver(draft, process, lane_key, envelopes)
                 return
             lane = self._lanes.get(lane_key)
             lane.busy = True
             draft.held.append(lane)
         try:
-            await self._react(draft, process, lane, key, envelopes)
-        except (ProcessBug, TerminalError) as bug:
+            if not await self._react(draft, process, lane, key, envelopes):
+                self._deliver(draft, process, lane_key, envelopes)
+        except BUGS as bug:
             await self._park_inline(draft, process, lane, key, envelopes, bug)
 
-    async def handle(self, lane: Lane, process: ProcessConsumer) -> None:
-        """React to the queued deliveries of a lane, several in one Commit."""
-        run = [delivery for delivery in lane.queue if delivery.state == "ready"][: 1 if lane.alone else self._most]
-        draft = Draft(self._settled, (lane, len(run)))
-        draft.held.append(lane)
-        try:
-            for delivery in run:
-                draft.finish(delivery)
-                envelopes = (delivery.envelope, *delivery.more)
-                await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes)
-        except (ProcessBug, TerminalError) as bug:
-            self.abandon(draft, but=lane)
-            self.drop(lane)
-            if len(run) > 1:
-                lane.alone = True
-                self._lanes.wake(lane)
-            else:
-                await self._park(lane, process, run[0], bug)
-            return
-        except BaseException:
-            self.abandon(draft, but=lane)
-            self.drop(lane)
-            raise
-        lane.alone = False
-        self._submit(draft)
+    def _deliver(
+        self, draft: Draft, process: ProcessConsumer, lane_key: str, envelopes: tuple[Envelope, ...]
+    ) -> Delivery:
+        """A delivery, which nothing may overtake inline from now on."""
+        draft.coming.append(lane_key)
+        self._coming[lane_key] = self._coming.get(lane_key, 0) + 1
+        return draft.deliver(envelopes[0], process.name, lane_key, envelopes[1:])
 
-    def abandon(self, draft: Draft, but: Lane | None = None) -> None:
-        """A draft that will not be committed: forget what reacted in it, and let go of its lanes."""
-        for held in draft.held:
-            if held is not but:
-                self.drop(held)
-                self._lanes.release(held)
-        draft.held.clear()
+    def came(self, draft: Draft) -> None:
+        """The deliveries of a draft are in their lanes, or never will be."""
+        for lane_key in draft.coming:
+            left = self._coming[lane_key] - 1
+            if left:
+                self._coming[lane_key] = left
+            else:
+                del self._coming[lane_key]
+        draft.coming.clear()
+
+    def abandon(self, draft: Draft) -> None:
+        """A draft is not written: what its processes did is forgotten, and their lanes go on."""
+        self.came(draft)
+        held, draft.held = draft.held, []
+        for lane in held:
+            self.drop(lane)
+            self._lanes.release(lane)
+
+    async def handle(self, lane: Lane, process: ProcessConsumer) -> bool:
+        """React to the queued deliveries of a lane, several in one Commit. One that fails is parked by itself.
+
+        False if the instance takes nothing: its lane stays busy, until a person has settled its undo.
+        """
+        draft = Draft(self._settled)
+        draft.held.append(lane)
+        run = list(islice(lane.queue, 1 if lane.alone else self._most))
+        lane.alone = False
+        try:
+            count = await self._react_to_all(draft, process, lane, run)
+        except BUGS as bug:
+            draft.held.remove(lane)
+            self.abandon(draft)
+            self.drop(lane)
+            await self.park(lane, process, run[0], bug)
+            return True
+        except BaseException:
+            self.abandon(draft)
+            raise
+        if count:
+            draft.subject = (lane, run[0], count)
+            self._submit(draft)
+        return count > 0
+
+    async def _react_to_all(self, draft: Draft, process: ProcessConsumer, lane: Lane, run: list[Delivery]) -> int:
+        """How many of a run were taken: all up to one that waits, or fails. An error of the first is raised."""
+        count = 0
+        for delivery in run:
+            if delivery.state != "ready":
+                break
+            envelopes = (delivery.envelope, *delivery.more)
+            try:
+                if not await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes):
+                    break
+            except BUGS:
+                if not count:
+                    raise
+                self.drop(lane)
+                break
+            draft.finish(delivery)
+            count += 1
+        return count
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
-        lane, count = draft.subject
+        lane, first, count = draft.subject
         if result is None:
-            for _ in range(count):
-                lane.queue.popleft()
+            self._lanes.remove(lane, count)
         elif isinstance(result, Rejected) and result.why == "gone":
-            lane.queue.popleft()
-            lane.alone = True
+            lane.alone = count > 1
+            if count == 1:
+                self._lanes.remove_head(lane, first)
 
     # ------------------------------------------------------------------ reacting
 
     async def _react(
         self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, envelopes: tuple[Envelope, ...]
-    ) -> None:
+    ) -> bool:
+        """False if the instance takes nothing before a person has settled what is wrong with it."""
         slot: Slot | None = lane.cache
         if slot is None:
             slot = await self._load(process, lane)
@@ -153,15 +209,18 @@ class ProcessHandler:
             if key is None or not isinstance(given.messages[0], process.current.starts_with):
                 self._router.unmatched += 1
                 _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
-                return
+                return True
             slot = self._start(process, lane, key)
         before = slot.live.status
-        reacted = slot.live.react(given)
-        sent = self._write(draft, slot, lane, envelopes, reacted)
+        if before == "compensation_failed":
+            return False
+        reacted, state = _reaction(slot.live, given)
+        sent = self._write(draft, slot, lane, envelopes, reacted, state)
         if slot.live.status != before or slot.row.version == 1:
             self._describe(draft, slot, envelopes[0])
-            self._tell_waiting(draft, slot, before, envelopes[0].correlation_id)
+            self._tell_waiting(draft, slot, given)
         await self._send(draft, sent, reacted)
+        return True
 
     def _start(self, process: ProcessConsumer, lane: Lane, key: str) -> Slot:
         definition = process.current
@@ -171,7 +230,7 @@ class ProcessHandler:
         return slot
 
     def _write(
-        self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted
+        self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted, state: bytes
     ) -> list[Envelope]:
         live, row, commit = slot.live, slot.row, draft.commit
         sent = self._router.outputs(envelopes[0], lane.key, reacted.outputs, self._clock.now())
@@ -188,17 +247,13 @@ class ProcessHandler:
             writes.append(InstanceWrite(row, row.version))
         row.version += 1
         row.status = live.status
-        row.state = live.snapshot()
+        row.state = state
         commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent)))
         return sent
 
     async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
         for envelope in sent:
-            if envelope.kind == "command":
-                if not self._router.command(draft, envelope):
-                    raise ProcessBug(f"nobody handles the command {envelope.type}")
-            else:
-                await self._router.published(draft, (envelope,))
+            await (self._router.commands if envelope.kind == "command" else self._router.published)(draft, (envelope,))
         for command_id in reacted.withdrawn:
             await self._withdraw(draft, command_id)
 
@@ -217,28 +272,27 @@ class ProcessHandler:
             now if row.status in ENDED else None,
             live.cause,
             live.reason,
-            known.trace_id if known else _trace_id(cause.trace),
+            known.trace_id if known else trace_id(cause.trace),
         )
         slot.search = search
         draft.commit.search.append(search)
 
-    def _tell_waiting(self, draft: Draft, slot: Slot, before: str, correlation_id: str) -> None:
+    def _tell_waiting(self, draft: Draft, slot: Slot, given: Input) -> None:
         live = slot.live
-        if before == "running" and live.status in ("undoing", "compensated", "compensation_failed"):
-            error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
-            draft.stories.append(Failure(correlation_id, error, self._still(live)))
-
-    def _still(self, live: Live) -> frozenset[type]:
-        """The outcomes that the undos still on the stack may lead to."""
-        by_name, outcomes = self._topology.codecs.by_name, self._topology.around.outcomes
-        undos = [by_name[name].cls for name in live.undos() if name in by_name]
-        return frozenset(event for undo in undos for event in outcomes.get(undo, ()))
+        if live.status not in ("undoing", "compensated", "compensation_failed"):
+            return
+        error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
+        still = {message.__class__ for message in given.messages}
+        if live.status == "undoing":
+            by_name = self._topology.codecs.by_name
+            still.update(by_name[name].cls for name in live.undos() if name in by_name)
+        draft.stories.append(Failure(given.envelopes[0].correlation_id, error, frozenset(still)))
 
     # ------------------------------------------------------------------ loading
 
     async def _load(self, process: ProcessConsumer, lane: Lane) -> Slot | None:
         id = lane.key.rpartition("/")[2]
-        row = await self._store.read_instance(id)
+        row = await self._read(self._store.read_instance, id)
         if row is None:
             return None
         definition = process.definitions.get(row.definition)
@@ -248,7 +302,7 @@ class ProcessHandler:
             )
         history = await self._history(row) if definition.replays else []
         slot = Slot(process, row, definition.revive(row, history))
-        slot.search = await self._store.read_search(id)
+        slot.search = await self._read(self._store.read_search, id)
         lane.cache = slot
         return slot
 
@@ -257,7 +311,7 @@ class ProcessHandler:
         if row.status in ENDED:
             return history
         after = 0
-        while page := await self._store.read_history(row.id, after=after, limit=HISTORY_PAGE):
+        while page := await self._read(self._store.read_history, row.id, after=after, limit=HISTORY_PAGE):
             for entry in page:
                 messages = tuple(self._message(envelope) for envelope in entry.inputs)
                 history.append((Input(entry.inputs, messages), entry))
@@ -298,61 +352,45 @@ class ProcessHandler:
         bug: Exception,
     ) -> None:
         """The code failed: the Commit of what the process was told stands, the telling becomes a parked delivery."""
-        delivery = draft.deliver(envelopes[0], process.name, lane.key, envelopes[1:])
+        delivery = self._deliver(draft, process, lane.key, envelopes)
         delivery.state, delivery.error = "parked", str(bug)
-        await self._write_parked(draft, process, lane, key, envelopes[0], bug)
+        self.drop(lane)
+        await self._parking.write(draft, process, lane, key, envelopes[0], bug)
 
-    async def _park(self, lane: Lane, process: ProcessConsumer, delivery: Delivery, bug: Exception) -> None:
-        """The same for what was a delivery already."""
+    async def park(self, lane: Lane, process: ProcessConsumer, delivery: Delivery, bug: Exception) -> None:
+        """The head of a lane cannot be handled: it waits for a person, and its instance with it."""
         draft = Draft(self._parked, (lane, delivery, str(bug)))
         draft.held.append(lane)
-        change = DeliveryChange(Fence(delivery.id, delivery.attempt), "parked", delivery.attempt, error=str(bug))
+        change = DeliveryChange(
+            Fence(delivery.id, delivery.attempt), "parked", delivery.attempt, 0, delivery.crashes, str(bug)
+        )
         draft.commit.changes.append(change)
-        key = None
-        if not isinstance(bug, UnknownMessage):
+        try:
             key = self._key_of(process, delivery.envelope)
-        await self._write_parked(draft, process, lane, key, delivery.envelope, bug)
+        except Exception:  # what cannot be read has no key
+            key = None
+        try:
+            self.drop(lane)
+            await self._parking.write(draft, process, lane, key, delivery.envelope, bug)
+        except BaseException:
+            self.abandon(draft)
+            raise
         self._submit(draft)
 
     def _parked(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         lane, delivery, error = draft.subject
         if result is None:
-            delivery.state, delivery.error = "parked", error
+            self._lanes.park(delivery, error)
         elif isinstance(result, Rejected) and result.why == "gone":
-            lane.queue.popleft()
-
-    async def _write_parked(
-        self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, cause: Envelope, bug: Exception
-    ) -> None:
-        _log.error("parked", process=process.name, message=cause.type, error=str(bug))
-        written = next(
-            (write.row for write in draft.commit.instances if write.row.id == lane.key.rpartition("/")[2]), None
-        )
-        self.drop(lane)
-        row = written or await self._store.read_instance(lane.key.rpartition("/")[2])
-        if row is None and key is not None:
-            id = lane.key.rpartition("/")[2]
-            row = Instance(id, process.name, key, process.current.version, 0, "parked", b"{}")
-        if row is None:
-            return
-        if written is None:
-            draft.commit.instances.append(InstanceWrite(row, row.version))
-        row.version += 1
-        row.status = "parked"
-        await self._describe_parked(draft, row, cause, str(bug))
-        draft.stories.append(Failure(cause.correlation_id, OutcomeUnknown(f"{process.name} is parked: {bug}")))
-
-    async def _describe_parked(self, draft: Draft, row: Instance, cause: Envelope, error: str) -> None:
-        now = self._clock.now()
-        known = next((search for search in draft.commit.search if search.instance == row.id), None)
-        known = known or await self._store.read_search(row.id)
-        if known is None:
-            known = Search(
-                row.id, row.type, row.key, "parked", cause.correlation_id, now, now, trace_id=_trace_id(cause.trace)
-            )
-        draft.commit.search.append(msgspec.structs.replace(known, status="parked", reason=error, updated_at=now))
+            self._lanes.remove_head(lane, delivery)
 
 
-def _trace_id(trace: str | None) -> str | None:
-    """The trace id of a W3C traceparent (version-traceid-parentid-flags)."""
-    return trace.split("-")[1] if trace and trace.count("-") >= 3 else None
+def _reaction(live: Live, given: Input) -> tuple[Reacted, bytes]:
+    """What an instance does, and the state that it is in then."""
+    try:
+        return live.react(given), live.snapshot()
+    except BUGS:
+        raise
+    except Exception as error:
+        _log.exception("a reaction failed inside the library")
+        raise ProcessBug(f"{type(error).__name__}: {error}") from error

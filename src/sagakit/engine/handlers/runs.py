@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from sagakit.core.commit import Envelope
+
 
 class Run:
     """One run of a handler."""
 
-    __slots__ = ("future", "held", "left_behind", "withdrawn")
+    __slots__ = ("cancel", "cancelled", "held", "left_behind", "undoes", "withdrawn")
 
-    def __init__(self) -> None:
-        self.future: asyncio.Future[Any] | None = None
-        """The task that can be cancelled; None while the handler runs in its worker's own task, or in a thread."""
+    def __init__(self, undoes: str | None = None) -> None:
+        self.undoes = undoes
+        self.cancel: Callable[[], object] | None = None
+        """Ends it early, where that is possible; None while nothing of the user's runs."""
+        self.cancelled = False
+        """`cancel` was called because its step was given up."""
         self.withdrawn = False
         """Its step was given up: whatever it answers is fenced off."""
         self.left_behind = False
-        """Its time is up, but it still runs: it ends by itself."""
+        """Nobody waits for its answer any more, but it still runs: it ends by itself."""
         self.held: list[Callable[[], None]] = []
         """What waits for its end."""
 
@@ -28,44 +33,72 @@ class Runs:
 
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
+        self._undoing: dict[str, str] = {}
+        """The undo that runs now, by the id of the command that it undoes."""
+        self._over: asyncio.Future[None] | None = None
 
-    def __len__(self) -> int:
-        return len(self._runs)
+    def __bool__(self) -> bool:
+        return bool(self._runs)
 
-    def begin(self, message_id: str) -> Run:
+    def begin(self, envelope: Envelope) -> Run:
         """A handler begins with this message."""
-        run = self._runs[message_id] = Run()
+        run = self._runs[envelope.id] = Run(envelope.undoes)
+        if run.undoes:
+            self._undoing[run.undoes] = envelope.id
         return run
 
     def end(self, message_id: str) -> None:
         """It has ended: what was held goes on."""
         run = self._runs.pop(message_id, None)
-        if run is not None:
-            for go_on in run.held:
-                go_on()
+        if run is None:
+            return
+        if run.undoes and self._undoing.get(run.undoes) == message_id:
+            del self._undoing[run.undoes]
+        for go_on in run.held:
+            go_on()
+        if self._over is not None and not self._runs and not self._over.done():
+            self._over.set_result(None)
 
     def leave_behind(self, message_id: str, run: Run, future: asyncio.Future[Any]) -> None:
         """It ends when `future` does."""
         run.left_behind = True
         future.add_done_callback(lambda done: self._ended(message_id, done))
 
-    def hold(self, message_id: str, go_on: Callable[[], None]) -> bool:
-        """Call `go_on` once the run of this message has ended. False if there is none."""
-        run = self._runs.get(message_id)
+    def before(self, envelope: Envelope) -> Run | None:
+        """The run that has to end before this message may be handled.
+
+        That is an earlier attempt of its own; for an undo also its do, and an earlier undo of the same do.
+        """
+        own = self._runs.get(envelope.id)
+        if own is not None or not envelope.undoes:
+            return own
+        return self._runs.get(envelope.undoes) or self._runs.get(self._undoing.get(envelope.undoes, ""))
+
+    def hold(self, envelope: Envelope, go_on: Callable[[], None]) -> bool:
+        """Call `go_on` once the run that this message has to wait for has ended. False if there is none."""
+        run = self.before(envelope)
         if run is None:
             return False
         run.held.append(go_on)
         return True
 
     def withdraw(self, message_id: str) -> bool:
-        """The step of this message was given up: cancel its run, if it can be. False if it does not run."""
+        """The step of this message was given up: cancel its run, if it can be. False if nobody waits for its end."""
         run = self._runs.get(message_id)
         if run is None:
             return False
         run.withdrawn = True
-        if run.future is not None:
-            run.future.cancel()
+        if run.cancel is not None:
+            run.cancelled = True
+            run.cancel()
         return not run.left_behind
+
+    async def over(self, within: float) -> bool:
+        """Wait until nothing runs any more. False if something still does after so many seconds."""
+        if self._runs:
+            self._over = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._over], timeout=within)
+        return not self._runs
 
     def _ended(self, message_id: str, done: asyncio.Future[Any]) -> None:
         if not done.cancelled():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -19,11 +20,15 @@ from sagakit.engine.lanes import Lane
 from sagakit.engine.routing import Router
 from sagakit.engine.timers import Timers
 from sagakit.engine.topology import ServiceConsumer
-from sagakit.errors import HandlerTimeout, UnknownMessage
+from sagakit.errors import HandlerTimeout, StoreUnusable
 
 
 class Withdrawn(Exception):
     """The step of this handler was given up while it ran."""
+
+
+class Interrupted(Exception):
+    """A handler let a cancellation out that nobody had asked for."""
 
 
 class ServiceHandler:
@@ -58,51 +63,57 @@ class ServiceHandler:
         """Run the head of a lane, and commit what it led to."""
         delivery = lane.queue[0]
         envelope = delivery.envelope
-        run = self._runs.begin(envelope.id) if consumer.role == "handler" else Run()
-        draft = Draft(self._settled, (lane, delivery))
-        draft.finish(delivery)
+        run = self._runs.begin(envelope) if consumer.role == "handler" else Run()
         try:
-            if envelope.message is None:
-                envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
-            self.calling += 1
-            try:
-                answer = await self._call(consumer, delivery, run)
-            finally:
-                self.calling -= 1
-            await self._answered(draft, consumer, envelope, answer)
+            made = await self._made(consumer, delivery, run)
         except Withdrawn:  # the Commit that gave it up has deleted its delivery
             self._done(lane, delivery)
+        except StoreUnusable:
+            raise
         except Exception as error:  # the user's code: any error is the delivery's
-            self._router.processes.abandon(draft)
             await self._failures.failed(lane, delivery, error, consumer.retries)
         else:
+            draft = Draft(self._settled, (lane, delivery))
+            draft.finish(delivery)
+            try:
+                await self._route(draft, consumer, envelope, made)
+            except BaseException:
+                self._router.processes.abandon(draft)
+                raise
             self._submit(draft)
         finally:
             if consumer.role == "handler" and not run.left_behind:
                 self._runs.end(envelope.id)
 
-    async def _answered(self, draft: Draft, consumer: ServiceConsumer, envelope: Envelope, answer: Any) -> None:
+    async def _made(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> list[Envelope]:
+        """Call the user's function; what it answers, as the log will hold it."""
+        envelope = delivery.envelope
+        if envelope.message is None:
+            envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
+        self.calling += 1
+        try:
+            answer = await self._call(consumer, delivery, run)
+        finally:
+            self.calling -= 1
         now = self._clock.now()
-        if consumer.role == "listener":
-            for index, command in enumerate(as_messages(answer)):
-                self._send(draft, consumer, envelope, index, command, now)
-            return
-        events = [
-            self._router.envelope(envelope, consumer.name, index, event, now)
-            for index, event in enumerate(as_messages(answer))
-        ]
-        if consumer.role == "handler":
-            await self._router.outcome(draft, envelope, events)
-        else:
-            draft.commit.messages.extend(events)
-            await self._router.published(draft, events)
+        make = self._command if consumer.role == "listener" else self._router.envelope
+        return [make(envelope, consumer.name, index, message, now) for index, message in enumerate(as_messages(answer))]
 
-    def _send(
-        self, draft: Draft, consumer: ServiceConsumer, cause: Envelope, index: int, message: Any, now: int
-    ) -> None:
+    async def _route(self, draft: Draft, consumer: ServiceConsumer, envelope: Envelope, made: list[Envelope]) -> None:
+        if consumer.role == "handler":
+            await self._router.outcome(draft, envelope, made)
+            return
+        draft.commit.messages.extend(made)
+        if consumer.role == "listener":
+            await self._router.commands(draft, made)
+        else:
+            await self._router.published(draft, made)
+
+    def _command(self, cause: Envelope, consumer: str, index: int, message: Any, now: int) -> Envelope:
         codec, payload, sealed = self._codecs.seal(message)
-        command = Envelope(
-            derived_id(cause.id, consumer.name, index),
+        self._router.check_handled(codec)
+        return Envelope(
+            derived_id(cause.id, consumer, index),
             "command",
             codec.name,
             payload,
@@ -113,9 +124,6 @@ class ServiceHandler:
             trace=cause.trace,
             message=sealed,
         )
-        draft.commit.messages.append(command)
-        if not self._router.command(draft, command):
-            raise UnknownMessage(f"{consumer.name} answers with {codec.name}, which nobody handles")
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         lane, delivery = draft.subject
@@ -125,8 +133,7 @@ class ServiceHandler:
             self._failures.lanes.release(lane)  # a process has moved on: run again, at least once towards the world
 
     def _done(self, lane: Lane, delivery: Delivery) -> None:
-        if lane.queue and lane.queue[0] is delivery:
-            lane.queue.popleft()
+        self._failures.lanes.remove_head(lane, delivery)
         self._failures.lanes.release(lane)
 
     # ------------------------------------------------------------------ calling
@@ -147,24 +154,31 @@ class ServiceHandler:
         if consumer.threaded or consumer.timeout is not None:
             return await self._apart(consumer, message, provided, run, delivery.envelope.id)
         answer = consumer.function(message, **provided)
-        if not asyncio.iscoroutine(answer):
+        if not inspect.isawaitable(answer):
             return answer
         return await self._here(answer, run)
 
-    async def _here(self, steps: Coroutine[Any, Any, Any], run: Run) -> Any:
+    async def _here(self, steps: Awaitable[Any], run: Run) -> Any:
         """Run a coroutine in the worker's own task; its step may be given up meanwhile."""
-        run.future = worker = asyncio.current_task()
+        worker = asyncio.current_task()
+        assert worker is not None
+        run.cancel = worker.cancel
         answer: Any = None
         try:
             answer = await steps
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
+            if not run.withdrawn:
+                if worker.cancelling():  # the engine stops
+                    raise
+                raise Interrupted("the handler was cancelled from inside") from cancelled
+        except Exception:
             if not run.withdrawn:
                 raise
         finally:
-            run.future = None
-        if run.withdrawn:
-            if worker is not None:
+            run.cancel = None
+            if run.cancelled:
                 worker.uncancel()
+        if run.withdrawn:
             raise Withdrawn
         return answer
 
@@ -172,17 +186,26 @@ class ServiceHandler:
         self, consumer: ServiceConsumer, message: Any, provided: dict[str, object], run: Run, message_id: str
     ) -> Any:
         """Run in a task or thread of its own, so that it can be left behind when its time is up."""
-        future = self._start(consumer, message, provided)
-        if not consumer.threaded:
-            run.future = future
-        if not await self._in_time(future, consumer):
-            if not consumer.threaded:  # a thread cannot be cancelled: it runs to its end
-                future.cancel()
-            self._runs.leave_behind(message_id, run, future)
+        future = self._start(consumer, message, provided, run)
+        in_time = False
+        try:
+            in_time = await self._in_time(future, consumer)
+        finally:
+            if not in_time:  # or the engine stops
+                if run.cancel is not None:
+                    run.cancel()
+                self._runs.leave_behind(message_id, run, future)
+        if not in_time:
+            if run.withdrawn:
+                raise Withdrawn
             raise HandlerTimeout(f"no answer within {consumer.timeout:g} s")
-        run.future = None
+        run.cancel = None
         if run.withdrawn:
+            if not future.cancelled():
+                future.exception()  # retrieved: it is nobody's any more
             raise Withdrawn
+        if future.cancelled():
+            raise Interrupted("the handler was cancelled from inside")
         return future.result()
 
     async def _in_time(self, future: asyncio.Future[Any], consumer: ServiceConsumer) -> bool:
@@ -199,16 +222,25 @@ class ServiceHandler:
             timer = self._timers.at(self._clock.now() + int(consumer.timeout * 1_000_000), wake)
         try:
             await done
-        except asyncio.CancelledError:  # the engine stops
-            future.cancel()
-            raise
         finally:
             if timer is not None:
                 timer.cancel()
         return future.done()
 
-    def _start(self, consumer: ServiceConsumer, message: Any, provided: dict[str, object]) -> asyncio.Future[Any]:
+    def _start(
+        self, consumer: ServiceConsumer, message: Any, provided: dict[str, object], run: Run
+    ) -> asyncio.Future[Any]:
         if not consumer.threaded:
-            return asyncio.ensure_future(consumer.function(message, **provided))
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads, lambda: consumer.function(message, **provided))
+            task = asyncio.ensure_future(consumer.function(message, **provided))
+            run.cancel = task.cancel
+            return task
+
+        def call() -> Any:
+            try:
+                return consumer.function(message, **provided)
+            except StopIteration as error:  # no future can hold one
+                raise RuntimeError(f"StopIteration: {error}") from error
+
+        thread = self._threads.submit(call)
+        run.cancel = thread.cancel  # ends only what has not begun
+        return asyncio.wrap_future(thread)
