@@ -1,0 +1,133 @@
+"""`demo`, `run` and `bench` as processes of their own, beside readers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.cli.conftest import Sagakit
+from tests.cli.test_apps import GOOD
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(GOOD, encoding="utf-8")
+    return tmp_path
+
+
+@contextmanager
+def running(folder: Path, *words: object) -> Iterator[subprocess.Popen[str]]:
+    """`sagakit` in a folder, as a process of its own."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "XDG_DATA_HOME": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sagakit", *map(str, words)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def started(folder: Path, *words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same once it has said its first line."""
+    with running(folder, *words) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+
+
+def address(line: str) -> str:
+    return next(word for word in line.split() if word.startswith("http://")).removesuffix("/api/v1/commands/NAME,")
+
+
+def test_run_serves_commands_beside_readers(folder: Path, sagakit: Sagakit) -> None:
+    db = folder / "bank.db"
+    with started(folder, "run", "mine:bank", "--db", db, "--port", 0) as (process, line):
+        assert line.startswith("bank: 2 commands at http://127.0.0.1:")
+        url = address(line)
+        assert httpx.get(f"{url}/health/ready").status_code == 200
+        sent = httpx.post(f"{url}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"})
+        assert sent.status_code == 202
+        story = ["messages", "list", "--db", db, "--json", "--correlation", sent.json()["correlation_id"]]
+        said = sagakit(*story).json["items"]
+        assert said[0]["message"] == "tills.OpenTill"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    (settled,) = sagakit("processes", "list", "--db", db, "--json").json["items"]
+    assert (settled["key"], settled["type"]) == ("till-1", "tills.morning")
+
+
+def test_a_second_engine_on_the_file(folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = folder / "bank.db"
+    monkeypatch.chdir(folder)
+    with started(folder, "run", "mine:bank", "--db", db, "--port", 0) as (process, line):
+        assert line
+        for words in (["run", "mine:bank", "--port", "0"], ["migrate"]):
+            said = sagakit(*words, "--db", db)
+            assert (said.code, said.out) == (1, "")
+            assert said.err == f"sagakit: {db} is in use by process {process.pid}: stop it first\n"
+        assert sagakit("backup", "--db", db, folder / "copy.db").code == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("words", [["run", "mine:bank", "--db", "bank.db"], ["demo"]], ids=["run", "demo"])
+def test_a_port_in_use(folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = sagakit(*words, "--port", port)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"sagakit: port {port} on 127.0.0.1 is in use")
+    assert said.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir() if path.suffix == ".db"] == []
+
+
+@pytest.mark.parametrize("name", ["nowhere:app", "mine:nothing", "mine:tills"])
+def test_an_app_that_is_none(folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(folder)
+    said = sagakit("run", name, "--db", "bank.db", "--port", 0)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.count("\n") == 1
+
+
+def test_the_demo_is_seen_by_whoever_names_no_database(
+    folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    with started(folder, "demo", "--port", 0) as (process, line):
+        assert "http://127.0.0.1:" in line
+        order = {"customer_id": "ann", "items": [{"product_id": "prod_1", "quantity": 1, "price": 50}]}
+        placed = httpx.post(f"{address(line)}/orders", json=order)
+        assert placed.status_code == 201
+        said = sagakit("processes", "list", "--json")
+        assert [item["key"] for item in said.json["items"]] == [placed.json()["id"]]
+        assert said.err.startswith("the demo's database: ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_ctrl_c_is_quiet(folder: Path) -> None:
+    with running(folder, "bench", "--sagas", 100_000, "--db", folder / "bench.db") as process:
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert told.endswith("...\n"), "long work says what it is at"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+        assert process.wait() == 130
