@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sagakit.stores.sqlite.connection import connect
+from sagakit.stores.sqlite.connection import sqlite_version
 
 MEBIBYTE = 1 << 20
 
@@ -35,11 +35,7 @@ def machine() -> Machine:
 def versions() -> dict[str, str]:
     """Of the parts that the speed hangs on."""
     found = {name: version(name) for name in ("sagakit", "apsw", "msgspec")}
-    connection = connect(Path(":memory:"))
-    try:
-        return found | {"sqlite": str(connection.execute("SELECT sqlite_version()").get)}
-    finally:
-        connection.close()
+    return found | {"sqlite": sqlite_version()}
 
 
 def memory_mb() -> float:
