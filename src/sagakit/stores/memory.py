@@ -187,11 +187,12 @@ def _mismatch(data: MemoryData, commit: Commit) -> Rejected | None:
 
 def _gone(data: MemoryData, commit: Commit) -> Rejected | None:
     fences = [*commit.done, *(change.fence for change in commit.changes)]
-    for index, fence in enumerate(fences):
+    for fence in fences:
         stored = data.deliveries.get(fence.delivery)
-        twice = any(earlier.delivery == fence.delivery for earlier in fences[:index])
-        if stored is None or stored.attempt != fence.attempt or twice:
+        if stored is None or stored.attempt != fence.attempt:
             return Rejected("gone", f"delivery {fence.delivery}, attempt {fence.attempt}")
+    if len({fence.delivery for fence in fences}) < len(fences):
+        return Rejected("gone", "a delivery that it finishes twice")
     return None
 
 

@@ -86,6 +86,7 @@ class Owner:
             raise self._unknown(plan, error) from error
         self._numbers = numbers
         self._known.trim()
+        self._lost.clear()
         return plan.answers
 
     def _write(self, plan: Plan) -> None:

@@ -45,7 +45,7 @@ class SqliteStore:
 
     async def open(self, *, own: bool = True) -> bool:
         """Open and migrate, and take ownership if `own`; True if the last owner ended cleanly."""
-        await self.close()
+        await self.close(clean=False)
         self._writing = ThreadPoolExecutor(1, "sagakit-store-writer") if own else None
         self._reading = ThreadPoolExecutor(1, "sagakit-store-reader")
         try:
