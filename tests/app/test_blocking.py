@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sagakit import App, BlockingEngine, NotFound, Stopping, UnknownMessage, WaitTimeout
+from sagakit import App, BlockingEngine, NotFound, Saga, Stopping, UnknownMessage, WaitTimeout
 from sagakit.errors import StoreInUse
 
 
@@ -33,6 +33,11 @@ class Never:
     id: str
 
 
+@dataclass(frozen=True)
+class Sleep:
+    id: str
+
+
 app = App("sums")
 
 
@@ -48,13 +53,9 @@ class Sum:
         return Sum(self.amount + event.amount)
 
 
-heard: list[Added] = []
-
-
-@app.on
-async def hear(event: Added | Never) -> None:
-    if isinstance(event, Added):
-        heard.append(event)
+@app.saga(key="id", receives=Never)
+async def sleep(start: Sleep, saga: Saga) -> None:
+    await saga.receive(Never)
 
 
 def engines() -> list[Thread]:
@@ -72,7 +73,7 @@ def test_the_doors(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             engine.load(Sum, "b")
         with pytest.raises(WaitTimeout):
-            engine.send_and_wait(Add("a", 1), until=Never, timeout=0.05)
+            engine.send_and_wait(Sleep("a"), until=Added, timeout=0.05)
         with pytest.raises(UnknownMessage):
             engine.send(Never("n"))
     assert engines() == []

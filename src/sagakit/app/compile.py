@@ -8,7 +8,6 @@ from hashlib import blake2b
 from typing import Any
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from sagakit.app.reading.keys import key_of, missing
 from sagakit.app.reading.parts import Aggregate, Parts, Process, Service
@@ -16,10 +15,9 @@ from sagakit.app.reading.resolve import annotations_of
 from sagakit.app.reading.roles import Roles, by_name
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.lifecycle import add_lifecycle
-from sagakit.core.process import Definition
+from sagakit.core.process import Definition, Log, Surroundings
 from sagakit.core.process_manager import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
-from sagakit.core.saga.live import Surroundings
 from sagakit.core.saga.step_saga import StepSaga, compile_steps
 from sagakit.declare import HandlerDeclaration
 from sagakit.engine.topology import (
@@ -192,11 +190,9 @@ def _drop(*_: Any) -> Any:
     raise structlog.DropEvent
 
 
-_silent: FilteringBoundLogger = structlog.wrap_logger(
-    None, processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50)
-)
+_silent: Log = structlog.wrap_logger(None, processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
-def logger_of(process: str, key: str) -> FilteringBoundLogger:
+def logger_of(process: str, key: str) -> Log:
     """The logger of an instance; that of the process "" says nothing."""
     return structlog.get_logger("sagakit.process", process=process, key=key) if process else _silent
