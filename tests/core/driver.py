@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import structlog
+from tests.core import messages
+from tests.core.messages import OUTCOMES, START, Start
 
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.commit import Envelope, History, Instance
@@ -16,8 +18,6 @@ from sagakit.core.saga.code_saga import SagaDefinition
 from sagakit.core.saga.compensation import SagaRecord, Step
 from sagakit.core.saga.live import SagaLive
 from sagakit.core.streams import instance_id
-from tests.core import messages
-from tests.core.messages import OUTCOMES, START, Start
 
 MICROSECOND = 1
 BEGIN = 1_700_000_000_000_000

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from hypothesis import strategies as st
+from tests.core.messages import DOS, A, B, C, D, Ended, Notify, Paid, Shipped, UndoSaga
 
 from sagakit.core.saga.operations import Saga
 from sagakit.errors import NotDone
-from tests.core.messages import DOS, A, B, C, D, Ended, Notify, Paid, Shipped, UndoSaga
 
 Undoing: TypeAlias = Literal["none", "message", "function"]
 
@@ -74,59 +74,65 @@ programs = st.lists(nodes, min_size=1, max_size=4).map(lambda parts: Seq(tuple(p
 def code_of(program: Node, made: dict[int, Do] | None = None) -> Callable[..., Any]:
     """The saga that runs a program. Every command has a number of its own; `made` tells of which `Do` it is."""
 
-    def do(node: Do, saga: Saga, number: int) -> Any:
-        if made is not None:
-            made[number] = node
-        return _do(node, saga, number)
-
     async def code(start: Any, saga: Saga) -> None:
-        numbers = iter(range(1, 10_000))
-
-        async def run(node: Node) -> None:
-            match node:
-                case Do():
-                    await do(node, saga, next(numbers))
-                case Receive(event):
-                    await saga.receive(event)
-                case Small(what):
-                    await _small(what, saga, next(numbers))
-                case Seq(parts):
-                    for part in parts:
-                        await run(part)
-                case Try(body, otherwise):
-                    try:
-                        await run(body)
-                    except NotDone:
-                        await run(otherwise)
-                case Join(first, branches):
-                    await (saga.first if first else saga.all)(*_coroutines(branches, run, saga, numbers, do))
-
-        await run(program)
+        await Run(saga, {} if made is None else made).node(program)
 
     return code
 
 
-def _coroutines(branches: Sequence[Node], run: Any, saga: Saga, numbers: Any, do: Any) -> list[Any]:
-    """Some branches are operations as they are, without a coroutine around."""
-    found: list[Any] = []
-    for branch in branches:
-        if isinstance(branch, Do):
-            found.append(do(branch, saga, next(numbers)))
-        elif isinstance(branch, Receive):
-            found.append(saga.receive(branch.event))
-        else:
-            found.append(run(branch))
-    return found
+class Run:
+    """One run of a program."""
 
+    def __init__(self, saga: Saga, made: dict[int, Do]) -> None:
+        self.saga = saga
+        self.made = made
+        self.numbers = iter(range(1, 10_000))
 
-def _do(node: Do, saga: Saga, number: int) -> Any:
-    done, _, undo = DOS[node.command]
+    async def node(self, node: Node) -> None:
+        match node:
+            case Do():
+                await self.do(node)
+            case Receive(event):
+                await self.saga.receive(event)
+            case Small(what):
+                await _small(what, self.saga, next(self.numbers))
+            case Join(first, branches):
+                await (self.saga.first if first else self.saga.all)(*self.coroutines(branches))
+            case Seq() | Try():
+                await self.parts(node)
 
-    def exact(facts: Any) -> Any:
-        return undo(f"{number}:{facts.outcome.id if facts.outcome else '?'}", facts.reason)
+    async def parts(self, node: Seq | Try) -> None:
+        if isinstance(node, Seq):
+            for part in node.parts:
+                await self.node(part)
+            return
+        try:
+            await self.node(node.body)
+        except NotDone:
+            await self.node(node.otherwise)
 
-    how: Any = {"none": None, "message": undo(f"{number}"), "function": exact}[node.undoing]
-    return saga.do(node.command(number), then=None if node.any_outcome else done, undo=how)  # type: ignore[call-overload]
+    def coroutines(self, branches: Sequence[Node]) -> list[Any]:
+        """Some branches are operations as they are, without a coroutine around."""
+        found: list[Any] = []
+        for branch in branches:
+            if isinstance(branch, Do):
+                found.append(self.do(branch))
+            elif isinstance(branch, Receive):
+                found.append(self.saga.receive(branch.event))
+            else:
+                found.append(self.node(branch))
+        return found
+
+    def do(self, node: Do) -> Any:
+        number = next(self.numbers)
+        self.made[number] = node
+        done, _, undo = DOS[node.command]
+
+        def exact(facts: Any) -> Any:
+            return undo(f"{number}:{facts.outcome.id if facts.outcome else '?'}", facts.reason)
+
+        how: Any = {"none": None, "message": undo(f"{number}"), "function": exact}[node.undoing]
+        return self.saga.do(node.command(number), then=None if node.any_outcome else done, undo=how)
 
 
 async def _small(what: str, saga: Saga, number: int) -> None:

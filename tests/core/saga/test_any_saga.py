@@ -7,12 +7,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from sagakit.core.commit import ENDED
-from sagakit.core.process import Output
 from tests.core.driver import Driver, stored
 from tests.core.messages import DOS, Notified, Notify, Odd, Paid, Shipped, Undone, UndoSaga
 from tests.core.saga.programs import Do, Node, code_of, programs
+
+from sagakit.core.commit import ENDED
+from sagakit.core.process import Output
 
 UNDOS = {*(undo for _, _, undo in DOS.values()), UndoSaga}
 

@@ -1,0 +1,218 @@
+"""The cells of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.core.driver import Driver
+from tests.core.messages import (
+    A,
+    ADone,
+    ANo,
+    B,
+    Odd,
+    Paid,
+    UndoA,
+    UndoB,
+    Undone,
+)
+from tests.core.protocol.benches import (
+    KNOWN,
+    STEPS,
+    outs,
+    sent,
+    state_of,
+    undo_failed,
+    undoing,
+    undone,
+    unknown,
+)
+from tests.core.protocol.checks import Check, check
+
+
+def tell(driver: Driver, *events: Any) -> str:
+    driver.answer(driver.last(A), *events)
+    return state_of(driver)
+
+
+def told(make: Callable[[], Driver], *events: Any) -> Check:
+    return lambda: tell(make(), *events)
+
+
+check("steps", "sent", "success")(told(sent, ADone()))
+check("steps", "sent", "refusal")(told(sent, ANo()))
+check("steps", "sent", "empty_outcome")(told(sent))
+check("steps", "sent", "undeclared_event", then="undo_sent")(told(sent, Odd()))
+
+
+@check("steps", "sent", "given_up", then="undo_sent")
+def _() -> str:
+    driver = sent()
+    driver.fail(driver.last(A))
+    return state_of(driver)
+
+
+@check("steps", "sent", "withdrawn", then="undo_sent")
+def _() -> str:
+    driver = sent()
+    driver.event(Paid())
+    assert driver.withdrawn == [driver.last(B).id, driver.last(A).id]
+    assert driver.types[-2:] == ["UndoB", "UndoA"], "nothing goes on before both are undone"
+    return state_of(driver)
+
+
+@check("steps", "sent", "cancel")
+def _() -> str:
+    driver = sent()
+    driver.cancel()
+    assert driver.withdrawn == [driver.last(A).id, driver.last(B).id]
+    return state_of(driver)
+
+
+def withdrawn(state: str) -> Check:
+    def lose() -> str:
+        driver = STEPS[state]()
+        already = driver.live.undos().count("t.UndoA")
+        driver.event(Paid())
+        assert driver.last(A).id not in driver.withdrawn
+        assert driver.live.undos().count("t.UndoA") == already
+        return state_of(driver)
+
+    return lose
+
+
+for _state in ("succeeded", "refused", "undoing", "undone", "undo_failed"):
+    check("steps", _state, "withdrawn")(withdrawn(_state))
+
+
+def cancelled(state: str) -> Check:
+    def cancel() -> str:
+        driver = STEPS[state]()
+        undos = [output for output in driver.sent if type(output.message) is UndoA]
+        driver.cancel("again")
+        assert [output for output in driver.sent if type(output.message) is UndoA] == undos
+        return state_of(driver)
+
+    return cancel
+
+
+for _state in ("succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"):
+    check("steps", _state, "cancel")(cancelled(_state))
+
+
+@check("steps", "succeeded", "undo_sent")
+def _() -> str:
+    driver = undoing(known=True)
+    assert driver.last(UndoA).message == UndoA("a", "cancelled by hand")
+    return state_of(driver)
+
+
+@check("steps", "unknown", "undo_sent")
+def _() -> str:
+    driver = unknown()
+    driver.answer(driver.waiting(UndoB))
+    assert driver.last(UndoA).message == UndoA("", "cancelled by hand")
+    assert driver.last(UndoA).undoes == driver.last(A).id
+    return state_of(driver)
+
+
+@check("steps", "undoing", "undo_answered")
+def _() -> str:
+    driver = undoing()
+    driver.answer(driver.waiting(UndoA))
+    assert driver.types[-1] == "D", "the exception has reached the code"
+    return state_of(driver)
+
+
+@check("steps", "undone", "undo_answered")
+def _() -> str:
+    driver = undone()
+    before = outs(driver)
+    driver.answer(driver.last(UndoA), Undone())
+    assert outs(driver) == before
+    return state_of(driver)
+
+
+@check("steps", "undoing", "undo_given_up")
+def _() -> str:
+    driver = undoing(known=True)
+    driver.fail(driver.waiting(UndoA), "cannot undo")
+    assert driver.live.status == "compensation_failed"
+    return state_of(driver)
+
+
+def doubled(state: str) -> Check:
+    def again() -> str:
+        for event in (ADone("other"), ANo(), Odd()):
+            driver = KNOWN[state]()
+            before = outs(driver)
+            driver.answer(driver.last(A), event)
+            assert outs(driver) == before
+            assert state_of(driver) == state
+        return state_of(driver)
+
+    return again
+
+
+for _state in KNOWN:
+    check("steps", _state, "doubled_outcome")(doubled(_state))
+
+
+@check("steps", "unknown", "late_success")
+def _() -> str:
+    driver = unknown()
+    driver.answer(driver.last(A), ADone("late"))
+    state = state_of(driver)
+    driver.answer(driver.waiting(UndoB))
+    assert driver.last(UndoA).message == UndoA("late", "cancelled by hand")
+    return state
+
+
+def late_success(state: str) -> Check:
+    def come() -> str:
+        driver = STEPS[state]()
+        first = driver.last(UndoA)
+        driver.answer(driver.last(A), ADone("late"))
+        assert driver.last(UndoA).id != first.id
+        assert driver.last(UndoA).message.id == "late"
+        assert (first.id in driver.withdrawn) == (state == "undoing")
+        again = state_of(driver)
+        driver.answer(first)
+        assert state_of(driver) == again, "only the answer to the last one counts"
+        return again
+
+    return come
+
+
+for _state in ("undoing", "undone"):
+    check("steps", _state, "late_success")(late_success(_state))
+
+
+@check("steps", "undo_failed", "late_success")
+def _() -> str:
+    driver = undo_failed()
+    before = outs(driver)
+    driver.answer(driver.last(A), ADone("late"))
+    step = driver.step(A)
+    assert step is not None
+    assert step.undo is not None
+    assert b"late" in bytes(step.undo.payload)
+    assert outs(driver) == before
+    return state_of(driver)
+
+
+def late(state: str, *events: Any) -> Check:
+    def come() -> str:
+        driver = STEPS[state]()
+        before = outs(driver), driver.live.status
+        after = tell(driver, *events)
+        assert (outs(driver), driver.live.status) == before
+        return after
+
+    return come
+
+
+for _state in ("unknown", "undoing", "undone", "undo_failed"):
+    check("steps", _state, "late_refusal")(late(_state, ANo()))
+    check("steps", _state, "late_unknown")(late(_state, Odd()))
