@@ -8,15 +8,12 @@ import pytest
 from sagakit import Engine
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import gateway
-from sagakit.stores.memory import MemoryStore
 
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    engine = Engine(shop.topology(), MemoryStore())
-    await engine.start()
-    yield engine
-    await engine.stop()
+    async with shop.engine("memory://") as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from queue import Full, Queue
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -27,8 +30,8 @@ _KEPT = 10_000
 class Terminal:
     """Writes lines from a thread of its own: a pipe that nobody reads, or a terminal that is held, stops no order."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, **console: Any) -> None:
+        self.console = _Console(highlight=False, soft_wrap=True, **console)
         self._lines: Queue[Text | None] = Queue(_KEPT)
         self._left_out = 0
         self._gone = False
@@ -71,7 +74,22 @@ class Terminal:
         try:
             self.console.print(text)
         except (OSError, ValueError):  # the reader has gone, or the stream is closed
-            self._gone = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Nobody reads any more: what is still in the stream's buffer goes nowhere, also at the end of the process."""
+        self._gone = True
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.console.file.fileno())
+            os.close(nowhere)
+
+
+class _Console(Console):
+    """Tells of a reader that has gone, where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _drawn(line: Line) -> Text:
