@@ -14,6 +14,8 @@ def place(code: CodeType, line: int) -> str:
 
 def bug_of(error: BaseException, author: CodeType | None) -> ProcessBug:
     """An error of the author's code, naming its line."""
+    if isinstance(error, ProcessBug):  # names its line already
+        return ProcessBug(str(error))
     where = _where(error, author)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return ProcessBug(f"{where}: {what}" if where else what)
