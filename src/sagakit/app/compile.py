@@ -47,7 +47,7 @@ def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -
         consumers=consumers,
         aggregates={one.cls: one for one in aggregates.values()},
         processes=processes | {part.subject: processes[part.name] for part in parts.processes},
-        providers=tuple(ProviderEntry(one.provides, one.function, one.asks) for one in parts.providers),
+        providers=_providers(parts),
         around=around,
         warnings=tuple(warnings),
     )
@@ -61,6 +61,19 @@ def _codecs(parts: Parts, roles: Roles) -> Codecs:
         name, version = roles.wire(cls)
         codecs.add(Codec(cls, name, version, upcasters.get(cls)))
     return codecs
+
+
+def _providers(parts: Parts) -> tuple[ProviderEntry, ...]:
+    """The providers; what one could do without, and no other gives, it is not given."""
+    provided = {one.provides for one in parts.providers}
+    return tuple(
+        ProviderEntry(
+            one.provides,
+            one.function,
+            {name: wanted for name, wanted in one.asks.items() if name not in one.optional or wanted in provided},
+        )
+        for one in parts.providers
+    )
 
 
 # ---------------------------------------------------------------------- consumers

@@ -264,6 +264,21 @@ def test_a_process_manager_that_does_not_take_what_starts_it(problems: Problems)
     assert problem.endswith("starts with Paid, which neither react nor evolve takes")
 
 
+def test_what_is_for_process_managers_alone(problems: Problems) -> None:
+    module = Module("m")
+
+    @module.on
+    async def listen(event: Cancelled) -> None: ...
+
+    @module.saga(key="id")
+    async def run(start: Placed, saga: Saga) -> End:
+        return End()
+
+    found = problems(module)
+    assert found[0].endswith("Cancelled is for process managers alone")
+    assert found[1].endswith("End is for process managers alone")
+
+
 # ---------------------------------------------------------------------- warnings
 
 

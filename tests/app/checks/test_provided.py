@@ -27,6 +27,9 @@ class Cards(Protocol):
     async def charge(self) -> None: ...
 
 
+NO_CARDS: Cards = None  # type: ignore[assignment]
+
+
 class Client: ...
 
 
@@ -98,6 +101,22 @@ def test_what_a_provider_asks_for(module: Module, problems: Problems) -> None:
     assert "nothing provides Client (parameter 'client')" in problem
     assert problems(module, provide=(Client,)) == []
     assert problems(module, provide=(Cards,)) == []  # it goes before the provider, which then asks for nothing
+
+
+def test_what_a_provider_can_do_without(problems: Problems) -> None:
+    module = Module("m")
+
+    @module.provides
+    def client(settings: Settings | None = None, bank: Bank | None = None, extra: Cards = NO_CARDS) -> Client:
+        raise NotImplementedError
+
+    @module.provides
+    def cards() -> Cards:
+        raise NotImplementedError
+
+    assert problems(module) == []
+    entry = next(one for one in App("app", module).topology().providers if one.provides is Client)
+    assert dict(entry.asks) == {"extra": Cards}
 
 
 def test_a_provider_has_no_message(module: Module, problems: Problems) -> None:

@@ -8,7 +8,7 @@ import enum
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Generic, Literal, Optional, TypeVar
 
 import pytest
 from msgspec import Struct
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nowhere import Missing
 
 Problems = Callable[..., list[str]]
+T = TypeVar("T")
 
 
 class Thing:
@@ -107,6 +108,17 @@ class Initial:
     count: InitVar[int]
 
 
+class Page(Struct, Generic[T], frozen=True):
+    rows: list[T]
+
+
+class ItemPage(Page[Item], frozen=True): ...
+
+
+class ModelPage(BaseModel, Generic[T]):
+    rows: list[T]
+
+
 class Model(BaseModel):
     name: str
     items: list[Item]
@@ -126,7 +138,7 @@ TAGGED = "make them msgspec Structs with tag=True, which say what they are"
 READ_BACK = "cannot be read back: use a dataclass, a Struct or a plain type"
 
 
-@pytest.mark.parametrize("cls", [Fits, Item, Tagged, Model])
+@pytest.mark.parametrize("cls", [Fits, Item, Tagged, Model, ItemPage, ModelPage[int]])
 def test_what_fits(cls: type) -> None:
     assert unfit(cls, {}) == []
 
@@ -150,6 +162,14 @@ def test_what_fits(cls: type) -> None:
             ),
         ),
         (OfUnknown, "OfUnknown.unknown: a class in it names 'Missing', which is not known there"),
+        (
+            Page,
+            "Page is generic, and is read back without its parameters: use a subclass (class X(Page[int]))",
+        ),
+        (
+            ModelPage,
+            "ModelPage is generic, and is read back without its parameters: use a subclass (class X(ModelPage[int]))",
+        ),
         (Initial, "Initial.count: Type 'dataclasses.InitVar[int]' is not supported"),
     ],
 )

@@ -202,10 +202,10 @@ def test_what_is_asked_for_is_given_by_name() -> None:
 
 
 def test_extras_of_what_is_asked_for_are_dropped() -> None:
-    def handle(command: A, cards: Annotated[Cards, "the bank's"]) -> B:
+    def handle(command: A, cards: Annotated[Cards, "the bank's"], more: Annotated[Cards | None, ""] = None) -> B:
         raise NotImplementedError
 
-    assert read(handle, {}).asks == {"cards": Cards}
+    assert read(handle, {}).asks == {"cards": Cards, "more": Cards}
 
 
 def test_a_name_that_cannot_be_resolved_spoils_no_other() -> None:

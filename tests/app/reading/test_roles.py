@@ -125,6 +125,32 @@ def test_a_child_of_a_process_manager_is_sent_a_command_if_it_answers() -> None:
     assert Finished in parts.processes[0].commands
 
 
+def test_a_process_manager_answers_a_command_with_its_events() -> None:
+    module = manager(())
+
+    @module.saga(key="id")
+    async def parent(start: Happened, saga: Saga) -> None:
+        await saga.do(Placed(start.id), then=Finished)
+
+    parts, roles = read(payments(), module)
+    assert roles.handled[Placed] == [process for process in parts.processes if process.name == "orders.Manager"]
+    assert roles.outcomes[Placed] == {Finished}
+
+
+def test_what_an_annotation_names_need_not_be_seen() -> None:
+    module = Module("orders")
+
+    @module.process_manager(key="id", starts_with=Placed)
+    @dataclass(frozen=True)
+    class Manager:
+        def react(self, event: Placed) -> list[Pay | Finished]:
+            return self.__getattribute__("unseen")()  # type: ignore[no-any-return]
+
+    [process] = read(payments(), module)[0].processes
+    assert not process.made.unseen
+    assert (process.commands, process.emits) == ({Pay}, {Finished})
+
+
 def test_a_process_that_an_event_of_a_process_manager_starts() -> None:
     child = Module("child")
 

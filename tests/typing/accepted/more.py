@@ -56,6 +56,9 @@ class Page(Struct, Generic[T], frozen=True):
     rows: list[T]
 
 
+class Numbers(Page[int], frozen=True): ...
+
+
 @shop.upcasts(Shipped, version=1)
 def with_parcel(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "parcel": ""}
@@ -127,7 +130,7 @@ async def first_of_all(event: Returned) -> Message | None:
 
 
 @shop.handles
-async def remember(command: Page[int]) -> Returned:
+async def remember(command: Numbers) -> Returned:
     return Returned(order_id=command.order_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sagakit.app.reading.parts import Part, Parts, Process
+from sagakit.app.reading.processes import CONTROL
 from sagakit.app.reading.roles import Roles
 
 
@@ -27,6 +28,14 @@ def _takes_events(part: Part) -> bool:
 
 def _is_answer(cls: type, part: Part, roles: Roles) -> bool:
     return isinstance(part, Process) and cls not in part.starts and roles.is_answer(cls, part)
+
+
+def of_process_managers_alone(parts: Parts) -> Iterator[str]:
+    """What only process managers are told, or answer with, used elsewhere."""
+    for part in parts.all():
+        used = {*part.takes, *part.emits, *part.commands, *getattr(part, "starts", ())} & CONTROL
+        for cls in sorted(used, key=lambda one: one.__qualname__):
+            yield f"{part.where}: {cls.__qualname__} is for process managers alone"
 
 
 def taken_by_nobody(parts: Parts, roles: Roles) -> Iterator[str]:

@@ -72,6 +72,9 @@ def unfit_state(cls: type, names: Mapping[str, Any]) -> list[str]:
 
 def unfit(cls: type, names: Mapping[str, Any]) -> list[str]:
     """What of a class could not be read back, each with the field."""
+    if getattr(cls, "__parameters__", ()):
+        example = f"class X({cls.__qualname__}[int])"
+        return [f"{cls.__qualname__} is generic, and is read back without its parameters: use a subclass ({example})"]
     if hasattr(cls, "__pydantic_fields__"):
         return _unfit_model(cls)
     hints = annotations_of(cls, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sagakit.app.reading.parts import Parts, Process
@@ -115,7 +116,10 @@ class ProcessReader:
             self._problem(f"{where}, react", "is async: reacting is pure; a handler does what takes time")
         also = sorted(evolves, key=lambda one: one.__qualname__)
         made = read_answers(cls.react, names, cls)
-        answers = made.returned.union((react.returns or Named()).messages) - CONTROL
+        returns = react.returns or Named(anything=True)
+        if not returns.anything:
+            made = replace(made, unseen=False)  # its annotation says it all
+        answers = made.returned.union(returns.messages) - CONTROL
         self._add(
             where=where,
             declared=declared,

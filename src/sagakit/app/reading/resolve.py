@@ -188,7 +188,11 @@ def asked(
 
 
 def _plain(hint: Any) -> Any:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    """A type without its extras, and without the None of somebody who can do without it."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return _plain(typing.get_args(hint)[0])
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    return parts[0] if typing.get_origin(hint) in _UNIONS and len(parts) == 1 else hint
 
 
 def provided_type(provider: Callable[..., Any], names: Mapping[str, Any]) -> Any:

@@ -87,13 +87,16 @@ def roles_of(parts: Parts) -> Roles:
         _add(roles.taken, process.takes, process)
     _handled_by_processes(roles)
     for cls, handlers in roles.handled.items():
-        answers = (part.answers if isinstance(part, Process) else part.emits for part in handlers)
-        roles.outcomes[cls] = frozenset[type]().union(*answers)
+        roles.outcomes[cls] = frozenset[type]().union(*map(_answers, handlers))
     return roles
 
 
 def _handles(part: Part) -> bool:
     return getattr(part, "role", "handler") == "handler"
+
+
+def _answers(part: Part) -> frozenset[type]:
+    return part.answers if isinstance(part, Process) and not _unsorted(part) else part.emits
 
 
 def _unsorted(part: Part) -> bool:
