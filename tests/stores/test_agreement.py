@@ -187,7 +187,7 @@ async def compare(path: Path, groups: list[list[Wish] | None]) -> None:
     await memory.close()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(groups=GROUPS)
 def test_both_stores_agree(groups: list[list[Wish] | None]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
