@@ -57,7 +57,7 @@ class Tale:
             correlation_id=stable_id(self.key),
             recorded_at=self.start + 2_500 * place,
             causation_id=cause.id if cause else None,
-            sender=self.id if kind == "command" and cause else None,
+            sender=lane_name(self.type, self.id) if kind == "command" and cause else None,
             undoes=undoes,
         )
         self.messages.append(made)
@@ -174,7 +174,7 @@ def charging(key: str = "order-3", start: int = NOON, *, trace: str | None = Non
     retrying = Delivery(
         charge,
         "payments.charge",
-        lane_name("payments.charge", charge.id),
+        charge.id,
         state="retrying",
         due_at=start + 60_000_000,
         attempt=3,
@@ -207,7 +207,7 @@ def stuck(key: str = "order-4", start: int = NOON) -> Commit:
     parked = Delivery(
         refund,
         "payments.refund",
-        lane_name("payments.refund", refund.id),
+        refund.id,
         state="parked",
         attempt=8,
         error="GatewayDown: no answer for a day",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -68,6 +69,39 @@ def test_run_serves_commands_beside_readers(folder: Path, sagakit: Sagakit) -> N
         assert process.wait() == 0
     (settled,) = sagakit("processes", "list", "--db", db, "--json").json["items"]
     assert (settled["key"], settled["type"]) == ("till-1", "tills.morning")
+
+
+DOWN = """
+from datetime import timedelta
+from sagakit import Retry
+
+@tills.handles(retry=Retry(3, first=timedelta(days=1)))
+def count(command: CountCash) -> CashCounted:
+    raise ConnectionError("the counting machine is down")
+"""
+
+
+def once_retrying(sagakit: Sagakit, db: Path) -> Any:
+    """The process once its command has failed, as it is seen beside the engine."""
+    for _ in range(1000):
+        said = sagakit("processes", "show", "till-1", "--db", db, "--json")
+        if '"retrying"' in said.out:
+            return said.json
+    raise AssertionError(said)
+
+
+def test_show_a_step_that_is_tried_again_tomorrow(folder: Path, sagakit: Sagakit) -> None:
+    before, _, after = GOOD.partition("@tills.handles\ndef count")
+    (folder / "mine.py").write_text(before + DOWN + after.partition("\n\n")[2], encoding="utf-8")
+    db = folder / "bank.db"
+    with started(folder, "run", "mine:bank", "--db", db, "--port", 0) as (process, line):
+        assert line, process.stderr and process.stderr.read()
+        httpx.post(f"{address(line)}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"})
+        shown = once_retrying(sagakit, db)
+    assert shown["waiting_for"] == ["tills.CountCash"]
+    (waiting,) = shown["deliveries"]
+    assert (waiting["message"], waiting["consumer"], waiting["state"]) == ("tills.CountCash", "tills.count", "retrying")
+    assert waiting["error"] == "ConnectionError: the counting machine is down"
 
 
 def test_a_second_engine_on_the_file(folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch) -> None:

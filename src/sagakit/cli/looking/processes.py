@@ -116,8 +116,8 @@ async def _whole_history(store: Store, id: str) -> list[History]:
 
 async def _outstanding(store: Store, row: Instance) -> list[Delivery]:
     """What is still to be handled by the instance, and of its commands."""
-    lane, found, last = lane_name(row.type, row.key), list[Delivery](), 0
+    lane, found, last = lane_name(row.type, row.id), list[Delivery](), 0
     while page := await store.read_deliveries(after=last, limit=PAGE):
         last = page[-1].id
-        found += [one for one in page if one.lane == lane or one.envelope.sender == row.id]
+        found += [one for one in page if lane in (one.lane, one.envelope.sender)]
     return found
