@@ -315,24 +315,36 @@ class ManagerLive:
 
 def _mentions_undoing(cls: type[Any]) -> bool:
     """Whether its code may use Undoing: only then its commands are kept, so that state does not grow."""
-    code: Any = getattr(cls.react, "__code__", None)
-    if code is None:
-        return True
-    known: dict[str, Any] = getattr(cls.react, "__globals__", {})
-    closed: tuple[Any, ...] = getattr(cls.react, "__closure__", None) or ()
-    if any(value is Undoing for value in known.values()) or any(_holds_undoing(cell) for cell in closed):
-        return True
-    methods: Iterator[Any] = (getattr(method, "__code__", None) for one in cls.__mro__ for method in vars(one).values())
-    return any(_names_undoing(method) for method in methods if method is not None)
+    seen: set[Any] = set()
+    return any(_uses_undoing(method, seen) for one in cls.__mro__ for method in vars(one).values())
 
 
-def _holds_undoing(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is Undoing
-    except ValueError:  # not assigned yet
+def _uses_undoing(function: Any, seen: set[Any]) -> bool:
+    """Whether a function, or one that it names, names Undoing."""
+    code: CodeType | None = getattr(function, "__code__", None)
+    if code is None or code in seen:
         return False
+    seen.add(code)
+    names = set(_names(code))
+    known: dict[str, Any] = getattr(function, "__globals__", {})
+    reached = [known.get(name) for name in names] + _closed_over(function)
+    return (
+        "Undoing" in names or any(one is Undoing for one in reached) or any(_uses_undoing(one, seen) for one in reached)
+    )
 
 
-def _names_undoing(code: CodeType) -> bool:
-    nested = (inner for inner in code.co_consts if isinstance(inner, CodeType))
-    return "Undoing" in code.co_names or any(_names_undoing(inner) for inner in nested)
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def _closed_over(function: Any) -> list[Any]:
+    found: list[Any] = []
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            continue
+    return found

@@ -36,7 +36,7 @@ def replay(live: Replayed, history: Sequence[tuple[Input, History]], *, running:
         _compare(ordinal, given, recorded, sent)
         ordinal += len(sent)
     if running and live.status != "running":
-        raise Nondeterminism(f"step {ordinal}: the saga is recorded as still running, the code has ended before it")
+        raise Nondeterminism(f"message {ordinal}: the saga is recorded as still running, the code has ended before it")
 
 
 def check_record(replayed: SagaRecord, stored: SagaRecord, in_flight: Collection[str]) -> None:
@@ -71,4 +71,4 @@ def _compare(ordinal: int, given: Input, recorded: History, sent: Sequence[Outpu
 
 
 def _at(ordinal: int, given: Input, recorded: History) -> str:
-    return f"step {ordinal} (reaction {recorded.version}, to {given.envelopes[0].type})"
+    return f"message {ordinal} (reaction {recorded.version}, to {given.envelopes[0].type})"
