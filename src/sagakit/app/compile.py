@@ -33,7 +33,9 @@ from sagakit.engine.topology import (
 def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -> Topology:
     """Everything that the engine needs to know of an app without problems."""
     codecs = _codecs(parts, roles)
-    around = Surroundings(codecs, roles.outcomes, logger_of)
+    # a process answers nobody yet, so what starts one can be sent from outside only
+    outcomes = {cls: events for cls, events in roles.outcomes.items() if not roles.only_starts(cls)}
+    around = Surroundings(codecs, outcomes, logger_of)
     services = {part.name: _service(part) for part in parts.services}
     aggregates = {part.name: _aggregate(part) for part in parts.aggregates}
     processes = {name: _process(parts, versions, around) for name, versions in by_name(parts.processes).items()}

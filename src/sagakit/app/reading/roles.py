@@ -61,6 +61,10 @@ class Roles:
             return any(cls in events for events in self.outcomes.values())
         return cls in self.answers_to(process.commands)
 
+    def only_starts(self, cls: type) -> bool:
+        """Whether a command is handled by nothing but the processes that it starts."""
+        return all(isinstance(part, Process) for part in self.handled.get(cls, ()))
+
     def is_internal_to_another(self, cls: type, part: Part) -> bool:
         """Whether an event belongs to another module, which does not publish it."""
         modules = {emitter.module for emitter in self.emitted.get(cls, ())}
