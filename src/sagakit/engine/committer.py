@@ -124,6 +124,7 @@ class Committer:
             self._recovered()
             self._tell(results)
             return
+        self.failure = None  # nothing is left to try it with: the next one at a door will
 
     def _tell(self, results: list[Rejected | None]) -> None:
         writing = self._writing

@@ -67,13 +67,18 @@ class ManualEngine(Engine):
         """The engine's time."""
         return datetime.fromtimestamp(self.hand.now() / 1_000_000, UTC)
 
+    @property
+    def _is_due(self) -> bool:
+        due = self.next_due
+        return due is not None and due <= self.hand.now()
+
     async def settle(self) -> None:
         """Wait until nothing can go on without time passing or a message from outside."""
         loop = asyncio.get_running_loop()
         limit = loop.time() + PATIENCE
         calm = 0
         while calm < 3:
-            calm = calm + 1 if self.idle else 0
+            calm = calm + 1 if self.idle and not self._is_due else 0
             if self.fatal is not None:
                 raise self.fatal
             if loop.time() > limit:
@@ -95,7 +100,7 @@ class ManualEngine(Engine):
         """Let everything run that can; handlers that wait for the test or for time stay where they are."""
         calm = 0
         while calm < 5:
-            calm = calm + 1 if self.quiet else 0
+            calm = calm + 1 if self.quiet and not self._is_due else 0
             await asyncio.sleep(0)
 
 
@@ -109,7 +114,9 @@ async def engine(
     limits: Limits | None = None,
 ) -> AsyncGenerator[ManualEngine]:
     """Run an app in memory (or on `store`), with a clock moved by hand, until the block ends."""
-    manual = ManualEngine(app.topology(), store or MemoryStore(), clock=clock, provide=provide, limits=limits)
+    manual = ManualEngine(
+        app.topology(provide=provide or ()), store or MemoryStore(), clock=clock, provide=provide, limits=limits
+    )
     await manual.start()
     try:
         yield manual

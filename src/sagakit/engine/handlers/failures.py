@@ -39,7 +39,8 @@ class Failures:
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
-        wait = next_delay(retries or DEFAULT, error, delivery.attempt, random.random())  # noqa: S311 (jitter)
+        attempt = delivery.attempt - delivery.crashes  # crashes have a count of their own
+        wait = next_delay(retries or DEFAULT, error, attempt, random.random())  # noqa: S311 (jitter)
         reason = _in_words(error)
         if wait is None:
             await self.give_up(lane, delivery, reason, known_not_done=isinstance(error, StaleVersion))
