@@ -4,7 +4,7 @@ import inspect
 
 import msgspec
 import pytest
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.exceptions import InternalServerException, MethodNotAllowedException, NotFoundException
 
 from sagakit import errors
 from sagakit.server.problems import Problem, problem_of, problem_response
@@ -58,6 +58,8 @@ def test_what_may_succeed_later_says_when(cls: type[Exception]) -> None:
         (errors.StaleVersion("orders.Order/o-1", 1, 2), 412, "stale_version"),
         (errors.CommitLost("why"), 503, "store_failed"),
         (errors.SchemaTooNew("why"), 503, "store_unusable"),
+        (InternalServerException("client disconnected prematurely"), 400, "client_disconnected"),
+        (InternalServerException("why"), 500, "internal_error"),
         (NotFoundException(), 404, "not_found"),
         (MethodNotAllowedException(), 405, "method_not_allowed"),
     ],

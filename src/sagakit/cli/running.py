@@ -42,8 +42,10 @@ def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
     SIGTERM or Ctrl-C stops it in order; what is outstanding goes on at the next start.
     """
     from sagakit.cli.apps import load
+    from sagakit.server.log import log_to_stderr
     from sagakit.server.serve import bind
 
+    log_to_stderr()
     joined, url = load(app), named(db)
     with bind(port) as bound:
         asyncio.run(_serve(joined, url, bound))

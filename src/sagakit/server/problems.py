@@ -61,6 +61,8 @@ def problem_of(error: Exception) -> Problem:
         if cls in _BY_TYPE:
             status, name, retry_after = _BY_TYPE[cls]
             return Problem(status, name, str(error), getattr(error, "retry_after", retry_after))
+    if isinstance(error, HTTPException) and "client disconnected" in error.detail:
+        return Problem(400, "client_disconnected", "the body did not come whole")  # nobody is there to read it
     if isinstance(error, HTTPException) and error.status_code < 500:
         return Problem(error.status_code, _BY_STATUS.get(error.status_code, "invalid_request"), error.detail)
     return Problem(500, "internal_error", "this is a fault of the server; its log says more")

@@ -7,6 +7,7 @@ from unittest import mock
 
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -291,6 +292,23 @@ async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
             yield b" " * 10_000
 
     assert (await client.post("/orders", content=without_length())).status_code == 413
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_fault(engine: Engine) -> None:
+    coming = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(coming)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/orders", "query_string": b"", "headers": []}
+    with structlog.testing.capture_logs() as logs:
+        await gateway(engine)(scope, receive, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+    assert logs == []
 
 
 # ---------------------------------------------------------------- an engine that cannot

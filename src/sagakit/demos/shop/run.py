@@ -14,11 +14,13 @@ from sagakit.demos.shop.gateway import gateway
 from sagakit.demos.shop.greeting import greeting
 from sagakit.demos.shop.payments.cards import Books
 from sagakit.demos.shop.terminal import Terminal
+from sagakit.server.log import log_to_stderr
 from sagakit.server.serve import address_of, bind, serve
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
     """Run the shop until the process is told to stop. `db`: a path or URL; None: a file of the demo's own, kept."""
+    log_to_stderr()
     asyncio.run(_run(port, db, fresh))
 
 
