@@ -12,9 +12,9 @@ from sagakit import TerminalError
 Reply: TypeAlias = Literal["done", "refused", "nothing", "noted", "fails", "lost", "broken", "broken after"]
 """How the world answers a call.
 
-done: the effect, and the success. refused: no effect, and the refusal. nothing: no effect, no event. noted: as done, with
-an event more. fails: a technical error without an effect. lost: the effect, and then a technical error. broken and broken
-after: the same with a terminal error.
+done: the effect, and the success. refused: no effect, and the refusal. nothing: no effect, no event.
+noted: as done, with an event more. fails: a technical error without an effect. lost: the effect, and then a technical
+error. broken and broken after: the same with a terminal error.
 """
 
 ADDS = {"reserve": "stock", "charge": "money", "ship": "parcel", "confirm": "confirmation", "cancel": "cancellation"}
@@ -26,7 +26,10 @@ class Broken(TerminalError):
 
 
 class World:
-    """What is held of each order, and how often it was asked to be changed."""
+    """What is held of each order, and how often it was asked to be changed.
+
+    The script names the replies of an action, or of "action order": one for each run of a key, the last one for more.
+    """
 
     def __init__(self, **script: Reply | tuple[Reply, ...]) -> None:
         self._script: dict[str, tuple[Reply, ...]] = {
@@ -63,7 +66,7 @@ class World:
 
     def answer(self, action: str, order_id: str, key: str, success: Any, refusal: Any = None, note: Any = None) -> Any:
         """The effect and the answer that the script has for this run."""
-        replies = self._script.get(action, ("done",))
+        replies = self._script.get(f"{action} {order_id}") or self._script.get(action, ("done",))
         reply = replies[min(self.calls[action, key], len(replies)) - 1]
         if reply in ("done", "noted", "lost", "broken after"):
             self._apply(action, order_id, key)
