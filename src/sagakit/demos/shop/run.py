@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from sagakit import StoreUnusable
 from sagakit.app.stores import open_store
 from sagakit.demos import database_of
 from sagakit.demos.shop.account import Account
@@ -31,11 +32,15 @@ async def _run(port: int, db: str | None, fresh: bool) -> None:
             forget(path)
         terminal = Terminal()
         provide = {Account: Account(terminal.show), Books: Books(path and books_of(path))}
-        async with shop.engine(db or str(path), provide=provide) as engine:
-            terminal.open(await greeting(engine, address_of(bound), path))
-            await serve(engine, gateway(engine), bound)
-            terminal.print("The shop is closed. What was accepted is kept, and goes on at the next start.")
-        terminal.close()
+        try:
+            async with shop.engine(db or str(path), provide=provide) as engine:
+                terminal.open(await greeting(engine, address_of(bound), path))
+                await serve(engine, gateway(engine), bound)
+            terminal.print(
+                "The shop is closed; it goes on where it stands when it is opened again." if path else "Closed."
+            )
+        finally:
+            terminal.close()
 
 
 def _file_of(db: str | None) -> Path | None:
@@ -43,5 +48,8 @@ def _file_of(db: str | None) -> Path | None:
     if db is not None:
         return getattr(open_store(db), "path", None)
     path = database_of("shop")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnusable(f"{path.parent} cannot be created ({error.strerror}): give a place with --db") from error
     return path

@@ -55,6 +55,8 @@ class Terminal:
 
     def close(self, *, within: float = 1.0) -> None:
         """Write what still waits, as far as somebody reads it."""
+        if not self._thread.is_alive():
+            return
         try:
             self._lines.put(None, timeout=within)
         except Full:
