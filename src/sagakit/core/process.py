@@ -73,6 +73,16 @@ class Surroundings(Struct):
     """The commands that somebody handles, with their declared outcomes."""
     logger: Callable[[str, str], Log]
     """The logger of an instance, by process and key; for the process "" one that says nothing."""
+    open: bool = False
+    """Nobody knows who handles what: any message may be a command, and any event an outcome of it."""
+
+    def handled(self, cls: type) -> bool:
+        """Whether this is a command that somebody handles."""
+        return cls in self.outcomes or self.open
+
+    def declared(self, command: type, event: type) -> bool:
+        """Whether a command says that it may lead to this event."""
+        return self.open or event in self.outcomes.get(command, ())
 
 
 class Live(Protocol):

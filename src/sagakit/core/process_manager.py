@@ -276,7 +276,7 @@ class ManagerLive:
         assert self._given is not None
         around, outputs = self._definition.around, self._reacted.outputs
         codec, payload, sealed = around.codecs.seal(message)
-        command = codec.cls in around.outcomes
+        command = around.handled(codec.cls)
         id = derived_id(self._given.id, self.id, len(outputs))
         output = Output(id, "command" if command else "event", codec.name, codec.version, payload, sealed, undoes)
         outputs.append(output)

@@ -116,7 +116,7 @@ class Undoers:
 
     def _record(self, step: Step, command: Message) -> None:
         codec, payload, _ = self._around.codecs.seal(command)
-        if codec.cls not in self._around.outcomes:
+        if not self._around.handled(codec.cls):
             raise UnknownMessage(f"nobody handles the command {codec.name}")
         step.undo = Recorded(codec.name, codec.version, msgspec.Raw(payload))
         step.undo_error = ""

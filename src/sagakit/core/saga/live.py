@@ -18,11 +18,12 @@ from sagakit.core.process import Input, Log, Reacted, Surroundings
 from sagakit.core.saga.arrivals import Arrivals
 from sagakit.core.saga.branches import Branch, Group
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step, Undoer
-from sagakit.core.saga.operations import Do, Operation, Receive, Saga
+from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Then
 from sagakit.core.saga.outcomes import Success, classes_of, judge, names_of
+from sagakit.core.saga.repairs import Repairs
 from sagakit.core.saga.replay import check_record, replay
 from sagakit.core.saga.writing import Writing
-from sagakit.errors import NotDone, ProcessBug, Refused, TerminalError
+from sagakit.errors import ProcessBug, Refused, TerminalError
 
 __all__ = ["SagaLive", "Surroundings", "decode_record"]
 
@@ -55,8 +56,7 @@ class SagaLive:
         self._broken: ProcessBug | None = None
         self._history: Sequence[tuple[Input, History]] = ()
         self._in_flight: dict[str, tuple[Branch, Do]] = {}
-        self._repairs: dict[int, tuple[Branch | Group, NotDone | None]] = {}
-        self._rollbacks: list[tuple[Branch, frozenset[int]]] = []
+        self._repairs = Repairs()
         self._threw = False
 
     # ------------------------------------------------------------------ what the engine calls
@@ -80,6 +80,10 @@ class SagaLive:
         """The wire names of the undos that are out or still to be sent."""
         return self._stack.undos()
 
+    def in_flight(self) -> dict[str, Then]:
+        """The commands whose outcome its code waits for, and what counts as their success."""
+        return {command_id: do.then for command_id, (_, do) in self._in_flight.items()}
+
     def snapshot(self) -> bytes:
         return _encode(self._stack.record)
 
@@ -96,9 +100,8 @@ class SagaLive:
                 self._start(first)
             elif given.command_id is None or not self._outcome(given.command_id, given.messages):
                 self._take(given.messages)
-            if self._rollbacks:
-                self._roll_back()
             if self._main is not None:
+                self._repairs.go_on(self._stack)
                 self._after_code(self._main)
         except BaseException:
             self.evict()
@@ -165,29 +168,21 @@ class SagaLive:
             return False
         if isinstance(operation, Receive):
             return self._receive(branch, operation)
-        wanted = self._stack.outstanding()
-        self._stack.make_exact("")
-        self._rollbacks.append((branch, wanted))
-        self._stack.undo_next(wanted)
-        if not wanted:
-            self._rollbacks.pop()
-        return not wanted
+        return self._repairs.undo_all(branch, self._stack)
 
     def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:
         lost = frozenset(waiting)
         self._arrivals.withdraw(lost)
-        self._rollbacks = [one for one in self._rollbacks if one[0] not in lost]
-        inherited = [ordinal for ordinal, (owner, _) in self._repairs.items() if owner in lost]
+        undos = self._repairs.withdraw(lost, heir)
         in_flight = [command_id for command_id, (branch, _) in self._in_flight.items() if branch in lost]
         for command_id in reversed(in_flight):  # newest first, as all undoing
             step = self._give_up(command_id)
             if step.undo is not None:
                 self._stack.undo(step, "lost to another branch")
-                inherited.append(step.ordinal)
-        for ordinal in inherited:
-            self._repairs[ordinal] = (heir, None)
+                self._repairs.wait_for(step, heir)
+                undos += 1
         self._close(losers)
-        return len(inherited)
+        return undos
 
     # ------------------------------------------------------------------ running the code
 
@@ -274,7 +269,7 @@ class SagaLive:
         else:
             self._stack.unknown(step, names_of(do.then, self._around))
             if step.undo is not None:
-                self._repairs[step.ordinal] = (branch, verdict)
+                self._repairs.wait_for(step, branch, verdict)
                 self._stack.undo(step, verdict.reason)
                 return
         branch.resume(error=verdict)
@@ -299,13 +294,9 @@ class SagaLive:
         self._stack.answered(step)
         if self.status == "undoing":
             self._undo_next()
-        elif step.ordinal in self._repairs:
-            owner, error = self._repairs.pop(step.ordinal)
+        elif self.status == "running":
             self._threw = True
-            if isinstance(owner, Group):
-                owner.undone()
-            else:
-                owner.resume(error=error)
+            self._repairs.answered(step)
 
     def _undo_failed(self, step: Step, reason: str) -> None:
         self._stack.failed(step, reason)
@@ -318,14 +309,6 @@ class SagaLive:
     def _undo_next(self) -> None:
         if not self._stack.undo_next():
             self.status = "compensated"
-
-    def _roll_back(self) -> None:
-        """Resume the branches whose `saga.undo()` is through, and go on with what others wait for."""
-        while through := [one for one in self._rollbacks if not one[1] & self._stack.outstanding()]:
-            self._rollbacks.remove(through[0])
-            through[0][0].resume()  # may withdraw another one
-        if self._rollbacks:
-            self._stack.undo_next({ordinal for _, wanted in self._rollbacks for ordinal in wanted})
 
     def _cancel(self, reason: str) -> None:
         if self.status == "running":
@@ -358,7 +341,6 @@ class SagaLive:
     def _close_code(self) -> None:
         main, self._main = self._main, None
         self._repairs.clear()
-        self._rollbacks.clear()
         self._arrivals.clear()
         if main is not None:
             self._saga.closing = True

@@ -32,12 +32,12 @@ def judge(then: Then, command: type, messages: Sequence[Any], around: Surroundin
         return Refused(first.reason) if first.known_not_done else OutcomeUnknown(first.reason)
     if isinstance(first, CommandLedToNothing):
         return Refused(f"{first.type} led to no event")
-    return _refusal(around.outcomes.get(command, frozenset()), messages, around)
+    return _refusal(command, messages, around)
 
 
-def _refusal(declared: frozenset[type], messages: Sequence[Any], around: Surroundings) -> NotDone:
+def _refusal(command: type, messages: Sequence[Any], around: Surroundings) -> NotDone:
     for message in messages:
-        if message.__class__ in declared:
+        if around.declared(command, message.__class__):
             reason: object = getattr(message, "reason", None)
             return Refused(str(reason) if reason else around.codecs.of(message).name, message)
     return OutcomeUnknown(f"undeclared outcome {around.codecs.of(messages[0]).name}")

@@ -15,7 +15,7 @@ class Writing:
     """The outputs of the reaction that is under way, and all that the instance has sent while in memory."""
 
     def __init__(self, around: Surroundings, instance: str) -> None:
-        self._codecs, self._handled = around.codecs, around.outcomes
+        self._around, self._codecs = around, around.codecs
         self._instance = instance
         self._names: dict[str, int] = {}
         self.given: Input | None = None
@@ -32,7 +32,7 @@ class Writing:
     def command(self, message: Message) -> Output:
         """Send a command."""
         codec, payload, sealed = self._codecs.seal(message)
-        if codec.cls not in self._handled:
+        if not self._around.handled(codec.cls):
             raise UnknownMessage(f"nobody handles the command {codec.name}")
         output = self._put(Output("", "command", codec.name, codec.version, payload, sealed))
         self.commands.add(output.id)
@@ -41,7 +41,7 @@ class Writing:
     def event(self, message: Message) -> Output:
         """Record an event."""
         codec, payload, sealed = self._codecs.seal(message)
-        if codec.cls in self._handled:
+        if codec.cls in self._around.outcomes:
             raise TypeError(f"{codec.name} is a command: it is sent, not published")
         return self._put(Output("", "event", codec.name, codec.version, payload, sealed))
 

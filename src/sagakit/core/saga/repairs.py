@@ -1,0 +1,61 @@
+"""Who waits for undos while the code runs: a branch for that of its unknown step, or for all that it has undone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sagakit.core.saga.branches import Branch, Group
+from sagakit.core.saga.compensation import Compensation, Step
+from sagakit.errors import NotDone
+
+
+class Repairs:
+    """The branches and groups that go on when undos are answered."""
+
+    def __init__(self) -> None:
+        self._single: dict[int, tuple[Branch | Group, NotDone | None]] = {}
+        self._stacks: list[tuple[Branch, frozenset[int]]] = []
+
+    def wait_for(self, step: Step, owner: Branch | Group, error: NotDone | None = None) -> None:
+        """When the undo of this step is answered, raise the error in its branch, or tell the group that lost it."""
+        self._single[step.ordinal] = (owner, error)
+
+    def answered(self, step: Step) -> None:
+        """Go on with whoever waits for this undo alone."""
+        owner, error = self._single.pop(step.ordinal, (None, None))
+        if isinstance(owner, Group):
+            owner.undone()
+        elif owner is not None:
+            owner.resume(error=error)
+
+    def undo_all(self, branch: Branch, stack: Compensation) -> bool:
+        """Begin to undo what was done so far, for a branch. True if there is nothing."""
+        wanted = stack.outstanding()
+        stack.make_exact("")
+        if wanted:
+            self._stacks.append((branch, wanted))
+            stack.undo_next(wanted)
+        return not wanted
+
+    def go_on(self, stack: Compensation) -> None:
+        """Resume the branches for which all is undone, and go on with what others wait for."""
+        if not self._stacks:
+            return
+        while through := [one for one in self._stacks if not one[1] & stack.outstanding()]:
+            self._stacks.remove(through[0])
+            through[0][0].resume()  # may withdraw another one
+        if self._stacks:
+            stack.undo_next({ordinal for _, wanted in self._stacks for ordinal in wanted})
+
+    def withdraw(self, lost: Collection[object], heir: Group) -> int:
+        """What these wait for, the group waits for now: so many undos."""
+        self._stacks = [one for one in self._stacks if one[0] not in lost]
+        inherited = [ordinal for ordinal, (owner, _) in self._single.items() if owner in lost]
+        for ordinal in inherited:
+            self._single[ordinal] = (heir, None)
+        return len(inherited)
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self._single.clear()
+        self._stacks.clear()
