@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagakit import ONE, Engine
+from sagakit.core.commit import InstanceQuery
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import gateway
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
@@ -206,6 +207,32 @@ async def test_a_key_holds_across_a_restart() -> None:
         store = store.again()
     assert answers[0].status_code == answers[1].status_code == 201
     assert answers[0].content == answers[1].content
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", TRACE),
+        (f"cc-{TRACE}-00f067aa0ba902b7-00", TRACE),
+        (f"ff-{TRACE}-00f067aa0ba902b7-01", None),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", None),
+        ("garbage", None),
+    ],
+)
+async def test_a_saga_is_found_by_the_trace_of_its_request(
+    client: httpx.AsyncClient, engine: Engine, sent: str, found: str | None
+) -> None:
+    placed = await client.post("/orders", content=body(), headers={"traceparent": sent})
+    assert placed.status_code == 201
+    (saga,) = await engine.store.read_instances(InstanceQuery())
+    assert saga.search.trace_id == found
+    sagas = await engine.store.read_instances(InstanceQuery(trace_id=TRACE))
+    assert [one.row.key for one in sagas] == ([placed.json()["id"]] if found else [])
 
 
 # ---------------------------------------------------------------- asking

@@ -17,6 +17,7 @@ from sagakit.demos.shop.orders.order import Order
 from sagakit.server.keys import idempotency_key
 from sagakit.server.problems import Problem, answer_error, problem_response
 from sagakit.server.routes.health import health
+from sagakit.server.trace import traceparent
 
 LONGEST_BODY = 256 * 1024
 ACCEPT_WITHIN = 10
@@ -57,6 +58,7 @@ def gateway(engine: Engine) -> Litestar:
             timeout=ACCEPT_WITHIN,
             idempotency_key=key,
             digest=asked.digest(),
+            trace=traceparent(request),
         )
         return _answer(_placed(placed), status=201, headers={"Location": f"/orders/{order_id}"})
 

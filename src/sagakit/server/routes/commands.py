@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from sagakit.engine.engine import Engine
 from sagakit.errors import UnknownMessage
 from sagakit.server.keys import idempotency_key
+from sagakit.server.trace import traceparent
 
 
 def commands(engine: Engine) -> HTTPRouteHandler:
@@ -27,7 +28,10 @@ def commands(engine: Engine) -> HTTPRouteHandler:
             raise UnknownMessage(f"nobody handles the command {name!r}")
         command = codec.decode(await request.body())
         receipt = await engine.send(
-            command, idempotency_key=idempotency_key(request), expected_version=_expected_version(request)
+            command,
+            idempotency_key=idempotency_key(request),
+            expected_version=_expected_version(request),
+            trace=traceparent(request),
         )
         answer = {"message_id": receipt.message_id, "correlation_id": receipt.correlation_id}
         return Response(msgspec.json.encode(answer), status_code=202, media_type="application/json")
