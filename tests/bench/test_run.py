@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,9 @@ import pytest
 from sagakit.bench import ended, load, run, run_bench
 from sagakit.bench.figures import Figures
 from sagakit.bench.history import fill
-from sagakit.bench.orders import bench, new_order
+from sagakit.bench.orders import ConfirmOrder, bench, new_order
 from sagakit.bench.sizes import BenchFailed, Sizes
+from sagakit.engine.limits import Limits
 from sagakit.errors import WaitTimeout
 from sagakit.stores.sqlite import SqliteStore
 
@@ -104,10 +106,15 @@ async def test_a_log_is_filled_with_what_the_engine_would_have_left(tmp_path: Pa
 
 async def test_fails_when_a_saga_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "PATIENCE", 0.05)
-    async with bench.engine("memory://") as engine:
-        monkeypatch.setattr(engine, "_deliver", lambda delivery: None)
-        with pytest.raises(WaitTimeout):
-            await load.run_many(engine, 5, 5)
+    async with bench.engine("memory://", limits=Limits(stop_within=0.05)) as engine:
+        handler = engine.topology.handlers[ConfirmOrder]
+        confirm = handler.function
+        object.__setattr__(handler, "function", lambda command: asyncio.Event().wait())
+        try:
+            with pytest.raises(WaitTimeout):
+                await load.run_many(engine, 5, 5)
+        finally:
+            object.__setattr__(handler, "function", confirm)
 
 
 async def test_fails_when_a_saga_ends_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ class Failure:
 class Draft:
     """What is committed together, and what happens once it is."""
 
-    __slots__ = ("at_door", "coming", "commit", "held", "on_settled", "stories", "subject", "withdrawn")
+    __slots__ = ("at_door", "coming", "commit", "first", "held", "on_settled", "stories", "subject", "withdrawn")
 
     def __init__(
         self, on_settled: Callable[[Draft, Rejected | BaseException | None], None], subject: Any = None
@@ -41,6 +41,11 @@ class Draft:
         """Commands that are given up with it: their runs are cancelled once it is durable."""
         self.at_door = False
         """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
+        self.first = False
+        """Whether what starts a process may take it to be new without a look into the store.
+
+        Where it is there already, the Commit is dropped as a conflict, and made again with a look.
+        """
 
     def finish(self, delivery: Delivery) -> None:
         """This Commit handles that delivery."""

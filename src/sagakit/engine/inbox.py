@@ -118,10 +118,11 @@ class Door:
             raise Busy(self._load())
 
     async def _record(self, envelope: Envelope, inbox: Inbox | None) -> Receipt:
-        settled: asyncio.Future[Rejected | None] = asyncio.get_running_loop().create_future()
+        loop, rejected = asyncio.get_running_loop(), None
         while True:
+            settled: asyncio.Future[Rejected | None] = loop.create_future()
             draft = Draft(_settle, settled)
-            draft.at_door = True
+            draft.at_door, draft.first = True, rejected is None
             draft.commit.messages.append(envelope)
             if inbox is not None:
                 draft.commit.inbox.append(inbox)
@@ -136,7 +137,7 @@ class Door:
                 return Receipt(envelope.id, envelope.correlation_id)
             if rejected.inbox is not None and inbox is not None:
                 return _repeat(rejected.inbox, inbox)
-            settled = asyncio.get_running_loop().create_future()  # a process moved on meanwhile: once more
+            # else a process has moved on meanwhile, or is not new: once more
 
     async def _route(self, draft: Draft, envelope: Envelope) -> None:
         if envelope.kind == "event":

@@ -202,11 +202,12 @@ class ProcessHandler:
     ) -> bool:
         """False if the instance takes nothing before a person has settled what is wrong with it."""
         slot: Slot | None = lane.cache
-        if slot is None:
+        given = Input(envelopes, tuple([self._message(envelope) for envelope in envelopes]))
+        starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
+        if slot is None and not (starts and draft.first):
             slot = await self._load(process, lane)
-        given = Input(envelopes, tuple(self._message(envelope) for envelope in envelopes))
         if slot is None:
-            if key is None or not isinstance(given.messages[0], process.current.starts_with):
+            if key is None or not starts:
                 self._router.unmatched += 1
                 _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
                 return True
