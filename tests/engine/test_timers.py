@@ -1,0 +1,119 @@
+"""Timers: never early, in their order, and gone when they are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.engine.stage import until
+
+from sagakit.engine.timers import LONGEST_SLEEP, SystemClock, Timers
+from sagakit.testing.manual import ManualClock
+
+SECOND = 1_000_000
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.begin = self.clock.now()
+        self.timers = Timers(self.clock)
+        self.fired: list[str] = []
+
+    def at(self, seconds: float, name: str) -> None:
+        self.timers.at(self.begin + int(seconds * SECOND), lambda: self.fired.append(name))
+
+    async def passes(self, seconds: float) -> None:
+        """So many seconds since the beginning have passed, and what is due was called."""
+        self.clock.set(self.begin + int(seconds * SECOND))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Watch]:
+    watch = Watch()
+    watch.timers.start()
+    yield watch
+    await watch.timers.stop()
+
+
+async def test_fires_when_due_and_never_early(watch: Watch) -> None:
+    watch.at(1, "one")
+    await watch.passes(0.999_999)
+    assert watch.fired == []
+    await watch.passes(1)
+    assert watch.fired == ["one"]
+
+
+async def test_fires_in_the_order_in_which_they_are_due(watch: Watch) -> None:
+    for seconds in (3, 1, 2):
+        watch.at(seconds, f"{seconds}")
+    watch.at(1, "1 again")
+    await watch.passes(5)
+    assert watch.fired == ["1", "1 again", "2", "3"]
+
+
+async def test_an_earlier_one_is_not_held_by_a_later_one(watch: Watch) -> None:
+    watch.at(100, "late")
+    await watch.passes(0)
+    watch.at(1, "early")
+    await watch.passes(1)
+    assert watch.fired == ["early"]
+
+
+async def test_what_is_due_already_fires_at_once(watch: Watch) -> None:
+    watch.at(-1, "past")
+    await until(lambda: watch.fired == ["past"])
+
+
+async def test_a_cancelled_one_does_not_fire(watch: Watch) -> None:
+    timer = watch.timers.at(watch.begin + SECOND, lambda: watch.fired.append("cancelled"))
+    watch.at(2, "other")
+    timer.cancel()
+    timer.cancel()
+    assert watch.timers.next_due() == watch.begin + 2 * SECOND
+    await watch.passes(3)
+    assert watch.fired == ["other"]
+    assert watch.timers.next_due() is None
+
+
+async def test_cancelled_ones_do_not_fill_the_memory(watch: Watch) -> None:
+    for number in range(10_000):
+        watch.timers.at(watch.begin + (100 + number) * SECOND, lambda: None).cancel()
+    assert len(watch.timers._heap) < 3_000
+    watch.at(1, "kept")
+    await watch.passes(1)
+    assert watch.fired == ["kept"]
+
+
+async def test_one_that_sets_another(watch: Watch) -> None:
+    watch.timers.at(watch.begin + SECOND, lambda: watch.at(1.5, "second"))
+    await watch.passes(1)
+    await watch.passes(2)
+    assert watch.fired == ["second"]
+
+
+# ---------------------------------------------------------------------- the system's clock
+
+
+def test_the_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([5_000_000_000, 3_000_000_000, 6_000_000_000])
+    monkeypatch.setattr(time, "time_ns", lambda: next(times))
+    clock = SystemClock()
+    assert [clock.now(), clock.now(), clock.now()] == [5_000_000, 5_000_000, 6_000_000]
+
+
+async def test_a_sleep_is_not_over_before_the_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0, 10, 3_600 * 10**9, 7_300 * 10**9])
+    monkeypatch.setattr(time, "time_ns", lambda: next(times))
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await SystemClock().sleep_until(7_200 * SECOND)
+    assert slept == [LONGEST_SLEEP, LONGEST_SLEEP, LONGEST_SLEEP]
