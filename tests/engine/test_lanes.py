@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from tests.engine.stage import Ask, Stage, asking_app, numbers, until
@@ -236,10 +236,8 @@ async def test_a_stop_tells_of_what_cannot_be_cancelled(monkeypatch: pytest.Monk
 
     async def stubborn(lane: Lane) -> None:
         while not released.is_set():
-            try:
+            with suppress(asyncio.CancelledError):
                 await released.wait()
-            except asyncio.CancelledError:
-                pass
 
     async with running(stubborn) as (lanes, _):
         lanes.put(delivery("a"))
