@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -45,10 +46,21 @@ def show(*parts: RenderableType) -> None:
         for part in parts:
             console.print(part)
         return
+    for part in parts:
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in _lines(part, console))
+
+
+def _lines(part: RenderableType, console: Console) -> Iterable[str]:
+    """What is shown as plain lines; long tables are the common case, and rich would take its time."""
+    if isinstance(part, Table) and part.show_header:
+        columns = [[str(column.header), *map(str, column.cells)] for column in part.columns]
+        widths = [max(map(cell_len, column)) for column in columns]
+        for row in zip(*columns, strict=True):
+            yield "  ".join(set_cell_size(cell, size) for cell, size in zip(row, widths, strict=True))
+        return
     with console.capture() as captured:
-        for part in parts:
-            console.print(part)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        console.print(part)
+    yield from captured.get().splitlines()
 
 
 def show_json(value: Any) -> None:
