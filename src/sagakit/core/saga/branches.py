@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sagakit.core.bugs import bug_of, place
-from sagakit.core.saga.operations import Join, Operation
+from sagakit.core.saga.operations import OPERATIONS, Join, Operation
 from sagakit.errors import NotDone, ProcessBug
 
 
@@ -52,8 +52,8 @@ class Branch:
         """Run on until the next operation that has to wait, or the end; the end goes on to the group's parent."""
         self.value, self.error, self.under = value, error, None
         while (operation := self._step()) is not None:
-            if isinstance(operation, Join):
-                self.under = Group(self, operation, self._performer)
+            if operation.__class__ is Join:
+                self.under = Group(self, cast("Join", operation), self._performer)
                 if not self.under.run():
                     return
                 self.under = None
@@ -78,8 +78,8 @@ class Branch:
             raise
         except BaseException as bug:
             raise bug_of(bug, self._performer.author) from bug
-        if isinstance(found, Operation):
-            return found  # pyright: ignore[reportUnknownVariableType]
+        if found.__class__ in OPERATIONS:
+            return found
         raise ProcessBug(
             f"{self._where()}: awaits {_in_words(found)}, which is no operation of the saga: "
             "do outside work in a handler, and await its command"

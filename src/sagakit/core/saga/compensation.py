@@ -150,7 +150,7 @@ class Compensation:
     def restore(self, record: SagaRecord) -> None:
         """Take what is stored."""
         self.record = record
-        self._by_id = {id: step for step in record.steps for id in (step.id, step.undo_id) if id}
+        self._index()
 
     def begin(self, id: str, type: str, undo: Undoer | None) -> Step:
         """A step is sent. Raises what its undo function raises: then nothing is recorded."""
@@ -246,8 +246,10 @@ class Compensation:
 
     def forget(self) -> None:
         """The saga is completed: what stands is not undone any more."""
-        for step in [step for step in self.record.steps if step.state in OWED]:
-            self._drop(step)
+        kept = [step for step in self.record.steps if step.state not in OWED]
+        if len(kept) < len(self.record.steps):
+            self.record.steps = kept
+            self._index()
 
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
@@ -256,6 +258,9 @@ class Compensation:
             for step in self.record.steps
             if step.undo is not None and (step.state in OUTSTANDING or step.state == "undo_failed")
         ]
+
+    def _index(self) -> None:
+        self._by_id = {id: step for step in self.record.steps for id in (step.id, step.undo_id) if id}
 
     def _send(self, step: Step) -> None:
         assert step.undo is not None

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -163,11 +163,10 @@ class SagaLive:
 
     def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
         if operation.__class__ is Do:
-            assert isinstance(operation, Do)
-            self._send_step(branch, operation)
+            self._send_step(branch, cast("Do", operation))
             return False
-        if isinstance(operation, Receive):
-            return self._receive(branch, operation)
+        if operation.__class__ is Receive:
+            return self._receive(branch, cast("Receive", operation))
         return self._repairs.undo_all(branch, self._stack)
 
     def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:

@@ -138,6 +138,9 @@ class Join(Operation[Any]):
         return "first(...)" if self.first else "all(...)"
 
 
+OPERATIONS: frozenset[type] = frozenset({Do, Receive, UndoAll, Join})
+
+
 class Driver(Protocol):
     """What a Saga needs of the core while its code runs."""
 
