@@ -6,6 +6,7 @@ from tests.cli import stories
 
 from sagakit.core.commit import Commit, History, Instance, Status
 from sagakit.core.display import Answer, display, record_of, steps
+from sagakit.core.process import Display
 from sagakit.core.process_manager import ManagerRecord, SentCommand
 from sagakit.core.saga.compensation import Recorded, SagaRecord, Step, StepState
 
@@ -146,3 +147,10 @@ def test_of_several_undos_the_last_one_counts() -> None:
     (shown,) = steps(tale.commit("running", manager()).instances[0].row, history(tale.commit("running", manager())))
     assert shown.undo is not None
     assert (shown.undo.id, shown.undo.answer) == (again.id, None)
+
+
+def test_a_saga_that_receives_waits_for_the_event() -> None:
+    tale = stories.Tale("order-1")
+    tale.reacts([tale.event("a.Begun")])
+    row = tale.commit("running", SagaRecord(receiving=["a.Shipped"])).instances[0].row
+    assert display(row) == Display("a.Shipped", ["a.Shipped"])

@@ -64,7 +64,7 @@ def display(row: Instance) -> Display:
         waiting = [sent.type for sent in record.sent if not sent.settled and sent.undo is None]
     else:
         undoing = [(step.type, step.undo) for step in record.steps if step.state in ("undoing", "undo_failed")]
-        waiting = [step.type for step in record.steps if step.state == "sent"]
+        waiting = [step.type for step in record.steps if step.state == "sent"] + record.receiving
     waiting += [undo.type for _, undo in undoing if undo is not None]
     if undoing:
         return Display(f"undoing {undoing[-1][0] or row.type}", waiting)

@@ -33,6 +33,10 @@ class Arrivals:
         self._arrived.append(message)
         return None
 
+    def awaited(self) -> list[type]:
+        """The types of the events that branches wait for."""
+        return [event for _, event in self._waiting]
+
     def withdraw(self, branches: Collection[object]) -> None:
         """These wait no more."""
         self._waiting = [one for one in self._waiting if one[0] not in branches]

@@ -73,6 +73,8 @@ class SagaRecord(Struct, omit_defaults=True):
     sent: int = 0
     undoing: bool = False
     """Its code is closed: only its undos go on."""
+    receiving: list[str] = []
+    """The wire names of the events that its code waits for."""
     cause: Cause = ""
     reason: str = ""
     bug: str = ""

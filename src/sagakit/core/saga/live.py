@@ -85,7 +85,12 @@ class SagaLive:
         return {command_id: do.then for command_id, (_, do) in self._in_flight.items()}
 
     def snapshot(self) -> bytes:
-        return _encode(self._stack.record)
+        record = self._stack.record
+        awaited = self._arrivals.awaited()
+        if awaited or record.receiving:
+            by_class = self._around.codecs.by_class
+            record.receiving = [by_class[event].name for event in awaited]
+        return _encode(record)
 
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where the saga's code cannot go on."""

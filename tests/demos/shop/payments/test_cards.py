@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -142,6 +143,22 @@ async def test_who_is_cancelled_while_it_is_written_leaves_one_line(
     allowed.set()
     await cards.charge("o-1", FIFTY, idempotency_key="k-1")
     assert len(books(tmp_path / "cards")) == 1
+
+
+async def test_many_who_flush_again_and_again_all_come_through(tmp_path: Path) -> None:
+    # a flush between the end of a write and its callback once waited for a future that was done, without end
+    ledger, chance = Ledger(tmp_path / "cards"), random.Random(1)
+
+    async def write_some() -> None:
+        for _ in range(50):
+            for _ in range(chance.randrange(40)):
+                await asyncio.sleep(0)
+            ledger.append(b"x")
+            await ledger.flush()
+
+    await asyncio.gather(*(write_some() for _ in range(20)))
+    ledger.close()
+    assert (tmp_path / "cards").read_bytes() == b"x\n" * 1000
 
 
 async def test_a_write_that_fails_is_told_and_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ class Ledger:
             if self._writing is None:
                 # A task of its own: who waits may be cancelled, the write may not be left half done.
                 self._writing = asyncio.ensure_future(self._write())
-                self._writing.add_done_callback(self._written)
+                self._writing.add_done_callback(_taken_note_of)
             await asyncio.shield(self._writing)
 
     def close(self) -> None:
@@ -62,7 +62,10 @@ class Ledger:
         except BaseException:
             self._waiting = lines + self._waiting
             raise
-        self._durable += len(lines)
+        else:
+            self._durable += len(lines)
+        finally:
+            self._writing = None  # before any waiter can look: a future that is done would be awaited for ever
 
     def _append_to_file(self, data: bytes) -> None:
         try:
@@ -75,10 +78,11 @@ class Ledger:
             raise
         self._length += len(data)
 
-    def _written(self, writing: asyncio.Future[None]) -> None:
-        self._writing = None
-        if not writing.cancelled():
-            writing.exception()  # taken note of: those who waited were told
+
+def _taken_note_of(writing: asyncio.Future[None]) -> None:
+    """Those who waited were told."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 def _opened(path: Path) -> int:
