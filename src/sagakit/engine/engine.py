@@ -194,7 +194,12 @@ class Engine:
         version of the aggregate that the sender has seen: StaleVersion if it is another one.
         """
         envelope = self._door.new_envelope(command, "command", expected_version=expected_version, trace=trace)
-        await self._check_version(envelope.message, expected_version)
+        if expected_version is not None:
+            # the same request again is no stale one: its own first run may be what has moved the aggregate on
+            known = await self._door.repeated(envelope, idempotency_key, digest) if idempotency_key else None
+            if known is not None:
+                return known
+            await self._check_version(envelope.message, expected_version)
         return await self._door.accept(envelope, key=idempotency_key, digest=digest)
 
     async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
@@ -293,9 +298,7 @@ class Engine:
         except KeyError:
             raise NotFound(f"{process!r} is no process of this app") from None
 
-    async def _check_version(self, command: Any, expected: int | None) -> None:
-        if expected is None:
-            return
+    async def _check_version(self, command: Any, expected: int) -> None:
         consumer = self.topology.handlers.get(command.__class__)
         if not isinstance(consumer, AggregateConsumer):
             raise UnknownMessage(f"expected_version: {type(command).__name__} is handled by no aggregate")
@@ -309,7 +312,8 @@ class Engine:
         after = 0
         while page := await self.store.read_story(correlation_id, after=after, limit=STORY_PAGE):
             for envelope in page:
-                envelope.message = self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
+                if envelope.type in self.topology.codecs.by_name:
+                    envelope.message = self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
             self._waiting.committed(page)
             after = page[-1].position
             if len(page) < STORY_PAGE:

@@ -89,11 +89,14 @@ class Door:
             raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")
         self._in_flight.add(claim)
         try:
-            answer = _encode(_Answer(envelope.id, envelope.correlation_id))
-            digest = digest or stable_id(envelope.type, envelope.payload.decode())
-            return await self._record(envelope, Inbox(envelope.type, key, digest, answer))
+            return await self._record(envelope, _entry(envelope, key, digest))
         finally:
             self._in_flight.discard(claim)
+
+    async def repeated(self, envelope: Envelope, key: str, digest: str | None) -> Receipt | None:
+        """The receipt of a request that was accepted before."""
+        known = await self._store.read_inbox(envelope.type, key)
+        return None if known is None else _repeat(known, _entry(envelope, key, digest))
 
     async def tell(self, message: Any, process: ProcessConsumer, lane: str) -> None:
         """Record a message for one instance."""
@@ -103,7 +106,7 @@ class Door:
         envelope = Envelope(id, "event", codec.name, payload, id, self._clock.now(), codec.version, message=sealed)
         draft = Draft(_settle, asyncio.get_running_loop().create_future())
         draft.commit.messages.append(envelope)
-        draft.deliver(envelope, process.name, lane)
+        self._router.processes.deliver(draft, process, lane, (envelope,))
         draft.at_door = True
         self._submit(draft)
         await draft.subject
@@ -154,6 +157,11 @@ def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:
         future.set_exception(result)
     else:
         future.set_result(result)
+
+
+def _entry(envelope: Envelope, key: str, digest: str | None) -> Inbox:
+    answer = _encode(_Answer(envelope.id, envelope.correlation_id))
+    return Inbox(envelope.type, key, digest or stable_id(envelope.type, envelope.payload.decode()), answer)
 
 
 def _repeat(known: Inbox, asked: Inbox) -> Receipt:

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from sagakit.core.codec import Codec
-from sagakit.core.commit import Envelope
+from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import derived_id
 from sagakit.core.process import Output
@@ -36,6 +36,12 @@ class Processes(Protocol):
         self, draft: Draft, process: ProcessConsumer, lane_key: str, key: str | None, envelopes: tuple[Envelope, ...]
     ) -> None:
         """Tell an instance: inline if its lane is idle, else by a delivery."""
+        ...
+
+    def deliver(
+        self, draft: Draft, process: ProcessConsumer, lane_key: str, envelopes: tuple[Envelope, ...]
+    ) -> Delivery:
+        """Tell an instance by a delivery, which nothing may overtake."""
         ...
 
     def abandon(self, draft: Draft) -> None:

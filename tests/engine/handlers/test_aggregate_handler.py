@@ -180,7 +180,7 @@ async def test_a_sender_who_has_seen_an_old_version_is_told_at_once() -> None:
     async with engine(adding_app()) as running:
         await running.send(Add(), expected_version=0)
         await running.settle()
-        with pytest.raises(StaleVersion, match="t.Sum/a is at version 1, not 0") as stale:
+        with pytest.raises(StaleVersion, match=r"t\.Sum/a is at version 1, not 0") as stale:
             await running.send(Add(), expected_version=0)
         assert (stale.value.expected, stale.value.found) == (0, 1)
         await running.send(Add(), expected_version=1)

@@ -105,18 +105,18 @@ class ProcessHandler:
         lane = self._lanes.find(lane_key)
         if lane is None or lane not in draft.held:
             if not self.inline or (lane is not None and lane.busy) or lane_key in self._coming:
-                self._deliver(draft, process, lane_key, envelopes)
+                self.deliver(draft, process, lane_key, envelopes)
                 return
             lane = self._lanes.get(lane_key)
             lane.busy = True
             draft.held.append(lane)
         try:
             if not await self._react(draft, process, lane, key, envelopes):
-                self._deliver(draft, process, lane_key, envelopes)
+                self.deliver(draft, process, lane_key, envelopes)
         except BUGS as bug:
             await self._park_inline(draft, process, lane, key, envelopes, bug)
 
-    def _deliver(
+    def deliver(
         self, draft: Draft, process: ProcessConsumer, lane_key: str, envelopes: tuple[Envelope, ...]
     ) -> Delivery:
         """A delivery, which nothing may overtake inline from now on."""
@@ -353,7 +353,7 @@ class ProcessHandler:
         bug: Exception,
     ) -> None:
         """The code failed: the Commit of what the process was told stands, the telling becomes a parked delivery."""
-        delivery = self._deliver(draft, process, lane.key, envelopes)
+        delivery = self.deliver(draft, process, lane.key, envelopes)
         delivery.state, delivery.error = "parked", str(bug)
         self.drop(lane)
         await self._parking.write(draft, process, lane, key, envelopes[0], bug)

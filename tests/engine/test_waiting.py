@@ -1,0 +1,228 @@
+"""send_and_wait: the awaited event once it is durable; a refusal as soon as it cannot come any more."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
+
+from sagakit import App, OutcomeUnknown, Refused, Saga, TerminalError, WaitTimeout
+from sagakit.engine.limits import Limits
+from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import engine
+
+
+class Broken(TerminalError):
+    pass
+
+
+@dataclass(frozen=True)
+class Place:
+    key: str = "a"
+
+
+@dataclass(frozen=True)
+class Placed:
+    key: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Announced:
+    key: str
+
+
+@dataclass(frozen=True)
+class Never:
+    key: str
+
+
+def placing_app() -> App:
+    app = asking_app()
+
+    @app.handles
+    async def place(command: Place) -> Placed:
+        return Placed(command.key)
+
+    @app.handles
+    async def cancel(command: Cancel) -> Cancelled:
+        return Cancelled(command.key, command.reason)
+
+    @app.saga(key="key")
+    async def saga(placed: Placed, saga: Saga) -> None:
+        saga.on_undo(lambda undo: Cancel(placed.key, undo.reason))
+        await saga.do(Ask(placed.key), then=Told)
+
+    @app.publishes
+    async def announce(event: Cancelled) -> Announced:
+        return Announced(event.key)
+
+    @app.on
+    async def hears(event: Never) -> None:
+        pass
+
+    return app
+
+
+async def test_gives_the_event_once_it_is_durable() -> None:
+    stage, store = Stage(), MemoryStore()
+    async with engine(placing_app(), store=store, provide={Stage: stage}) as running:
+        assert await running.send_and_wait(Place(), until=Told) == Told("a", 0)
+        assert "t.Told" in [message.type for message in await store.read_messages()]
+        assert await running.send_and_wait(Place("b"), until=Placed) == Placed("b")
+        assert not running._waiting
+
+
+async def test_the_first_of_several_counts() -> None:
+    stage = Stage()
+    stage.will(Ask(), [Declined("a", "no")])
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        assert await running.send_and_wait(Place(), until=(Told, Cancelled)) == Cancelled("a", "no")
+
+
+async def test_a_refusal_is_told_at_once_where_nothing_else_can_come() -> None:
+    stage = Stage()
+    stage.will(Ask(), [Declined("a", "not for you")])
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        with pytest.raises(Refused, match="not for you"):
+            await running.send_and_wait(Place(), until=Told)
+        assert await running.status("t.saga", "a") in ("undoing", "compensated")
+
+
+async def test_an_outcome_that_undoing_may_still_lead_to_is_waited_for() -> None:
+    stage = Stage()
+    stage.will(Ask(), Broken("no way"))
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        assert await running.send_and_wait(Place(), until=(Told, Cancelled)) == Cancelled("a", "Broken: no way")
+
+
+async def test_so_is_what_a_forwarder_makes_of_it() -> None:
+    stage = Stage()
+    stage.will(Ask(), [Declined("a", "no")])
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        assert await running.send_and_wait(Place(), until=(Told, Announced)) == Announced("a")
+
+
+async def test_an_unknown_outcome_is_told_as_such() -> None:
+    stage = Stage()
+    stage.will(Ask(), Broken("no way"))
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        with pytest.raises(OutcomeUnknown, match="Broken: no way"):
+            await running.send_and_wait(Place(), until=Told)
+
+
+async def test_the_refusal_of_the_command_itself() -> None:
+    stage = Stage()
+    stage.will(Ask(), [Declined("a", "not for you")], [])
+    async with engine(asking_app(), provide={Stage: stage}) as running:
+        with pytest.raises(Refused, match="not for you") as refused:
+            await running.send_and_wait(Ask(), until=Told)
+        assert refused.value.event == Declined("a", "not for you")
+        with pytest.raises(Refused, match=r"t\.Ask led to no event"):
+            await running.send_and_wait(Ask(), until=Told)
+
+
+async def test_a_command_that_is_given_up() -> None:
+    stage = Stage()
+    stage.will(Ask(), Broken("no way"))
+    async with engine(asking_app(), provide={Stage: stage}) as running:
+        with pytest.raises(OutcomeUnknown, match="Broken: no way"):
+            await running.send_and_wait(Ask(), until=Told)
+
+
+async def test_a_side_story_that_fails_is_not_the_answer() -> None:
+    stage, app = Stage(), placing_app()
+
+    @app.on
+    async def mails(event: Placed) -> None:
+        raise Broken("no mail today")
+
+    stage.closes(Ask())
+    async with engine(app, provide={Stage: stage}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told))
+        await until(lambda: stage.began)
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        stage.opens(Ask())
+        assert await waiting == Told("a", 0)
+
+
+async def test_a_process_that_parks_is_told() -> None:
+    app = asking_app()
+
+    @app.handles
+    async def place(command: Place) -> Placed:
+        return Placed(command.key)
+
+    @app.saga(key="key")
+    async def saga(placed: Placed, saga: Saga) -> None:
+        await saga.do(Ask(placed.key), then=Told)
+        raise ValueError("a bug")
+
+    async with engine(app, provide={Stage: Stage()}) as running:
+        with pytest.raises(OutcomeUnknown, match=r"t\.saga is parked: .*ValueError: a bug"):
+            await running.send_and_wait(Place(), until=Never)
+
+
+async def test_the_wait_has_an_end_and_cancels_nothing() -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told, timeout=5))
+        await until(lambda: stage.began)
+        await running.advance(seconds=4.999)
+        assert not waiting.done()
+        await running.advance(seconds=0.001)
+        with pytest.raises(WaitTimeout, match="no Told within 5 s"):
+            await waiting
+        stage.opens(Ask())
+        await running.settle()
+        assert await running.status("t.saga", "a") == "completed"
+
+
+async def test_a_repeated_key_looks_back() -> None:
+    stage = Stage()
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        first = await running.send_and_wait(Place(), until=Told, idempotency_key="k")
+        again = await running.send_and_wait(Place(), until=Told, idempotency_key="k")
+        assert first == again
+    assert len(stage.began) == 1
+
+
+async def test_a_repeated_key_waits_for_what_has_not_come_yet() -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        first = asyncio.create_task(running.send_and_wait(Place(), until=Told, idempotency_key="k"))
+        await until(lambda: stage.began)
+        again = asyncio.create_task(running.send_and_wait(Place(), until=Told, idempotency_key="k"))
+        await running.advance(seconds=0)
+        stage.opens(Ask())
+        assert await asyncio.gather(first, again) == [Told("a", 0)] * 2
+
+
+async def test_a_long_story_is_looked_back_at_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagakit.engine.engine.STORY_PAGE", 2)
+    async with engine(placing_app(), provide={Stage: Stage()}) as running:
+        await running.send_and_wait(Place(), until=Told, idempotency_key="k")
+        assert await running.send_and_wait(Place(), until=Told, idempotency_key="k") == Told("a", 0)
+
+
+async def test_a_refused_send_leaves_no_waiter() -> None:
+    async with engine(placing_app(), provide={Stage: Stage()}, limits=Limits(unfinished=0)) as running:
+        with pytest.raises(Exception, match="unfinished"):
+            await running.send_and_wait(Place(), until=Told)
+        assert not running._waiting
