@@ -1,0 +1,577 @@
+"""Recovery: what is outstanding is read in pages, in order; the suspects of a crash run one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from tests.engine.stage import RETRY, Ask, Declined, Stage, Told, asking_app, numbers, until
+
+from sagakit import App, OutcomeUnknown, Retry, Saga, UnknownMessage, wire
+from sagakit.core.commit import Commit, Delivery
+from sagakit.engine.handlers.failures import MOST_CRASHES
+from sagakit.engine.limits import Limits
+from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import ManualEngine, engine
+
+
+@dataclass(frozen=True)
+class Begun:
+    key: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    key: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Undo:
+    key: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    key: str
+
+
+@asynccontextmanager
+async def doomed(app: App, store: MemoryStore, stage: Stage) -> AsyncIterator[ManualEngine]:
+    """An engine whose process is killed at the end of the block."""
+    before = asyncio.all_tasks()
+    running = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: stage})
+    await running.start()
+    yield running
+    for task in (own := asyncio.all_tasks() - before):
+        task.cancel()
+    await asyncio.gather(*own, return_exceptions=True)
+
+
+async def left(store: MemoryStore) -> list[Delivery]:
+    reader = store.again()
+    await reader.open(own=False)
+    return await reader.read_deliveries()
+
+
+class Recording(MemoryStore):
+    """Keeps what it was given to commit, and how it was read."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store.data)
+        self.commits: list[Commit] = []
+        self.pages: list[int] = []
+        self.written = asyncio.Event()
+        self.written.set()
+
+    async def commit(self, commits):  # type: ignore[no-untyped-def]
+        answers = await super().commit(commits)
+        self.commits += commits
+        await self.written.wait()
+        return answers
+
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+        page = await super().read_deliveries(after=after, limit=limit)
+        self.pages.append(len(page))
+        return page
+
+
+async def accepted(app: App, store: MemoryStore, *commands: object) -> None:
+    """Acknowledge commands, and end in order before any of them is handled."""
+    topology = app.topology(provide=[Stage])
+    running = ManualEngine(topology, store, provide={Stage: Stage()})
+    await running.start()
+    running._lanes.running = False
+    for command in commands:
+        if isinstance(command, Ask):
+            await running.send(command)
+        else:
+            await running.publish(command)  # type: ignore[arg-type]
+    await running.stop()
+
+
+# ---------------------------------------------------------------------- what was acknowledged goes on
+
+
+async def test_what_was_acknowledged_is_handled_after_a_restart_in_order() -> None:
+    stage, store = Stage(), MemoryStore()
+    await accepted(asking_app(), store, *(Ask("a", number) for number in range(5)))
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+    assert numbers(stage.began) == list(range(5))
+    assert await left(store) == []
+
+
+async def test_retries_and_what_is_parked_survive_a_restart() -> None:
+    stage, store = Stage(), MemoryStore()
+    stage.will(Ask("a"), *[ConnectionError("down")] * 3)
+    stage.will(Ask("b"), ConnectionError("down"))
+    async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
+        await running.send(Ask("a"))
+        await running.advance(seconds=10)
+        await running.send(Ask("b"))
+        await running.send(Ask("b", 1))
+        await running.settle()
+        clock = running.hand
+    assert [(one.state, one.attempt) for one in await left(store)] == [("parked", 3), ("retrying", 2), ("ready", 1)]
+    stage.began.clear()
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=clock) as running:
+        await running.settle()
+        assert stage.began == []  # not due yet, and what is behind it waits
+        await running.advance(seconds=1)
+        assert stage.began == [Ask("b"), Ask("b", 1)]
+        assert stage.contexts[-2].attempt == 2
+    assert [one.state for one in await left(store)] == ["parked"]
+
+
+async def test_a_used_up_policy_stays_used_up_after_a_restart() -> None:
+    stage, store = Stage(), MemoryStore()
+    stage.will(Ask(), *[ConnectionError("down")] * 9)
+    async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
+        await running.send(Ask())
+        await running.advance(seconds=1)
+        clock = running.hand
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=clock) as running:
+        await running.advance(seconds=60)
+    assert len(stage.began) == 3
+
+
+# ---------------------------------------------------------------------- pages
+
+
+@pytest.mark.parametrize("page", [1, 2, 7, 100])
+async def test_a_cold_start_reads_in_pages_and_keeps_the_order(page: int) -> None:
+    stage, store = Stage(), MemoryStore()
+    commands = [Ask("abc"[number % 3], number) for number in range(60)]
+    await accepted(asking_app(), store, *commands)
+    recording = Recording(store)
+    async with engine(asking_app(), store=recording, provide={Stage: stage}, limits=Limits(page=page)) as running:
+        await running.settle()
+    for key in "abc":
+        assert numbers(stage.began, key) == [one.number for one in commands if one.key == key]
+    assert max(recording.pages) == min(page, 60)
+    assert await left(store) == []
+
+
+async def test_more_than_the_memory_holds_is_read_as_there_is_room() -> None:
+    stage, store = Stage(), MemoryStore()
+    commands = [Ask(f"{number}", number) for number in range(40)]
+    stage.closes(*commands)
+    await accepted(asking_app(), store, *commands)
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, limits=Limits(page=2)) as running:
+        await until(lambda: len(stage.now) == 10)
+        await running._breathe()
+        assert running._lanes.unfinished == 10
+        stage.opens(*commands)
+        await until(lambda: len(stage.ended) == 40)
+        await running.settle()
+        assert not running._recovery.reading
+
+
+async def test_what_waits_long_does_not_keep_the_rest_in_the_store() -> None:
+    """A memory full of retries that are not due is no reason to read no further."""
+    stage, store = Stage(), MemoryStore()
+    app = asking_app(retry=Retry(9, first=3600.0, cap=3600.0, jitter=0.0))
+    waiting = [Ask(f"{number}", number) for number in range(10)]
+    for command in waiting:
+        stage.will(command, ConnectionError("down"))
+    async with engine(app, store=store, provide={Stage: stage}) as running:
+        for command in waiting:
+            await running.send(command)
+        await running.settle()
+        clock = running.hand
+    await accepted(app, store.again(), Ask("new"))
+    async with engine(app, store=store.again(), provide={Stage: stage}, clock=clock, limits=Limits(page=1)) as running:
+        await running._breathe()
+        assert Ask("new") not in stage.began
+        await running.advance(seconds=10)
+        assert Ask("new") in stage.began
+
+
+def ticking_app() -> App:
+    app = App("t")
+
+    @app.process_manager(key="key", starts_with=Begun)
+    @dataclass(frozen=True)
+    class Ticks:
+        numbers: tuple[int, ...] = ()
+
+        def evolve(self, event: Begun | Tick) -> Ticks:
+            return self if isinstance(event, Begun) else Ticks((*self.numbers, event.number))
+
+        def react(self, event: Begun | Tick) -> None:
+            return None
+
+    return app
+
+
+@pytest.mark.parametrize("page", [1, 2, 100])
+async def test_while_it_reads_nothing_overtakes(page: int) -> None:
+    """What is new waits behind what is in the store unread; a process reacts to all of it in order."""
+    app, store = ticking_app(), MemoryStore()
+    topology = app.topology()
+    seeding = ManualEngine(topology, store)
+    await seeding.start()
+    await seeding.publish(Begun("a"))
+    seeding._processes.inline = False
+    seeding._lanes.running = False
+    for number in range(20):
+        await seeding.publish(Tick("a", number))
+    await seeding.stop()
+    assert len(await left(store)) == 20
+    recording = Recording(store)
+    async with engine(app, store=recording, limits=Limits(page=page)) as running:
+        for number in range(20, 25):
+            await running.publish(Tick("a", number))
+        await running.settle()
+        for number in range(25, 27):
+            await running.publish(Tick("a", number))
+        await running.settle()
+        ticks = topology.processes["t.Ticks"]
+        lane = running._lanes.find(f"t.Ticks/{next(iter(store.data.instances))}")
+        assert lane is not None
+        assert lane.cache.live.state.numbers == tuple(range(27))
+        assert ticks.name == "t.Ticks"
+        assert running._recovery.unfinished() == 0
+    assert await left(store) == []
+
+
+async def test_a_delivery_that_a_page_holds_already_is_not_taken_twice() -> None:
+    """Its Commit was durable before the page was read, and is settled after."""
+    stage, store = Stage(), MemoryStore()
+    commands = [Ask(f"{number}", number) for number in range(11)]
+    stage.closes(*commands)
+    await accepted(asking_app(), store, *commands)
+    recording = Recording(store)
+    async with engine(asking_app(), store=recording, provide={Stage: stage}, limits=Limits(page=2)) as running:
+        await until(lambda: len(stage.now) == 10)
+        recording.written.clear()
+        sending = asyncio.create_task(running.send(Ask("new", 11)))
+        await until(lambda: len(store.data.deliveries) == 12)
+        for _ in range(5):
+            running.hand.set(running.hand.now() + 1_000_000)
+            await until(lambda: not running._is_due)
+            await asyncio.sleep(0)
+        await until(lambda: not running._recovery.reading)
+        recording.written.set()
+        await sending
+        stage.opens(*commands)
+        await running.settle()
+        assert running._recovery.unfinished() == 0
+    assert sorted(numbers(stage.began)) == list(range(12))
+
+
+def saga_app() -> App:
+    app = asking_app(key=None)
+
+    @app.handles
+    async def undo(command: Undo, stage: Stage) -> Undone:
+        await stage.play(Ask(command.key, -1))
+        return Undone(command.key)
+
+    @app.saga(key="key", receives=Tick)
+    async def saga(begun: Begun, saga: Saga) -> None:
+        try:
+            if begun.key == "late":
+                await saga.receive(Tick)
+            await saga.do(Ask(begun.key), then=Told, undo=Undo(begun.key))
+        except OutcomeUnknown as unknown:
+            stage_reasons.append(unknown.reason)
+            raise
+
+    return app
+
+
+stage_reasons: list[str] = []
+
+
+async def test_a_command_that_is_given_up_before_it_was_read_is_never_handled() -> None:
+    """It was sent while the store held more than the memory, and given up by the next reaction."""
+    stage, store, app = Stage(), MemoryStore(), saga_app()
+    seeding = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: stage})
+    await seeding.start()
+    await seeding.publish(Begun("late"))
+    seeding._processes.inline = False
+    seeding._lanes.running = False
+    await seeding.publish(Tick("late", 1))
+    await seeding.cancel("t.saga", "late", reason="no need")
+    others = [Ask(f"{number}", number) for number in range(1, 15)]
+    for command in others:
+        await seeding.send(command)
+    await seeding.stop()
+    stage.closes(*others)
+    limits = Limits(page=2, run=1)
+    async with engine(app, store=store.again(), provide={Stage: stage}, limits=limits) as running:
+        await until(lambda: len(stage.now) >= 8)
+        await running._breathe()
+        assert running._recovery.reading
+        assert await running.status("t.saga", "late") == "undoing"
+        stage.opens(*others)
+        await running.settle()
+        assert await running.status("t.saga", "late") == "compensated"
+    assert Ask("late") not in stage.began
+    assert Ask("late", -1) in stage.began
+    assert await left(store) == []
+
+
+# ---------------------------------------------------------------------- what nobody claims
+
+
+@wire("old.Gone")
+@dataclass(frozen=True)
+class Gone:
+    key: str
+
+
+@wire("t.Ask", version=2)
+@dataclass(frozen=True)
+class NewerAsk:
+    key: str
+    number: int = 0
+
+
+def older_app() -> App:
+    app = asking_app()
+
+    @app.handles
+    async def gone(command: Gone, stage: Stage) -> Told:
+        return Told(command.key)
+
+    return app
+
+
+async def test_a_start_refuses_a_database_whose_messages_nobody_claims_and_names_them() -> None:
+    stage, store, app = Stage(), MemoryStore(), older_app()
+    running = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: Stage()})
+    await running.start()
+    running._lanes.running = False
+    await running.send(Ask())
+    await running.send(Gone("a"))
+    await running.send(Gone("b"))
+    await running.stop()
+    with pytest.raises(UnknownMessage, match=r"does not know:\n  old\.Gone \(version 1\) for t\.gone$"):
+        async with engine(asking_app(), store=store.again(), provide={Stage: stage}):
+            pass
+    assert stage.began == []  # nothing was handled on the way
+    async with engine(app, store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+    assert await left(store) == []
+
+
+async def test_a_message_of_a_newer_version_is_not_claimed() -> None:
+    newer, store = App("t"), MemoryStore()
+
+    @newer.handles
+    async def ask(command: NewerAsk) -> Told:
+        return Told(command.key)
+
+    running = ManualEngine(newer.topology(), store)
+    await running.start()
+    running._lanes.running = False
+    await running.send(NewerAsk("a"))
+    await running.stop()
+    with pytest.raises(UnknownMessage, match=r"t\.Ask \(version 2\) for t\.ask"):
+        async with engine(asking_app(), store=store.again(), provide={Stage: Stage()}):
+            pass
+
+
+async def test_what_is_found_later_that_nobody_claims_waits_and_shows_in_readiness() -> None:
+    stage, store, app = Stage(), MemoryStore(), older_app()
+    running = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: Stage()})
+    await running.start()
+    running._lanes.running = False
+    for number in range(20):
+        await running.send(Ask("a", number))
+    await running.send(Gone("a"))
+    await running.stop()
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, limits=Limits(page=1)) as running:
+        await running.settle()
+        assert running.ready() == "nobody claims some messages: old.Gone (version 1) for t.gone"
+        assert len(stage.began) == 20
+    assert [one.envelope.type for one in await left(store)] == ["old.Gone"]
+
+
+async def test_the_outcome_for_a_process_that_is_no_more_waits_in_the_store() -> None:
+    stage, store = Stage(), MemoryStore()
+    async with doomed(saga_app(), store, stage) as running:
+        running._lanes.running = False
+        await running.publish(Begun("a"))
+    async with engine(asking_app(key=None), store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+        assert "t.Told (version 1) for t.saga" in str(running.ready())
+    async with engine(saga_app(), store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+        assert await running.status("t.saga", "a") == "completed"
+
+
+# ---------------------------------------------------------------------- suspects
+
+
+async def killed(app: App, store: MemoryStore, *commands: Ask) -> None:
+    """These commands were running when the process was killed."""
+    stage = Stage()
+    stage.closes(*commands)
+    async with doomed(app, store, stage) as running:
+        for command in commands:
+            await running.send(command)
+        await running._breathe()
+
+
+async def test_after_a_crash_what_was_outstanding_runs_one_at_a_time() -> None:
+    stage, store = Stage(), MemoryStore()
+    commands = [Ask(f"{number}", number) for number in range(5)]
+    await killed(asking_app(), store, *commands)
+    stage.closes(*commands)
+    recording = Recording(store)
+    async with engine(asking_app(), store=recording, provide={Stage: stage}) as running:
+        for command in commands:
+            await until(lambda command=command: stage.now == {command})
+            (charged,) = [one for one in await left(store) if one.crashes]
+            assert charged.envelope.payload == b'{"key":"%d","number":%d}' % (command.number, command.number)
+            assert (charged.attempt, charged.crashes) == (2, 1)  # written before it runs
+            await running.advance(seconds=1)
+            assert stage.now == {command}
+            stage.opens(command)
+        await running.settle()
+    assert stage.most == 1
+    assert await left(store) == []
+
+
+async def test_what_is_new_runs_beside_the_suspects() -> None:
+    stage, store = Stage(), MemoryStore()
+    await killed(asking_app(), store, Ask("a"), Ask("b"))
+    stage.closes(Ask("a"))
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}) as running:
+        await until(lambda: stage.now)
+        await running.send(Ask("new"))
+        await until(lambda: Ask("new") in stage.ended)
+        assert Ask("b") not in stage.began
+        stage.opens(Ask("a"))
+        await running.settle()
+        assert Ask("b") in stage.ended
+
+
+async def test_after_an_orderly_end_nothing_is_suspect() -> None:
+    stage, store = Stage(), MemoryStore()
+    commands = [Ask(f"{number}", number) for number in range(5)]
+    await accepted(asking_app(), store, *commands)
+    stage.closes(*commands)
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}) as running:
+        await until(lambda: len(stage.now) == 5)
+        stage.opens(*commands)
+        await running.settle()
+    assert {context.attempt for context in stage.contexts} == {1}
+
+
+async def test_a_suspect_that_fails_or_is_given_up_lets_the_next_one_run() -> None:
+    stage, store = Stage(), MemoryStore()
+    await killed(asking_app(), store, Ask("a"), Ask("b"), Ask("c"), Ask("d"))
+    stage.will(Ask("a"), ConnectionError("down"))
+    stage.will(Ask("b"), *[ConnectionError("down")] * 3)
+    stage.will(Ask("c"), Declined("c"))
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+        assert stage.began == [Ask("a"), Ask("b"), Ask("c"), Ask("d")]
+        await running.advance(seconds=60)
+    assert [(one.state, one.error) for one in await left(store)] == [("parked", "ConnectionError: down")]
+
+
+async def test_a_crash_is_charged_to_the_one_that_ran_and_three_give_it_up() -> None:
+    store = MemoryStore()
+    await killed(asking_app(), store, Ask("poison"), Ask("innocent"))
+    runs = 0
+    for _ in range(MOST_CRASHES):
+        stage = Stage()
+        stage.closes(Ask("poison"))
+        async with doomed(asking_app(), store.again(), stage):
+            await until(lambda stage=stage: stage.now)
+            runs += 1
+            assert stage.began == [Ask("poison")]
+    stage = Stage()
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+    assert stage.began == [Ask("innocent")]
+    (parked,) = await left(store)
+    assert (parked.state, parked.crashes) == ("parked", 3)
+    assert parked.error == "it was running at 3 crashes of the engine"
+
+
+async def test_a_step_whose_handler_crashes_the_engine_fails_to_its_process() -> None:
+    store, app = MemoryStore(), saga_app()
+    stage = Stage()
+    stage.closes(Ask("a"))
+    async with doomed(app, store, stage) as running:
+        await running.publish(Begun("a"))
+        await until(lambda: stage.now)
+    for _ in range(MOST_CRASHES):
+        stage = Stage()
+        stage.closes(Ask("a"))
+        async with doomed(app, store.again(), stage):
+            await until(lambda stage=stage: stage.now)
+    stage = Stage()
+    async with engine(app, store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+        assert await running.status("t.saga", "a") == "compensated"
+    assert stage.began == [Ask("a", -1)]
+    assert stage_reasons[-1] == "it was running at 3 crashes of the engine"
+
+
+async def test_an_attempt_that_was_due_again_is_suspect_too() -> None:
+    """Its state in the store is still that it waits: nothing is written when a retry begins."""
+    stage, store = Stage(), MemoryStore()
+    stage.will(Ask(), ConnectionError("down"))
+    async with doomed(asking_app(retry=RETRY), store, stage) as running:
+        await running.send(Ask())
+        await running.settle()
+        stage.closes(Ask())
+        await running.advance(seconds=1)
+        assert stage.now
+        clock = running.hand
+    stage = Stage()
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=clock) as running:
+        await running.settle()
+        assert [(context.attempt) for context in stage.contexts] == [3]
+    assert await left(store) == []
+
+
+async def test_an_event_of_a_process_that_crashes_the_engine_parks_with_its_instance() -> None:
+    app, store = ticking_app(), MemoryStore()
+    running = ManualEngine(app.topology(), store)
+    await running.start()
+    await running.publish(Begun("a"))
+    running._processes.inline = False
+    running._lanes.running = False
+    await running.publish(Tick("a", 1))
+    await running.publish(Tick("a", 2))
+    await running.stop()
+    store.data.clean = False
+    first = min(store.data.deliveries)
+    store.data.deliveries[first].crashes = MOST_CRASHES
+    async with engine(app, store=store.again()) as running:
+        await running.settle()
+        assert await running.status("t.Ticks", "a") == "parked"
+    assert [one.state for one in await left(store)] == ["parked", "ready"]
+
+
+async def test_a_suspect_that_is_withdrawn_lets_the_next_one_run() -> None:
+    stage, store, app = Stage(), MemoryStore(), saga_app()
+    stage.closes(Ask("a"), Ask("b"))
+    async with doomed(app, store, stage) as running:
+        await running.publish(Begun("a"))
+        await running.publish(Begun("b"))
+        await running.send(Ask("c"))
+        await until(lambda: len(stage.now) == 2)
+    stage = Stage()
+    stage.closes(Ask("a"))
+    async with engine(app, store=store.again(), provide={Stage: stage}) as running:
+        await until(lambda: stage.now == {Ask("a")})
+        assert await running.cancel("t.saga", "b", reason="waits for its turn")
+        assert await running.cancel("t.saga", "a", reason="runs")
+        await until(lambda: Ask("c") in stage.ended)
+        await running.settle()
+        assert await running.status("t.saga", "a") == await running.status("t.saga", "b") == "compensated"
+    assert Ask("b") not in stage.began
+    assert await left(store) == []
