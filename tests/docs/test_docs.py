@@ -164,6 +164,17 @@ def test_every_page_is_linked_from_another() -> None:
     assert alone == []
 
 
+def test_the_architecture_names_files_that_are_there() -> None:
+    source = ROOT / "src" / "sagakit"
+    there = {path.name for path in source.rglob("*") if "__pycache__" not in path.parts}
+    pages = [page for page in all_pages() if page.path.stem == "architecture" or page.path.parent.stem == "decisions"]
+    layout = [word for page in pages for block in page.blocks for word in block.text.split()]
+    named = {word for word in layout if re.fullmatch(r"[a-z_]+\.(py|sql)", word)}
+    assert named <= there
+    paths = {code for page in pages for _, code in page.inline() if re.fullmatch(r"[a-z_]+/[a-z_/]*(\.[a-z]+)?", code)}
+    assert [path for path in sorted(paths) if not (source / path).exists() and not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.name)
 def test_the_command_line_takes_what_pages_say(page: Page) -> None:
     found = [
