@@ -64,8 +64,8 @@ def unhandled(parts: Parts, roles: Roles) -> Iterator[str]:
         for cls in sorted(sending.commands, key=_name):
             if cls in roles.handled:
                 if roles.only_starts(cls):
-                    process = roles.handled[cls][0].name
-                    yield f"{sending.where}: {cls.__qualname__} starts {process}: a process is started from outside only"
+                    started = f"{cls.__qualname__} starts {roles.handled[cls][0].name}"
+                    yield f"{sending.where}: {started}: a process is started from outside only"
                 continue
             if cls in roles.emitted:
                 emitters = ", ".join(dict.fromkeys(part.name for part in roles.emitted[cls]))
