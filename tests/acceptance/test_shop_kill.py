@@ -35,6 +35,7 @@ class Shop:
         self.said = ""
         self._changed = asyncio.Condition()
         self._reading = asyncio.ensure_future(self._read())
+        self.ended = asyncio.ensure_future(process.wait())
 
     async def _read(self) -> None:
         assert self.process.stdout
@@ -63,9 +64,8 @@ class Shop:
     async def end(self, number: int) -> int:
         """Send it a signal and wait for its end."""
         self.process.send_signal(number)
-        status = await self.process.wait()
         await self._reading
-        return status
+        return await self.ended
 
 
 @asynccontextmanager
@@ -79,6 +79,7 @@ async def opened(database: Path) -> AsyncIterator[Shop]:
         await running.is_open()
         yield running
     finally:
+        print(running.said[-2000:])  # shown if the test fails
         if process.returncode is None:
             await running.end(signal.SIGKILL)
 
@@ -98,17 +99,19 @@ def orders_of(chance: random.Random) -> dict[str, str]:
     return orders
 
 
-async def place(client: httpx.AsyncClient, key: str, body: str) -> str | None:
+async def place(running: Shop, client: httpx.AsyncClient, key: str, body: str) -> str | None:
     """The answer's text once the order is acknowledged; None if the shop has gone."""
     headers = {"X-Idempotency-Key": key, "Content-Type": "application/json"}
-    while True:
+    while not running.ended.done():
         try:
             answer = await client.post("/orders", content=body, headers=headers)
         except httpx.TransportError:
-            return None
+            await asyncio.wait([running.ended], timeout=0.5)
+            continue
         if answer.status_code == 201:
             return answer.text
         assert answer.status_code in (409, 503), answer.text
+    return None
 
 
 class Clients:
@@ -119,21 +122,21 @@ class Clients:
         self.acknowledged: dict[str, str] = {}
         self._changed = asyncio.Condition()
 
-    async def order_all(self, address: str) -> None:
+    async def order_all(self, running: Shop) -> None:
         """Send every key, acknowledged before or not; every answer is the first one."""
         waiting = list(self.orders.items())
 
         async def order_some(client: httpx.AsyncClient) -> None:
             while waiting:
                 key, body = waiting.pop()
-                answer = await place(client, key, body)
+                answer = await place(running, client, key, body)
                 if answer is None:
                     return
                 async with self._changed:
                     assert self.acknowledged.setdefault(key, answer) == answer
                     self._changed.notify_all()
 
-        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(base_url=running.address, timeout=PATIENCE) as client:
             await asyncio.gather(*(order_some(client) for _ in range(CLIENTS)))
 
     async def have(self, acknowledged: int) -> None:
@@ -144,7 +147,7 @@ class Clients:
 
 async def killed_at_random(running: Shop, clients: Clients, chance: random.Random) -> None:
     """Order, and kill it: at an acknowledgement, or when it says something."""
-    ordering = asyncio.ensure_future(clients.order_all(running.address))
+    ordering = asyncio.ensure_future(clients.order_all(running))
     if chance.random() < 0.5:
         moment = clients.have(chance.randrange(1, ORDERS))
     else:
@@ -186,7 +189,7 @@ async def test_everything_adds_up(seed: int, tmp_path: Path) -> None:
             await killed_at_random(running, clients, chance)
     async with opened(database) as running:
         early = await settled(running.address, [json.loads(answer)["id"] for answer in before.values()])
-        await clients.order_all(running.address)
+        await clients.order_all(running)
         ids = {key: json.loads(answer)["id"] for key, answer in clients.acknowledged.items()}
         orders = await settled(running.address, list(ids.values()))
         assert await running.end(signal.SIGTERM) == 0, running.said
