@@ -50,6 +50,7 @@ def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -
         aggregates={one.cls: one for one in aggregates.values()},
         processes=processes | {part.subject: processes[part.name] for part in parts.processes},
         providers=_providers(parts),
+        commands=frozenset(roles.outcomes),
         around=around,
         warnings=tuple(warnings),
     )

@@ -17,7 +17,7 @@ from sagakit.engine.topology import ProcessConsumer, Topology
 def contents(app: App) -> None:
     """Show the modules of an app with their commands, events and processes, and its warnings."""
     topology = app.topology()
-    commands = _names(topology, topology.around.outcomes)
+    commands = _names(topology, topology.commands)
     events = sorted(set(_names(topology, topology.codecs.by_class)) - set(commands))
     processes = list({id(one): one for one in topology.processes.values()}.values())
     named = [module.name for module in app.modules]

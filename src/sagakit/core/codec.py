@@ -125,7 +125,9 @@ class Codecs:
         try:
             return self.by_name[name]
         except KeyError:
-            raise UnknownMessage(f"no class of this app claims the message type {name!r}") from None
+            near = sorted(known for known in self.by_name if known.endswith(f".{name}"))
+            hint = f": did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownMessage(f"no class of this app claims the message type {name!r}{hint}") from None
 
     def seal(self, message: object) -> tuple[Codec, bytes, Any]:
         """A message as the log will hold it: its payload, and what a replay will read from that."""

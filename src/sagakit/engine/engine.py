@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 import structlog
 
-from sagakit.core.commit import Delivery, Rejected
+from sagakit.core.commit import Rejected
 from sagakit.core.decider import Decider, Loaded
 from sagakit.core.lifecycle import CancelRequested
 from sagakit.core.messages import Message, Seconds, seconds
@@ -30,7 +30,7 @@ from sagakit.engine.limits import Limits
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.timers import SystemClock, Timers
-from sagakit.engine.topology import AggregateConsumer, Consumer, ProcessConsumer, ServiceConsumer, Topology
+from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 from sagakit.engine.waiting import Waiter, Waiting
 from sagakit.errors import NotFound, StaleVersion, StoreUnusable, UnknownMessage, WaitTimeout
 from sagakit.ports import Clock, Store
@@ -260,9 +260,11 @@ class Engine:
             self._waiting.leave(correlation_id, waiter)
 
     async def _in_time(self, waiter: Waiter, limit: float) -> Any:
-        names = " or ".join(cls.__name__ for cls in waiter.until)
-        late = WaitTimeout(f"no {names} within {limit:g} s; it may still come")
-        timer = self._timers.at(self.clock.now() + int(limit * 1_000_000), lambda: waiter.fail(late))
+        def late() -> None:
+            names = " or ".join(cls.__name__ for cls in waiter.until)
+            waiter.fail(WaitTimeout(f"no {names} within {limit:g} s; it may still come"))
+
+        timer = self._timers.at(self.clock.now() + int(limit * 1_000_000), late)
         try:
             return await waiter.future
         finally:
@@ -332,22 +334,20 @@ class Engine:
         try:
             if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
                 return
-            await self._hand_over(lane, delivery, self.topology.consumers[delivery.consumer])
+            consumer = self.topology.consumers[delivery.consumer]
+            if lane.key.startswith(BAD_KEY):
+                await self._failures.give_up(lane, delivery, self._router.why_no_key(consumer, delivery.envelope))
+            elif isinstance(consumer, ServiceConsumer):
+                await self._services.handle(lane, consumer)
+            elif isinstance(consumer, AggregateConsumer):
+                await self._aggregates.handle(lane, consumer)
+            elif not await self._processes.handle(lane, consumer):
+                self._recovery.passed(delivery)
         except StoreUnusable as error:
             self._die(error)
         except Exception as error:  # the engine's own bug must not take a worker or a lane with it
             _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
             await self._failures.failed(lane, delivery, error, ())
-
-    async def _hand_over(self, lane: Lane, delivery: Delivery, consumer: Consumer) -> None:
-        if lane.key.startswith(BAD_KEY):
-            await self._failures.give_up(lane, delivery, self._router.why_no_key(consumer, delivery.envelope))
-        elif isinstance(consumer, ServiceConsumer):
-            await self._services.handle(lane, consumer)
-        elif isinstance(consumer, AggregateConsumer):
-            await self._aggregates.handle(lane, consumer)
-        elif not await self._processes.handle(lane, consumer):
-            self._recovery.passed(delivery)
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         """A Commit is durable, or was dropped: go on with everything that waited for it."""
@@ -369,8 +369,7 @@ class Engine:
                 self._lanes.put(delivery)
         if draft.coming:
             self._processes.came(draft)
-        for lane in draft.held:
-            self._lanes.release(lane)
+        self._processes.settled(draft)
         if self._recovery.reading:
             self._recovery.written(commit)
 

@@ -108,7 +108,8 @@ class Lanes:
     def remove_head(self, lane: Lane, delivery: Delivery) -> None:
         """This delivery is gone, unless it was taken out before."""
         if lane.queue and lane.queue[0] is delivery:
-            self.remove(lane, 1)
+            lane.queue.popleft()
+            self.unfinished -= 1
 
     def take_out(self, lane: Lane, message_id: str) -> None:
         """A message was given up: its delivery is gone, wherever it stands."""
@@ -126,7 +127,8 @@ class Lanes:
     def wake(self, lane: Lane) -> None:
         """A busy lane can go on: handle its head."""
         self._ready.append(lane)
-        self._wake_worker()
+        if not self._waking:
+            self._wake_worker()
 
     def release(self, lane: Lane) -> None:
         """What ran in this lane is settled: go on with its queue, or let it rest."""
@@ -197,7 +199,7 @@ class Lanes:
             self._waking = False
             while self._ready and self.running:
                 lane = self._ready.popleft()
-                if self._ready:
+                if self._ready and not self._waking:
                     self._wake_worker()
                 self.working += 1
                 try:

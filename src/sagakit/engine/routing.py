@@ -182,9 +182,8 @@ class Router:
         ]
 
     async def _takers(self, draft: Draft, events: Sequence[Envelope], told: str | None) -> None:
-        takers = self.topology.takers
         for event in events:
-            for taker in takers.get(event.message.__class__, ()):
+            for taker in self.topology.takers.get(event.message.__class__, ()):
                 if isinstance(taker, ProcessConsumer):
                     await self._by_key(draft, taker, event, told)
                 else:

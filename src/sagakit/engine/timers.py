@@ -24,7 +24,8 @@ class SystemClock:
     def now(self) -> int:
         """Microseconds since 1970 (UTC)."""
         now = time.time_ns() // 1000
-        self._highest = max(self._highest, now)
+        if now > self._highest:
+            self._highest = now
         return self._highest
 
     async def sleep_until(self, due: int) -> None:

@@ -96,5 +96,7 @@ class Topology:
     processes: Mapping[Any, ProcessConsumer]
     """By name, and by the declared object or class."""
     providers: tuple[ProviderEntry, ...]
+    commands: frozenset[type]
+    """What can be sent from outside: commands that somebody handles, and those that start a process."""
     around: Surroundings
     warnings: tuple[str, ...] = field(default=())

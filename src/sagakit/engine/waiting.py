@@ -61,11 +61,17 @@ class Waiting:
 
     def committed(self, messages: Sequence[Envelope]) -> None:
         """Messages of one Commit are durable: tell those who wait for them."""
+        story, waiters, root_answered = None, (), False
         for envelope in messages:
-            for waiter in self._waiters.get(envelope.correlation_id, ()):
+            if envelope.correlation_id != story:  # most Commits are of one story
+                story = envelope.correlation_id
+                waiters = self._waiters.get(story, ())
+            for waiter in waiters:
                 if envelope.message.__class__ in waiter.until:
                     waiter.answer(envelope.message)
-        self._refusals(messages)
+                root_answered = root_answered or envelope.causation_id == story
+        if root_answered:
+            self._refusals(messages)
 
     def failed(self, failure: Failure) -> None:
         """A story has failed: tell those for whom nothing can come any more."""

@@ -39,10 +39,9 @@ def of_process_managers_alone(parts: Parts) -> Iterator[str]:
 
 
 def taken_by_nobody(parts: Parts, roles: Roles) -> Iterator[str]:
-    """Events that change nothing anywhere."""
+    """Events that change nothing anywhere. The outcome of a command is told to whoever sent it."""
     of_aggregates = frozenset[type]().union(*(aggregate.emits for aggregate in parts.aggregates))
-    sent = frozenset[type]().union(*(process.commands for process in parts.processes))
-    answers = roles.answers_to(sent)
+    answers = frozenset[type]().union(*roles.outcomes.values())
     for cls, emitters in roles.emitted.items():
         if cls not in roles.taken and cls not in of_aggregates and cls not in answers:
             places = ", ".join(dict.fromkeys(part.where for part in emitters))

@@ -93,6 +93,8 @@ class Undoers:
 
     def learn(self, step: Step, undo: Undoer) -> None:
         """A step is being sent: record its undo, built with nothing known. Raises what an undo function raises."""
+        if isinstance(undo, type):
+            raise TypeError(f"{undo.__name__} is a class: give a command, or a function that makes one")
         if callable(undo):
             nothing = UndoFacts()
             self._known[step.ordinal] = (undo, nothing)

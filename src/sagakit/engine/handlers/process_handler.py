@@ -14,7 +14,6 @@ from sagakit.core.commit import (
     DeliveryChange,
     Envelope,
     Fence,
-    History,
     Instance,
     InstanceWrite,
     Reaction,
@@ -23,6 +22,7 @@ from sagakit.core.commit import (
 )
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.handlers.instances import Instances, Slot
 from sagakit.engine.handlers.parking import Parking, trace_id
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
@@ -39,28 +39,14 @@ from sagakit.errors import (
 )
 from sagakit.ports import Store
 
-HISTORY_PAGE = 1_000
-
 BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
 """What parks an instance: its code cannot go on, or its input cannot be read."""
 
 _log = structlog.get_logger("sagakit.processes")
 
 
-class Slot:
-    """An instance in memory: its row as committed or in the draft that holds its lane, and the live code."""
-
-    __slots__ = ("consumer", "live", "row", "search")
-
-    def __init__(self, consumer: ProcessConsumer, row: Instance, live: Live) -> None:
-        self.consumer = consumer
-        self.row = row
-        self.live = live
-        self.search: Search | None = None
-
-
 class ProcessHandler:
-    """Loads instances, has them react, and writes down what that leads to."""
+    """Has instances react, and writes down what that leads to."""
 
     def __init__(
         self,
@@ -75,8 +61,7 @@ class ProcessHandler:
         self._router = router
         self._topology = router.topology
         self._clock = router.clock
-        self._store = store
-        self._read = read
+        self._instances = Instances(router.topology, store, read)
         self._parking = Parking(store, read, router.clock)
         self._lanes = lanes
         self._submit = submit
@@ -114,6 +99,11 @@ class ProcessHandler:
             if not await self._react(draft, process, lane, key, envelopes):
                 self.deliver(draft, process, lane_key, envelopes)
         except BUGS as bug:
+            if draft.first and lane.cache is not None and not lane.cache.row.version:
+                draft.first = False  # it may be there already: look before anything is said of it
+                self.drop(lane)
+                await self.tell(draft, process, lane_key, key, envelopes)
+                return
             await self._park_inline(draft, process, lane, key, envelopes, bug)
 
     def deliver(
@@ -202,10 +192,10 @@ class ProcessHandler:
     ) -> bool:
         """False if the instance takes nothing before a person has settled what is wrong with it."""
         slot: Slot | None = lane.cache
-        given = Input(envelopes, tuple([self._message(envelope) for envelope in envelopes]))
+        given = Input(envelopes, tuple([self._instances.message(envelope) for envelope in envelopes]))
         starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
         if slot is None and not (starts and draft.first):
-            slot = await self._load(process, lane)
+            slot = lane.cache = await self._instances.load(process, lane.key.rpartition("/")[2])
         if slot is None:
             if key is None or not starts:
                 self._router.unmatched += 1
@@ -253,8 +243,11 @@ class ProcessHandler:
         return sent
 
     async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
-        for envelope in sent:
-            await (self._router.commands if envelope.kind == "command" else self._router.published)(draft, (envelope,))
+        if all([envelope.kind == "command" for envelope in sent]):
+            await self._router.commands(draft, sent)
+        else:  # in the order in which they were sent
+            for one in sent:
+                await (self._router.commands if one.kind == "command" else self._router.published)(draft, (one,))
         for command_id in reacted.withdrawn:
             await self._withdraw(draft, command_id)
 
@@ -289,49 +282,19 @@ class ProcessHandler:
             still.update(by_name[name].cls for name in live.undos() if name in by_name)
         draft.stories.append(Failure(given.envelopes[0].correlation_id, error, frozenset(still)))
 
-    # ------------------------------------------------------------------ loading
-
-    async def _load(self, process: ProcessConsumer, lane: Lane) -> Slot | None:
-        id = lane.key.rpartition("/")[2]
-        row = await self._read(self._store.read_instance, id)
-        if row is None:
-            return None
-        definition = process.definitions.get(row.definition)
-        if definition is None:
-            raise ProcessBug(
-                f"{process.name} version {row.definition} is no longer declared, but this instance runs on it"
-            )
-        history = await self._history(row) if definition.replays else []
-        slot = Slot(process, row, definition.revive(row, history))
-        slot.search = await self._read(self._store.read_search, id)
-        lane.cache = slot
-        return slot
-
-    async def _history(self, row: Instance) -> list[tuple[Input, History]]:
-        history: list[tuple[Input, History]] = []
-        if row.status in ENDED:
-            return history
-        after = 0
-        while page := await self._read(self._store.read_history, row.id, after=after, limit=HISTORY_PAGE):
-            for entry in page:
-                messages = tuple(self._message(envelope) for envelope in entry.inputs)
-                history.append((Input(entry.inputs, messages), entry))
-            after = page[-1].version
-            if len(page) < HISTORY_PAGE:
-                break
-        return history
-
-    def _message(self, envelope: Envelope) -> Any:
-        if envelope.message is None:
-            envelope.message = self._topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
-        return envelope.message
-
     def _key_of(self, process: ProcessConsumer, envelope: Envelope) -> str | None:
-        message = self._message(envelope)
+        message = self._instances.message(envelope)
         return process.key(message) if isinstance(message, process.current.starts_with) else None
 
+    def settled(self, draft: Draft) -> None:
+        """A draft is durable: the lanes of its processes go on. An instance that has ended leaves the memory."""
+        for lane in draft.held:
+            if not lane.queue and lane.cache is not None and lane.cache.row.status in ENDED:
+                self.drop(lane)
+            self._lanes.release(lane)
+
     def drop(self, lane: Lane) -> None:
-        """Forget an instance that ran ahead of a Commit that failed: it is loaded anew."""
+        """Forget an instance: it is loaded anew."""
         slot, lane.cache = lane.cache, None
         if slot is not None:
             slot.live.evict()

@@ -24,7 +24,7 @@ def commands(engine: Engine) -> HTTPRouteHandler:
         name = str(request.path_params["name"])
         _check_type(request)
         codec = topology.codecs.named(name)
-        if codec.cls not in topology.around.outcomes:
+        if codec.cls not in topology.commands:
             raise UnknownMessage(f"nobody handles the command {name!r}")
         command = codec.decode(await request.body())
         receipt = await engine.send(

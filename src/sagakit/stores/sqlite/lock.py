@@ -27,10 +27,10 @@ class OwnerLock:
             raise StoreUnusable(f"{path} cannot be written ({reason}): {mend}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except OSError:
             owner = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(file)
-            raise StoreInUse(f"{self._database} is in use by process {owner}: stop it first") from error
+            raise StoreInUse(f"{self._database} is in use by process {owner}: stop it first") from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
