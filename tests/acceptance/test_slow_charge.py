@@ -17,8 +17,9 @@ from tests.acceptance.orders.messages import (
 )
 from tests.acceptance.orders.processes import PROCESS, WAYS
 from tests.acceptance.orders.running import ORDER
-from tests.acceptance.orders.slow import CHARGES, FINISHES_AFTER, TIMEOUT, Gate, slow_app, until
+from tests.acceptance.orders.slow import CHARGES, FINISHES_AFTER, TIMEOUT, Gate, slow_app
 from tests.acceptance.orders.world import World
+from tests.engine.stage import until
 
 from sagakit import App, Saga
 from sagakit.testing.manual import ManualEngine, engine

@@ -10,6 +10,8 @@ from typing import Any
 
 from sagakit import App, Context, Retry
 
+PATIENCE = 10.0
+"""Seconds of real time after which what a test waits for is not coming."""
 RETRY = Retry(3, first=1.0, factor=2.0, jitter=0.0)
 
 
@@ -93,6 +95,6 @@ def numbers(commands: list[Ask], key: str | None = None) -> list[int]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what a task or thread brings about."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)

@@ -103,18 +103,22 @@ async def place_order(engine: ManualEngine, order_id: str = ORDER) -> None:
 
 
 async def run_order(way: str, make_store: Callable[[], Store], world: World, *faults: At) -> FaultyStore:
-    """One order from its acknowledgement to its end, with a new engine whenever one dies."""
+    """One order from its acknowledgement to its end, with a new engine whenever one dies.
+
+    Its client sends it until it is acknowledged, and never again.
+    """
     clock = HastyClock()
     first = store = FaultyStore(make_store(), *faults)
+    acknowledged = False
     while True:
         try:
             async with mortal(way, store, world, clock) as engine:
-                await place_order(engine)
+                if not acknowledged:
+                    await place_order(engine)
+                    acknowledged = True
                 await finish(engine)
             return first
-        except SimulatedCrash:
-            store = FaultyStore(make_store())
-        except StoreFailed:  # it could not start, or not stop: somebody starts it again
+        except (SimulatedCrash, StoreFailed):  # it died, or could not start or stop: somebody starts it again
             store = FaultyStore(make_store())
 
 

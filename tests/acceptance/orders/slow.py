@@ -86,10 +86,3 @@ def slow_app(way: str, kind: str, *, attempts: int = 1, timeout: float | None = 
     app.handles(retry=Retry(attempts, first=1.0, jitter=0.0), timeout=timeout)(CHARGES[kind])
     WAYS[way](app)
     return app
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what a thread, or a task that nobody waits for, brings about."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)

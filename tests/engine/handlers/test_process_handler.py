@@ -509,7 +509,7 @@ async def test_an_instance_whose_version_is_not_declared_any_more_parks() -> Non
     assert (await row(store, key="b")).definition == 2
 
 
-async def test_what_reacted_in_a_commit_that_was_dropped_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_reacted_in_a_commit_that_was_dropped_is_forgotten() -> None:
     """A second run's outcome reacts inline, and is discarded whole: the instance goes on from what stands."""
     stage, store = Stage(), MemoryStore()
     app = saga_app(twice, Tick)
