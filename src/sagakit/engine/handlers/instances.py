@@ -1,0 +1,69 @@
+"""Process instances in memory, and how they are brought back from the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagakit.core.commit import Envelope, History, Instance, Search
+from sagakit.core.process import Input, Live
+from sagakit.engine.handlers.reading import Reader
+from sagakit.engine.topology import ProcessConsumer, Topology
+from sagakit.errors import ProcessBug
+from sagakit.ports import Store
+
+HISTORY_PAGE = 1_000
+
+
+class Slot:
+    """An instance in memory: its row as committed or in the draft that holds its lane, and the live code."""
+
+    __slots__ = ("consumer", "live", "row", "search")
+
+    def __init__(self, consumer: ProcessConsumer, row: Instance, live: Live) -> None:
+        self.consumer = consumer
+        self.row = row
+        self.live = live
+        self.search: Search | None = None
+
+
+class Instances:
+    """Brings instances back."""
+
+    def __init__(self, topology: Topology, store: Store, read: Reader) -> None:
+        self._codecs = topology.codecs
+        self._store = store
+        self._read = read
+
+    async def load(self, process: ProcessConsumer, id: str) -> Slot | None:
+        """An instance as committed; None if there is none."""
+        row = await self._read(self._store.read_instance, id)
+        if row is None:
+            return None
+        definition = process.definitions.get(row.definition)
+        if definition is None:
+            raise ProcessBug(
+                f"{process.name} version {row.definition} is no longer declared, but this instance runs on it"
+            )
+        history = await self._history(id) if definition.replays else []
+        slot = Slot(process, row, definition.revive(row, history))
+        slot.search = await self._read(self._store.read_search, id)
+        return slot
+
+    def message(self, envelope: Envelope) -> Any:
+        """The message of an envelope, decoded if it came from the store."""
+        if envelope.message is None:
+            envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
+        return envelope.message
+
+    async def _history(self, id: str) -> list[tuple[Input, History]]:
+        """Also of an instance that has ended: a late outcome is undone by what its code knew."""
+        history: list[tuple[Input, History]] = []
+        after = 0
+        while page := await self._read(self._store.read_history, id, after=after, limit=HISTORY_PAGE):
+            for entry in page:
+                messages = tuple(self.message(envelope) for envelope in entry.inputs)
+                history.append((Input(entry.inputs, messages), entry))
+            after = page[-1].version
+            if len(page) < HISTORY_PAGE:
+                break
+        return history
