@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sagakit import App, Saga
+from sagakit import App, OutcomeUnknown, Saga
 from sagakit.core.commit import InstanceQuery
+from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.engine import Engine
 
 
@@ -28,7 +29,7 @@ class Shipped:
     order_id: str
 
 
-def shop_app(shipped: list[str]) -> App:
+def shop_app(shipped: list[str], bugs: list[Exception]) -> App:
     shop = App("shop")
 
     @shop.handles
@@ -38,6 +39,8 @@ def shop_app(shipped: list[str]) -> App:
 
     @shop.saga(key="order_id")
     async def fulfil(order: Order, saga: Saga) -> None:
+        if bugs:
+            raise bugs[0]
         await saga.do(Ship(order.order_id), then=Shipped)
 
     return shop
@@ -54,8 +57,13 @@ async def shipped() -> list[str]:
 
 
 @pytest.fixture
-async def engine(url: str, shipped: list[str]) -> AsyncIterator[Engine]:
-    async with shop_app(shipped).engine(url) as engine:
+async def bugs() -> list[Exception]:
+    return []
+
+
+@pytest.fixture
+async def engine(url: str, shipped: list[str], bugs: list[Exception]) -> AsyncIterator[Engine]:
+    async with shop_app(shipped, bugs).engine(url) as engine:
         yield engine
 
 
@@ -87,8 +95,6 @@ async def test_what_is_there_already_is_found_and_not_started_again(
     engine: Engine, shipped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.send_and_wait(Order("a"), until=Shipped, timeout=5)
-    engine._lanes._lanes.clear()
-    engine._lanes._idle.clear()
     looks = looks_of(engine, monkeypatch)
 
     again = await engine.send(Order("a"))
@@ -100,3 +106,21 @@ async def test_what_is_there_already_is_found_and_not_started_again(
     assert [one.row.key for one in listed] == ["b", "a"]
     story = await engine.store.read_story(again.correlation_id)
     assert [message.type for message in story] == ["shop.Order"]
+
+
+async def test_a_bug_parks_no_instance_that_was_taken_to_be_new(engine: Engine, bugs: list[Exception]) -> None:
+    await engine.send_and_wait(Order("a"), until=Shipped, timeout=5)
+    bugs.append(ValueError("mended later"))
+
+    await engine.send(Order("a"))
+    with pytest.raises(OutcomeUnknown, match="mended later"):
+        await engine.send_and_wait(Order("b"), until=Shipped, timeout=5)
+
+    assert await engine.status("shop.fulfil", "a") == "completed"
+    assert await engine.status("shop.fulfil", "b") == "parked"
+
+
+async def test_an_instance_that_has_ended_leaves_the_memory(engine: Engine) -> None:
+    await engine.send_and_wait(Order("a"), until=Shipped, timeout=5)
+
+    assert engine._lanes.find(lane_name("shop.fulfil", instance_id("shop.fulfil", "a"))) is None

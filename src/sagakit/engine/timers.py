@@ -24,9 +24,10 @@ class SystemClock:
     def now(self) -> int:
         """Microseconds since 1970 (UTC)."""
         now = time.time_ns() // 1000
-        if now > self._highest:
-            self._highest = now
-        return self._highest
+        if now < self._highest:
+            return self._highest
+        self._highest = now
+        return now
 
     async def sleep_until(self, due: int) -> None:
         """Return once it is `due`. Sleeps at most an hour at a time, so that a clock set forward is noticed."""

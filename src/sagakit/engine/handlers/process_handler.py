@@ -243,8 +243,9 @@ class ProcessHandler:
         return sent
 
     async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
-        if all([envelope.kind == "command" for envelope in sent]):
-            await self._router.commands(draft, sent)
+        commands = [envelope for envelope in sent if envelope.kind == "command"]
+        if len(commands) == len(sent):
+            await self._router.commands(draft, commands)
         else:  # in the order in which they were sent
             for one in sent:
                 await (self._router.commands if one.kind == "command" else self._router.published)(draft, (one,))
