@@ -10,6 +10,7 @@ from typing import Any
 
 from sagakit.app.blocking import BlockingEngine, in_a_thread
 from sagakit.app.check import problems_of, unprovided, warnings_of
+from sagakit.app.collector import searched_less
 from sagakit.app.compile import compile_topology
 from sagakit.app.reading.parts import Parts
 from sagakit.app.reading.read import read_parts
@@ -88,11 +89,12 @@ class App(Module):
         topology = self.topology(provide=given)
         engine = Engine(topology, open_store(url), clock=clock, provide=given, limits=limits)
         topology.codecs.max_payload = engine.limits.payload
-        await engine.start()
-        try:
-            yield engine
-        finally:
-            await engine.stop()
+        with searched_less():
+            await engine.start()
+            try:
+                yield engine
+            finally:
+                await engine.stop()
 
     def blocking(
         self, url: str, *, provide: Mapping[Any, object] | None = None, limits: Limits | None = None
