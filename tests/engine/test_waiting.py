@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
@@ -212,6 +213,44 @@ async def test_a_repeated_key_waits_for_what_has_not_come_yet() -> None:
         await running.advance(seconds=0)
         stage.opens(Ask())
         assert await asyncio.gather(first, again) == [Told("a", 0)] * 2
+
+
+async def test_a_failure_while_it_looks_back_does_not_hide_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    stage.will(Ask(), Declined("a", "no"))
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        first = await running.send_and_wait(Place(), until=Placed, idempotency_key="k")
+        await until(lambda: stage.began)
+        read_story = running.store.read_story
+
+        async def failing_meanwhile(*args: Any, **options: Any) -> Any:
+            stage.opens(Ask())
+            await running.settle()
+            return await read_story(*args, **options)
+
+        monkeypatch.setattr(running.store, "read_story", failing_meanwhile)
+        assert await running.send_and_wait(Place(), until=Placed, idempotency_key="k") == first
+
+
+async def test_a_failure_while_it_looks_back_is_told_where_nothing_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    stage.will(Ask(), Declined("a", "no"))
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        await running.send_and_wait(Place(), until=Placed, idempotency_key="k")
+        await until(lambda: stage.began)
+        read_story = running.store.read_story
+
+        async def failing_meanwhile(*args: Any, **options: Any) -> Any:
+            story = await read_story(*args, **options)
+            stage.opens(Ask())
+            await running.settle()
+            return story
+
+        monkeypatch.setattr(running.store, "read_story", failing_meanwhile)
+        with pytest.raises(Refused, match="no"):
+            await running.send_and_wait(Place(), until=Told, idempotency_key="k")
 
 
 async def test_a_long_story_is_looked_back_at_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:

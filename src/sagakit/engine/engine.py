@@ -253,8 +253,9 @@ class Engine:
             if receipt.repeated:
                 self._waiting.leave(correlation_id, waiter)
                 correlation_id = receipt.correlation_id
-                waiter = self._waiting.subscribe(correlation_id, wanted)
+                waiter = self._waiting.subscribe(correlation_id, wanted, looking_back=True)
                 await self._look_back(correlation_id)
+                waiter.looked_back()
             return await self._in_time(waiter, seconds(timeout))
         finally:
             self._waiting.leave(correlation_id, waiter)

@@ -15,11 +15,13 @@ from sagakit.errors import Refused
 class Waiter:
     """One who waits for one of several event types in one story."""
 
-    __slots__ = ("future", "root", "until")
+    __slots__ = ("_failure", "_looking_back", "future", "root", "until")
 
-    def __init__(self, root: str, until: tuple[type, ...]) -> None:
+    def __init__(self, root: str, until: tuple[type, ...], *, looking_back: bool) -> None:
         self.root = root
         self.until = until
+        self._looking_back = looking_back
+        self._failure: Exception | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answer(self, event: Any) -> None:
@@ -28,10 +30,18 @@ class Waiter:
             self.future.set_result(event)
 
     def fail(self, error: Exception) -> None:
-        """It will not come."""
-        if not self.future.done():
+        """It will not come; who still looks back may find that it has come before."""
+        if self._looking_back:
+            self._failure = self._failure or error
+        elif not self.future.done():
             self.future.set_exception(error)
             self.future.exception()  # whoever waits raises it; a waiter that has gone is no lost error
+
+    def looked_back(self) -> None:
+        """All that had come before is told."""
+        self._looking_back = False
+        if self._failure is not None:
+            self.fail(self._failure)
 
 
 class Waiting:
@@ -45,9 +55,12 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self._waiters)
 
-    def subscribe(self, correlation_id: str, until: tuple[type, ...]) -> Waiter:
-        """Wait for an event of this story; also one that is told before the wait begins."""
-        waiter = Waiter(correlation_id, until)
+    def subscribe(self, correlation_id: str, until: tuple[type, ...], *, looking_back: bool = False) -> Waiter:
+        """Wait for an event of this story; also one that is told before the wait begins.
+
+        `looking_back`: what has come before will be told as well, and until then no failure counts.
+        """
+        waiter = Waiter(correlation_id, until, looking_back=looking_back)
         self._waiters.setdefault(correlation_id, []).append(waiter)
         return waiter
 
