@@ -22,7 +22,18 @@ class Failure:
 class Draft:
     """What is committed together, and what happens once it is."""
 
-    __slots__ = ("at_door", "coming", "commit", "first", "held", "on_settled", "stories", "subject", "withdrawn")
+    __slots__ = (
+        "at_door",
+        "coming",
+        "commit",
+        "depth",
+        "first",
+        "held",
+        "on_settled",
+        "stories",
+        "subject",
+        "withdrawn",
+    )
 
     def __init__(
         self, on_settled: Callable[[Draft, Rejected | BaseException | None], None], subject: Any = None
@@ -30,6 +41,8 @@ class Draft:
         self.commit = Commit()
         self.held: list[Lane] = []
         """Process lanes whose reactions are in this Commit: free again once it is settled."""
+        self.depth = 0
+        """How many reactions are under way inside one another."""
         self.coming: list[str] = []
         """Process lanes that get a delivery with this Commit: until then nothing may react in them inline."""
         self.on_settled = on_settled

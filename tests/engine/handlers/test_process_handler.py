@@ -663,3 +663,140 @@ async def test_a_refused_step_reaches_the_code_as_an_exception() -> None:
         await running.publish(Begun())
         await running.settle()
     assert [(one.reason, one.event) for one in caught] == [("not for you", Declined("a", "not for you"))]
+
+
+# ---------------------------------------------------------------------- several instances in one Commit
+
+
+@dataclass(frozen=True)
+class Ping:
+    key: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Pong:
+    key: str
+    round: int
+
+
+def playing_app(rounds: int) -> App:
+    """Two processes that answer each other."""
+    app = App("t")
+
+    @app.process_manager(key="key", starts_with=Ping)
+    @dataclass(frozen=True)
+    class Left:
+        last: int = 0
+
+        def evolve(self, event: Ping) -> Left:
+            return Left(event.round)
+
+        def react(self, event: Ping) -> Message:
+            return Pong(event.key, event.round) if event.round < rounds else End("completed")
+
+    @app.process_manager(key="key", starts_with=Pong)
+    @dataclass(frozen=True)
+    class Right:
+        last: int = 0
+
+        def evolve(self, event: Pong) -> Right:
+            return Right(event.round)
+
+        def react(self, event: Pong) -> Message:
+            return Ping(event.key, event.round + 1)
+
+    return app
+
+
+async def test_processes_that_answer_each_other_for_long() -> None:
+    store = MemoryStore()
+    async with engine(playing_app(500), store=store) as running:
+        await asyncio.gather(*(running.publish(Ping(key, 0)) for key in "abc"))
+        await running.settle()
+        assert [await running.status("t.Left", key) for key in "abc"] == ["completed"] * 3
+    assert (await row(store, "t.Right", "a")).version == 500
+    assert await left(store) == []
+
+
+async def test_processes_that_answer_each_other_at_the_same_time_hold_nobody() -> None:
+    store = Recording()
+    async with engine(playing_app(20), store=store) as running:
+        await running.publish(Ping("a", 18))
+        store.gate.clear()
+        both = [asyncio.create_task(running.publish(event)) for event in (Ping("a", 5), Pong("a", 5))]
+        await until(lambda: running._committer.busy)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        store.gate.set()
+        await asyncio.gather(*both)
+        await running.settle()
+        assert running.idle
+    assert await left(store) == []
+
+
+async def test_the_first_event_of_a_commit_that_fails_parks_and_the_second_waits_behind_it() -> None:
+    store = Recording()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun())
+        await running.send(Ring(number=13))
+        await running.settle()
+        parked, behind = await left(store)
+        assert (parked.envelope.type, parked.state) == ("t.Tick", "parked")
+        assert (behind.envelope.type, behind.state) == ("t.Tock", "ready")
+    assert await numbers(store) == []
+    assert (await row(store)).version == 2
+    assert len(store.commits) == 3
+
+
+async def test_what_a_run_told_others_before_it_failed_stands() -> None:
+    app, store = App("t"), Recording()
+
+    @app.process_manager(key="key", starts_with=Begun, name="ticks")
+    @dataclass(frozen=True)
+    class Telling(Ticks):
+        def react(self, event: Begun | Tick | Tock) -> Message | Sequence[Message] | None:
+            return super().react(event) or (Ping(event.key, event.number) if isinstance(event, Tick) else None)
+
+        def evolve(self, event: Begun | Tick | Tock) -> Telling:
+            return self if isinstance(event, Begun) else replace(self, numbers=(*self.numbers, event.number))
+
+    @app.process_manager(key="key", starts_with=Ping)
+    @dataclass(frozen=True)
+    class Hearing:
+        heard: tuple[int, ...] = ()
+
+        def evolve(self, event: Ping) -> Hearing:
+            return Hearing((*self.heard, event.round))
+
+        def react(self, event: Ping) -> None:
+            return None
+
+    async with engine(app, store=store) as running:
+        await running.publish(Begun())
+        await told_while_it_waits(running, store, *(Tick(number=number) for number in (2, 13, 3)))
+        await running.publish(Ping("a", 99))
+        await running.settle()
+    assert await numbers(store) == [1, 2]
+    heard = msgspec.json.decode((await row(store, "t.Hearing")).state)["state"]["heard"]
+    assert heard == [1, 2, 99]
+    assert [one.state for one in await left(store)] == ["parked", "ready"]
+
+
+async def test_an_outcome_whose_process_has_moved_on_is_made_again() -> None:
+    stage, store = Stage(), MemoryStore()
+    async with engine(saga_app(twice, Tick), store=store, provide={Stage: stage}) as running:
+        stage.closes(Ask("a", 1))
+        await running.publish(Begun())
+        await until(lambda: stage.now)
+        lane = running._lanes.find(f"t.saga/{instance_id('t.saga', 'a')}")
+        assert lane is not None
+        lane.cache.row.version += 1  # out of date, as if somebody else had written
+        stage.opens(Ask("a", 1))
+        await running.settle()
+        assert (await row(store, "t.saga")).version == 2
+        await running.publish(Tick())
+        await running.settle()
+        assert await running.status("t.saga", "a") == "completed"
+    assert [one.number for one in stage.began] == [1, 1, 2]
+    assert len({context.idempotency_key for context in stage.contexts[:2]}) == 1

@@ -39,6 +39,8 @@ from sagakit.errors import (
 )
 from sagakit.ports import Store
 
+DEEPEST = 16
+"""Reactions inside one another in one Commit: what goes deeper becomes a delivery."""
 BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
 """What parks an instance: its code cannot go on, or its input cannot be read."""
 
@@ -87,14 +89,18 @@ class ProcessHandler:
         self, draft: Draft, process: ProcessConsumer, lane_key: str, key: str | None, envelopes: tuple[Envelope, ...]
     ) -> None:
         """React inline if the instance's lane is idle or in this very draft; else make it a delivery."""
+        if not self.inline or lane_key in self._coming or draft.depth == DEEPEST:
+            self.deliver(draft, process, lane_key, envelopes)
+            return
         lane = self._lanes.find(lane_key)
         if lane is None or lane not in draft.held:
-            if not self.inline or (lane is not None and lane.busy) or lane_key in self._coming:
+            if lane is not None and lane.busy:
                 self.deliver(draft, process, lane_key, envelopes)
                 return
             lane = self._lanes.get(lane_key)
             lane.busy = True
             draft.held.append(lane)
+        draft.depth += 1
         try:
             if not await self._react(draft, process, lane, key, envelopes):
                 self.deliver(draft, process, lane_key, envelopes)
@@ -105,6 +111,8 @@ class ProcessHandler:
                 await self.tell(draft, process, lane_key, key, envelopes)
                 return
             await self._park_inline(draft, process, lane, key, envelopes, bug)
+        finally:
+            draft.depth -= 1
 
     def deliver(
         self, draft: Draft, process: ProcessConsumer, lane_key: str, envelopes: tuple[Envelope, ...]
