@@ -111,7 +111,9 @@ class Undoers:
         self._known[step.ordinal] = (undo, facts)
         try:
             self._record(step, undo(facts))
-        except Exception as error:  # the user's function: any error leaves the undo that stands
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the user's function: any error leaves the undo that stands
             step.undo_error = f"{type(error).__name__}: {error}"
 
     def forget(self, step: Step) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from types import CodeType
+from types import CodeType, NoneType
 from typing import Any, cast
 
 import msgspec
@@ -46,6 +46,8 @@ class SagaLive:
         self.id, self.key = id, key
         self.status: Status = "running"
         self._name, self._code, self._receives, self._around = name, code, receives, around
+        self.closing = False
+        self.dropped: list[str] = []
         self._silent = False
         self._saga = Saga(self, id, key)
         self._writing = Writing(around, id)
@@ -163,8 +165,8 @@ class SagaLive:
 
     @property
     def author(self) -> CodeType | None:
-        code = inspect.unwrap(self._code)
-        return None if code.__module__.startswith("sagakit.core") else getattr(code, "__code__", None)
+        code: CodeType | None = getattr(inspect.unwrap(self._code), "__code__", None)
+        return None if self._code.__module__.startswith("sagakit.core") else code
 
     def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
         if operation.__class__ is Do:
@@ -192,13 +194,17 @@ class SagaLive:
 
     def _start(self, first: Any) -> None:
         self._started = True
-        self._main = Branch(self._code(first, self._saga), self)
+        try:
+            steps = self._code(first, self._saga)
+        except Exception as error:
+            raise bug_of(error, self.author) from error
+        self._main = Branch(steps, self)
         self._main.resume()
 
     def _after_code(self, main: Branch) -> None:
-        dropped = self._saga.dropped
+        dropped = self.dropped
         if dropped:
-            self._saga.dropped = []
+            self.dropped = []
             # what an exception passed over is not forgotten
             if not self._threw and main.error is None:
                 raise ProcessBug(dropped[0])
@@ -224,7 +230,9 @@ class SagaLive:
             raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
         try:
             self._stack.begin(output.id, output.type, do.undo)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise ProcessBug(
                 f"{do.where()}: {do.what()}: its undo cannot be built before anything is known "
                 f"({type(error).__name__}: {error}): it must do with an outcome of None"
@@ -281,13 +289,16 @@ class SagaLive:
     def _late(self, step: Step, messages: tuple[Any, ...]) -> None:
         if step.then == ():
             return  # its first known outcome stands
-        command = self._around.codecs.named(step.type).cls
-        verdict = judge(classes_of(step.then, self._around), command, messages, self._around)
+        verdict = judge(classes_of(step.then, self._around), self._command_of(step), messages, self._around)
         if isinstance(verdict, Success):
             self._relearn(step)
             self._stack.late_success(step, verdict.event, hold=self.status == "compensation_failed")
         elif isinstance(verdict, Refused):
             self._stack.late_refusal(step)
+
+    def _command_of(self, step: Step) -> type:
+        codec = self._around.codecs.by_name.get(step.type)
+        return NoneType if codec is None else codec.cls  # its class may be gone from the app
 
     # ------------------------------------------------------------------ undoing
 
@@ -337,7 +348,7 @@ class SagaLive:
         if flight is not None:
             then = flight[1].then
         else:  # the code that could tell cannot run: any declared outcome may be a success
-            then = tuple(self._around.outcomes.get(self._around.codecs.named(step.type).cls, ()))
+            then = tuple(self._around.outcomes.get(self._command_of(step), ())) or None
         self._stack.unknown(step, names_of(then, self._around))
         self._writing.withdraw(command_id)
         return step
@@ -347,16 +358,16 @@ class SagaLive:
         self._repairs.clear()
         self._arrivals.clear()
         if main is not None:
-            self._saga.closing = True
+            self.closing = True
             wrong = main.close()
             if wrong is not None:  # undoing stops for no bug of the code
                 self.record.bug = str(bug_of(wrong, self.author))
                 self.log.warning("the code of a cancelled saga failed to close", error=self.record.bug)
 
     def _close(self, losers: Sequence[Branch]) -> None:
-        self._saga.closing = True
+        self.closing = True
         wrong = [branch.close() for branch in losers]
-        self._saga.closing = False
+        self.closing = False
         for error in wrong:
             if error is not None:
                 raise bug_of(error, self.author) from error

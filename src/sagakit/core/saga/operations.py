@@ -32,19 +32,20 @@ Then: TypeAlias = tuple[type[Any], ...] | None
 class Operation(Coroutine[Any, Any, _T]):
     """Something that a saga awaits. Handed to the core as it is; no event loop takes part."""
 
-    __slots__ = ("_at", "_hands", "_steps", "started")
+    __slots__ = ("_driver", "_steps", "at", "started")
 
-    def __init__(self, hands: Saga, at: FrameType | str) -> None:
+    def __init__(self, driver: Driver, at: FrameType) -> None:
         self.started = False
-        self._hands = hands
+        self._driver = driver
         self._steps: Generator[Any, Any, _T] | None = None
-        self._at: tuple[CodeType, int] | str = at if isinstance(at, str) else (at.f_code, at.f_lineno)
+        self.at: tuple[CodeType, int] | str = (at.f_code, at.f_lineno)
+        """Where it was made: a line, or in words."""
 
     def __await__(self) -> Generator[Any, Any, _T]:
         if self.started:
             raise ProcessBug(f"{self.where()}: {self.what()} is awaited twice")
         self.started = True
-        if self._hands.closing:
+        if self._driver.closing:
             raise ProcessBug(f"{self.where()}: {self.what()} while the code is being closed: nothing can be sent now")
         answer: _T = yield self
         return answer
@@ -61,15 +62,12 @@ class Operation(Coroutine[Any, Any, _T]):
             self._steps.close()
 
     def __del__(self) -> None:
-        if not self.started and not self._hands.closing:
-            self._hands.dropped.append(f"{self.where()}: {self.what()} was never awaited")
+        if not self.started and not self._driver.closing:
+            self._driver.dropped.append(f"{self.where()}: {self.what()} was never awaited")
 
     def where(self) -> str:
         """The place in the author's code where it was made."""
-        if isinstance(self._at, str):
-            return self._at
-        code, line = self._at
-        return place(code, line)
+        return self.at if isinstance(self.at, str) else place(*self.at)
 
     def what(self) -> str:
         """The operation in words."""
@@ -86,8 +84,8 @@ class Do(Operation[Any]):
 
     __slots__ = ("command", "then", "undo")
 
-    def __init__(self, hands: Saga, at: FrameType | str, command: Message, then: Then, undo: Undoer | None) -> None:
-        super().__init__(hands, at)
+    def __init__(self, driver: Driver, at: FrameType, command: Message, then: Then, undo: Undoer | None) -> None:
+        super().__init__(driver, at)
         self.command = command
         self.then = then
         self.undo = undo
@@ -101,8 +99,8 @@ class Receive(Operation[Any]):
 
     __slots__ = ("event",)
 
-    def __init__(self, hands: Saga, at: FrameType, event: type) -> None:
-        super().__init__(hands, at)
+    def __init__(self, driver: Driver, at: FrameType, event: type) -> None:
+        super().__init__(driver, at)
         self.event = event
 
     def what(self) -> str:
@@ -123,8 +121,8 @@ class Join(Operation[Any]):
 
     __slots__ = ("branches", "first")
 
-    def __init__(self, hands: Saga, at: FrameType, branches: tuple[Awaited[Any], ...], first: bool) -> None:
-        super().__init__(hands, at)
+    def __init__(self, driver: Driver, at: FrameType, branches: tuple[Awaited[Any], ...], first: bool) -> None:
+        super().__init__(driver, at)
         self.branches = branches
         self.first = first
 
@@ -142,7 +140,12 @@ OPERATIONS: frozenset[type] = frozenset({Do, Receive, UndoAll, Join})
 
 
 class Driver(Protocol):
-    """What a Saga needs of the core while its code runs."""
+    """What a Saga and its operations need of the core while its code runs."""
+
+    closing: bool
+    """Whether the code is being closed: nothing can be awaited then."""
+    dropped: list[str]
+    """What was made and never awaited, in words."""
 
     @property
     def now(self) -> datetime: ...
@@ -158,10 +161,6 @@ class Saga:
 
     def __init__(self, driver: Driver, id: str, key: str) -> None:
         self._driver = driver
-        self.dropped: list[str] = []
-        """What was made and never awaited, in words."""
-        self.closing = False
-        """Whether the code is being closed: nothing can be awaited then."""
         self.id = id
         self.key = key
 
@@ -194,7 +193,7 @@ class Saga:
         more is learnt. Raises Refused, or OutcomeUnknown once what the step may have left behind is undone.
         """
         wanted: Then = then if then is None or then.__class__ is tuple else (then,)
-        return Do(self, sys._getframe(1), command, wanted, undo)  # pyright: ignore[reportPrivateUsage]
+        return Do(self._driver, sys._getframe(1), command, wanted, undo)  # pyright: ignore[reportPrivateUsage]
 
     def on_undo(self, undo: Message | Callable[[Undo[None]], Message]) -> None:
         """Run this command too when the saga is undone, after the undos of all later steps."""
@@ -202,7 +201,7 @@ class Saga:
 
     def undo(self) -> Awaited[None]:
         """Undo all that was done so far, in LIFO order, and go on."""
-        return UndoAll(self, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+        return UndoAll(self._driver, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
 
     def send(self, command: Message) -> None:
         """Send a command without waiting for it and without undo; its outcome is recorded, and changes nothing."""
@@ -218,7 +217,7 @@ class Saga:
 
     def receive(self, event: type[_E]) -> Awaited[_E]:
         """Wait for an event of this type, found by the saga's key. The saga must declare it with `receives`."""
-        return Receive(self, sys._getframe(1), event)  # pyright: ignore[reportPrivateUsage]
+        return Receive(self._driver, sys._getframe(1), event)  # pyright: ignore[reportPrivateUsage]
 
     @overload
     def all(self, a: Awaited[_T1], b: Awaited[_T2], /) -> Awaited[tuple[_T1, _T2]]: ...
@@ -244,7 +243,7 @@ class Saga:
         for branch in branches:
             if not isinstance(branch, Coroutine):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"{'first' if first else 'all'}() takes operations and coroutines, not {branch!r}")
-        return Join(self, at, branches, first)
+        return Join(self._driver, at, branches, first)
 
 
 def _name_of(message: object) -> str:

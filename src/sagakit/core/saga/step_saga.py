@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import CodeType, NoneType, UnionType
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from sagakit.core.bugs import bug_of
 from sagakit.core.messages import Message, field_names
@@ -194,7 +194,9 @@ def compile_steps(
             command: Message = _built(where, build.code, lambda build=build: build(known))
             # an undo is filled from what was known when its step was sent, and from its own outcome
             undoer = None if undo is None else _undoing(undo, known.now())
-            known.add(await Do(hands, where, command, then, undoer))
+            do: Do = cast("Any", hands).do(command, then=then, undo=undoer)
+            do.at = where
+            known.add(await do)
 
     return run
 
