@@ -29,7 +29,7 @@ async def connection(tmp_path: Path) -> AsyncIterator[apsw.Connection]:
 @pytest.mark.parametrize("name", READS)
 async def test_finds_its_rows_by_an_index(connection: apsw.Connection, name: str) -> None:
     query = QUERIES[name].replace(":filters", "s.number < 9")
-    values: dict[str, object] = {word: 1 for word in re.findall(r":(\w+)", query)}
+    values: dict[str, object] = dict.fromkeys(re.findall(r":(\w+)", query), 1)
     bindings = values | {"ranges": "[[1, 2]]"} if values else ("[]",) * query.count("?")
     steps = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", bindings)]
     scanned = {match[1] for step in steps if (match := re.match(r"SCAN (\w+)", step))}
