@@ -117,3 +117,12 @@ async def test_a_sleep_is_not_over_before_the_clock_says_so(monkeypatch: pytest.
     monkeypatch.setattr(asyncio, "sleep", sleep)
     await SystemClock().sleep_until(7_200 * SECOND)
     assert slept == [LONGEST_SLEEP, LONGEST_SLEEP, LONGEST_SLEEP]
+
+
+async def test_one_that_fails_keeps_no_other_from_firing(watch: Watch) -> None:
+    watch.timers.at(watch.begin + SECOND, lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+    watch.at(1, "next")
+    watch.at(2, "later")
+    await watch.passes(1)
+    await watch.passes(2)
+    assert watch.fired == ["next", "later"]

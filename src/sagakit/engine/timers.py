@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import structlog
+
 from sagakit.ports import Clock
 
 Call: TypeAlias = Callable[[], None]
+
+_log = structlog.get_logger("sagakit.timers")
 
 LONGEST_SLEEP = 3600.0
 
@@ -115,4 +119,7 @@ class Timers:
         while (due := self.next_due()) is not None and due <= now:
             call = heapq.heappop(self._heap)[2].call
             if call is not None:
-                call()
+                try:
+                    call()
+                except Exception:  # one that fails must not keep the others from firing
+                    _log.exception("what was due has failed")

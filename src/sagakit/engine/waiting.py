@@ -105,10 +105,9 @@ class Waiting:
             reach = self._reach(frozenset(outcome))
             if any(isinstance(taker, ProcessConsumer) for cls in reach for taker in self._topology.takers.get(cls, ())):
                 continue
-            reason = getattr(envelope.message, "reason", "") or envelope.type
             for waiter in waiters:
                 if not reach.intersection(waiter.until):
-                    waiter.fail(Refused(str(reason), envelope.message))
+                    waiter.fail(Refused(_reason(envelope), envelope.message))
 
     def _reach(self, types: frozenset[type]) -> frozenset[type]:
         """These messages, and what commands, forwarders and listeners make of them; not what processes do."""
@@ -125,3 +124,10 @@ class Waiting:
                         to_do.extend(taker.outcomes if isinstance(taker, ServiceConsumer) else ())
             known = self._reached[types] = frozenset(found)
         return known
+
+
+def _reason(refusal: Envelope) -> str:
+    try:
+        return str(getattr(refusal.message, "reason", "") or refusal.type)
+    except Exception:  # a property of the user's may raise
+        return refusal.type

@@ -98,8 +98,12 @@ class ManualEngine(Engine):
 
     async def _breathe(self) -> None:
         """Let everything run that can; handlers that wait for the test or for time stay where they are."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + PATIENCE
         calm = 0
         while calm < 5:
+            if loop.time() > limit:
+                raise AssertionError(f"the engine is still busy after {PATIENCE:g} s: its store may not answer")
             calm = calm + 1 if self.quiet and not self._is_due else 0
             await asyncio.sleep(0)
 

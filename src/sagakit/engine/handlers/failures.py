@@ -74,8 +74,8 @@ class Failures:
         self._timers.at(delivery.due_at, lambda: self._due(lane, delivery))
 
     def _due(self, lane: Lane, delivery: Delivery) -> None:
+        delivery.state = "ready"
         if lane.queue and lane.queue[0] is delivery:
-            delivery.state = "ready"
             self.lanes.wake(lane)
 
     async def give_up(self, lane: Lane, delivery: Delivery, reason: str, *, known_not_done: bool = False) -> None:
