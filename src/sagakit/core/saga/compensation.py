@@ -120,6 +120,10 @@ class Undoers:
         """This step will not be undone."""
         self._known.pop(step.ordinal, None)
 
+    def clear(self) -> None:
+        """The code that they came from contradicts the record."""
+        self._known.clear()
+
     def _record(self, step: Step, command: Message) -> None:
         codec, payload, _ = self._around.codecs.seal(command)
         if not self._around.handled(codec.cls):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
 from types import CodeType, NoneType
 from typing import Any, cast
 
 import msgspec
 
-from sagakit.core.bugs import bug_of
 from sagakit.core.commit import Cause, History, Instance, Status
 from sagakit.core.lifecycle import CancelRequested, CommandFailed
-from sagakit.core.messages import Message
-from sagakit.core.process import Input, Log, Reacted, Surroundings
-from sagakit.core.saga.arrivals import Arrivals
+from sagakit.core.process import Input, Reacted, Surroundings
 from sagakit.core.saga.branches import Branch, Group
-from sagakit.core.saga.compensation import Compensation, SagaRecord, Step, Undoer
+from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Then
 from sagakit.core.saga.outcomes import Success, classes_of, judge, names_of
-from sagakit.core.saga.repairs import Repairs
 from sagakit.core.saga.replay import check_record, replay
+from sagakit.core.saga.running import Running
+from sagakit.core.saga.waits import Arrivals, Repairs
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import ProcessBug, Refused, TerminalError
 
@@ -45,20 +41,17 @@ class SagaLive:
     ) -> None:
         self.id, self.key = id, key
         self.status: Status = "running"
-        self._name, self._code, self._receives, self._around = name, code, receives, around
-        self.closing = False
-        self.dropped: list[str] = []
-        self._silent = False
-        self._saga = Saga(self, id, key)
+        self._made_of = (name, code, receives, around, id, key)
+        self._receives, self._around = receives, around
         self._writing = Writing(around, id)
         self._stack = Compensation(around, self._writing)
+        self._code = Running(name, code, around, self._writing, self._stack, id, key)
         self._arrivals = Arrivals()
-        self._main: Branch | None = None
+        self._repairs = Repairs()
+        self._in_flight: dict[str, tuple[Branch, Do]] = {}
         self._started = False
         self._broken: ProcessBug | None = None
         self._history: Sequence[tuple[Input, History]] = ()
-        self._in_flight: dict[str, tuple[Branch, Do]] = {}
-        self._repairs = Repairs()
         self._threw = False
 
     # ------------------------------------------------------------------ what the engine calls
@@ -104,12 +97,13 @@ class SagaLive:
             elif self._broken is not None:
                 raise self._broken
             elif not self._started:
-                self._start(first)
+                self._started = True
+                self._code.start(first, self)
             elif given.command_id is None or not self._outcome(given.command_id, given.messages):
                 self._take(given.messages)
-            if self._main is not None:
+            if self._code.main is not None:
                 self._repairs.go_on(self._stack)
-                self._after_code(self._main)
+                self._after_code(self._code.main)
         except BaseException:
             self.evict()
             raise
@@ -132,41 +126,21 @@ class SagaLive:
                 check_record(self.record, record, self._in_flight)
             except ProcessBug as contradiction:
                 self.evict()
-                self._broken, self._stack = contradiction, Compensation(self._around, self._writing)
+                self._broken = contradiction
                 self._in_flight.clear()
+                self._stack.undoers.clear()
         self._stack.restore(record)
 
     def evict(self) -> None:
         """Let go of the coroutine; nothing that it does while it is closed has an effect."""
-        self._silent, self._writing.reacted = True, Reacted()
+        self._code.silent, self._writing.reacted = True, Reacted()
         self._close_code()
-
-    # ------------------------------------------------------------------ what the code's Saga calls (Driver)
-
-    @property
-    def now(self) -> datetime:
-        assert self._writing.given is not None
-        return datetime.fromtimestamp(self._writing.given.now / 1_000_000, UTC)
-
-    @property
-    def log(self) -> Log:
-        return self._around.logger("" if self._silent else self._name, self.key)
-
-    def on_undo(self, undo: Undoer) -> None:
-        self._stack.begin("", "", undo).state = "succeeded"
-
-    def send(self, message: Message, *, command: bool) -> None:
-        (self._writing.command if command else self._writing.event)(message)
-
-    def new_id(self, name: str) -> str:
-        return self._writing.new_id(name)
 
     # ------------------------------------------------------------------ what branches call (Performer)
 
     @property
     def author(self) -> CodeType | None:
-        code: CodeType | None = getattr(inspect.unwrap(self._code), "__code__", None)
-        return None if self._code.__module__.startswith("sagakit.core") else code
+        return self._code.author
 
     def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
         if operation.__class__ is Do:
@@ -187,30 +161,16 @@ class SagaLive:
                 self._stack.undo(step, "lost to another branch")
                 self._repairs.wait_for(step, heir)
                 undos += 1
-        self._close(losers)
+        self._code.withdraw(losers)
         return undos
 
     # ------------------------------------------------------------------ running the code
 
-    def _start(self, first: Any) -> None:
-        self._started = True
-        try:
-            steps = self._code(first, self._saga)
-        except Exception as error:
-            raise bug_of(error, self.author) from error
-        self._main = Branch(steps, self)
-        self._main.resume()
-
     def _after_code(self, main: Branch) -> None:
-        dropped = self.dropped
-        if dropped:
-            self.dropped = []
-            # what an exception passed over is not forgotten
-            if not self._threw and main.error is None:
-                raise ProcessBug(dropped[0])
+        self._code.check_dropped(threw=self._threw or main.error is not None)
         if not main.ended or self.status != "running":
             return
-        self._main = None
+        self._code.main = None
         if main.error is not None:
             self._stop("refused" if isinstance(main.error, Refused) else "failed", main.error.reason)
             self._undo_next()
@@ -354,37 +314,23 @@ class SagaLive:
         return step
 
     def _close_code(self) -> None:
-        main, self._main = self._main, None
         self._repairs.clear()
         self._arrivals.clear()
-        if main is not None:
-            self.closing = True
-            wrong = main.close()
-            if wrong is not None:  # undoing stops for no bug of the code
-                self.record.bug = str(bug_of(wrong, self.author))
-                self.log.warning("the code of a cancelled saga failed to close", error=self.record.bug)
-
-    def _close(self, losers: Sequence[Branch]) -> None:
-        self.closing = True
-        wrong = [branch.close() for branch in losers]
-        self.closing = False
-        for error in wrong:
-            if error is not None:
-                raise bug_of(error, self.author) from error
+        self.record.bug = self._code.close() or self.record.bug
 
     # ------------------------------------------------------------------ replay
 
     def _replay(self, history: Sequence[tuple[Input, History]], *, running: bool) -> None:
-        self._silent = True
+        self._code.silent = True
         replay(self, history, running=running)
-        self._silent = False
+        self._code.silent = False
 
     def _relearn(self, step: Step) -> None:
         """Replay the code as far as it went, for the undo functions that an eviction has taken."""
         history, self._history = self._history, ()
         if not history or step in self._stack.undoers:
             return
-        before = SagaLive(self._name, self._code, self._receives, self._around, self.id, self.key)
+        before = SagaLive(*self._made_of)
         try:
             before._replay(history, running=False)
         except ProcessBug:
