@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
 
-from sagakit import App, OutcomeUnknown, Refused, Saga, TerminalError, WaitTimeout
+from sagakit import App, OutcomeUnknown, Refused, Saga, Stopping, TerminalError, WaitTimeout
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
@@ -265,3 +265,25 @@ async def test_a_refused_send_leaves_no_waiter() -> None:
         with pytest.raises(Exception, match="unfinished"):
             await running.send_and_wait(Place(), until=Told)
         assert not running._waiting
+
+
+async def test_nobody_waits_on_for_an_engine_that_has_stopped() -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    async with engine(placing_app(), provide={Stage: stage}, limits=Limits(stop_within=0.01)) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told))
+        await until(lambda: stage.began)
+    with pytest.raises(Stopping, match="may still come"):
+        await waiting
+
+
+async def test_nor_for_one_that_cannot_go_on() -> None:
+    stage, store = Stage(), MemoryStore()
+    stage.closes(Ask())
+    async with engine(placing_app(), store=store, provide={Stage: stage}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told))
+        await until(lambda: stage.began)
+        await store.again().open()
+        stage.opens(Ask())
+        with pytest.raises(Stopping, match="another engine"):
+            await waiting

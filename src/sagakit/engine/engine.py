@@ -32,7 +32,7 @@ from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.timers import SystemClock, Timers
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 from sagakit.engine.waiting import Waiter, Waiting
-from sagakit.errors import NotFound, StaleVersion, StoreUnusable, UnknownMessage, WaitTimeout
+from sagakit.errors import NotFound, StaleVersion, Stopping, StoreUnusable, UnknownMessage, WaitTimeout
 from sagakit.ports import Clock, Store
 
 _A = TypeVar("_A", bound=Decider)
@@ -132,6 +132,7 @@ class Engine:
         await self._close(clean=ended and self.fatal is None)
 
     async def _close(self, *, clean: bool) -> None:
+        self._waiting.end(Stopping("the engine has stopped; the outcome may still come"))
         await self._committer.stop()
         await self._timers.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -383,4 +384,5 @@ class Engine:
         self._door.closed = f"the engine cannot go on: {error}"
         self._lanes.running = False
         self._committer.end(error)
+        self._waiting.end(Stopping(self._door.closed))
         self._stopped.set()

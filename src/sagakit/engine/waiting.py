@@ -72,6 +72,12 @@ class Waiting:
         if not waiters:
             self._waiters.pop(correlation_id, None)
 
+    def end(self, why: Exception) -> None:
+        """Nothing will be told any more."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.fail(why)
+
     def committed(self, messages: Sequence[Envelope]) -> None:
         """Messages of one Commit are durable: tell those who wait for them."""
         story, waiters, root_answered = None, (), False
