@@ -344,3 +344,20 @@ def test_a_record_says_only_what_it_has_to(field: str) -> None:
     driver.answer(driver.last(C), CDone())
     driver.answer(driver.last(D), DDone())
     assert driver.live.snapshot() == b'{"sent":6}', "a completed saga keeps nothing to undo"
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), GeneratorExit(), RecursionError("deep")])
+def test_whatever_an_undo_function_raises_leaves_the_undo_that_stands(error: BaseException) -> None:
+    def undo(facts: Any) -> UndoA:
+        if facts.outcome is None:
+            return UndoA("recorded")
+        raise error
+
+    async def code(start: Start, saga: Saga) -> None:
+        await saga.do(A(), then=ADone, undo=undo)
+        await saga.receive(Paid)
+
+    driver = at(code, ADone())
+    assert driver.record.steps[0].undo_error.startswith(type(error).__name__)
+    driver.cancel()
+    assert driver.last(UndoA).message == UndoA("recorded")

@@ -317,3 +317,21 @@ def test_a_step_that_was_refused_is_not_undone_after_a_replay() -> None:
     driver.answer(driver.last(UndoB))
     assert driver.types == ["A", "B", "UndoB"]
     assert driver.live.status == "compensated"
+
+
+def test_a_step_whose_command_class_is_gone_can_still_come_late() -> None:
+    driver = gave_up()
+    driver.answer(driver.last(UndoA))
+    driver.row.state = driver.row.state.replace(b'"type":"t.A"', b'"type":"t.Removed"')
+    driver = driver.revived()
+    driver.answer(driver.last(A), ANo())
+    assert driver.types == ["A", "UndoA"]
+    driver.answer(driver.last(A), ADone("late"))
+    assert driver.types == ["A", "UndoA", "UndoA"], "only a success is known without the command"
+
+
+def test_code_that_cannot_be_called_is_a_bug() -> None:
+    async def code(start: Start) -> None: ...
+
+    with pytest.raises(ProcessBug, match="takes 1 positional argument but 2 were given"):
+        Driver(code).start()
