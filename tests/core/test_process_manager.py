@@ -467,13 +467,14 @@ def test_undoing_with_what_is_no_command() -> None:
         driver.event(Paid())
 
 
-def test_settled_commands_are_kept_until_they_are_undone_and_then_forgotten() -> None:
+def test_a_doubled_outcome_is_not_told_after_the_undo_either() -> None:
     driver = careful()
     driver.answer(driver.last(A), ADone())
-    assert [sent.type for sent in live_of(driver).record.sent] == ["t.A", "t.B"]
     driver.fail(driver.last(B))
     driver.answer(driver.last(UndoA), Undone())
-    assert [sent.type for sent in live_of(driver).record.sent] == ["t.B"]
+    driver.answer(driver.last(A), ADone("again"))
+    assert told(driver) == ("ADone", "Failed", "Undone")
+    assert driver.types == ["A", "B", "UndoA"]
 
 
 # ---------------------------------------------------------------------- what is kept only where it is needed

@@ -196,8 +196,6 @@ class ManagerLive:
             return not known
         if not isinstance(first, CommandFailed | CommandLedToNothing):
             self._undo_again(sent, sent.undo)
-        elif sent.undone:
-            self.record.sent.remove(sent)
         return False
 
     def _undo_answered(self, sent: SentCommand, given: Input) -> Sequence[Any]:
@@ -208,8 +206,6 @@ class ManagerLive:
             sent.undo_error = first.reason
             return ()
         sent.undone = True
-        if sent.settled:  # nothing of it can come late
-            self.record.sent.remove(sent)
         return () if isinstance(first, CommandLedToNothing) else given.messages
 
     def _tell(self, message: Any) -> None:

@@ -361,3 +361,20 @@ def test_whatever_an_undo_function_raises_leaves_the_undo_that_stands(error: Bas
     assert driver.record.steps[0].undo_error.startswith(type(error).__name__)
     driver.cancel()
     assert driver.last(UndoA).message == UndoA("recorded")
+
+
+def test_an_undo_that_can_be_built_again_has_no_error_any_more() -> None:
+    def undo(facts: Any) -> UndoA:
+        if facts.outcome is not None and not facts.reason:
+            raise ValueError
+        return UndoA(facts.outcome.id if facts.outcome else "", facts.reason)
+
+    async def code(start: Start, saga: Saga) -> None:
+        await saga.do(A(), then=ADone, undo=undo)
+        await saga.receive(Paid)
+
+    driver = at(code, ADone("exact"))
+    assert driver.record.steps[0].undo_error == "ValueError: "
+    driver.cancel("by hand")
+    assert driver.record.steps[0].undo_error == ""
+    assert driver.last(UndoA).message == UndoA("exact", "by hand")

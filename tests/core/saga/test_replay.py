@@ -335,3 +335,15 @@ def test_code_that_cannot_be_called_is_a_bug() -> None:
 
     with pytest.raises(ProcessBug, match="takes 1 positional argument but 2 were given"):
         Driver(code).start()
+
+
+def test_a_cancel_does_not_use_the_undo_functions_of_code_that_contradicts_the_record() -> None:
+    async def other(start: Start, saga: Saga) -> None:
+        saga.publish(Ended("started"))
+        await saga.do(A(1), then=ADone, undo=lambda undo: UndoA("by other code", undo.reason))
+        await saga.do(C(1), then=CDone)
+
+    driver = at_c().revived(other)
+    driver.cancel("by hand")
+    driver.answer(driver.last(UndoB))
+    assert driver.last(UndoA).message == UndoA("exact")
