@@ -48,6 +48,18 @@ print("done", flush=True)
 """
 
 
+def test_a_second_sigterm_cuts_nothing_short(tmp_path: Path) -> None:
+    # make, and whoever stops a group, sends it to the process as well as to its parent
+    command = [sys.executable, "-c", PROGRAM, f"sqlite:///{tmp_path / 'app.db'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        for _ in range(5):
+            process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "closed\ndone\n"
+        assert process.wait() == 0
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_run_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", PROGRAM, f"sqlite:///{tmp_path / 'app.db'}"]
@@ -61,7 +73,7 @@ def test_run_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
         assert process.stderr.read() == ""
 
 
-async def test_the_first_signal_is_told_and_the_second_is_not_ours() -> None:
+async def test_the_first_signal_is_told_and_a_second_interrupt_is_not_ours() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with signalled() as told:
         assert not told.is_set()

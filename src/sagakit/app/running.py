@@ -14,23 +14,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def signalled() -> Generator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets. The second signal does what it does without us: it ends the process."""
+    """An event that SIGTERM or SIGINT sets.
+
+    A second SIGINT (an impatient Ctrl-C) ends the process. A second SIGTERM changes nothing: whoever stops a group of
+    processes, such as make and what it runs, sends it twice.
+    """
     loop, told = asyncio.get_running_loop(), asyncio.Event()
 
     def tell() -> None:
         told.set()
-        forget()
-
-    def forget() -> None:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGINT)
 
     for number in SIGNALS:
         loop.add_signal_handler(number, tell)
     try:
         yield told
     finally:
-        forget()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 async def until_told(engine: Engine, told: asyncio.Event) -> None:

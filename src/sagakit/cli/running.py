@@ -52,14 +52,17 @@ def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
 
 
 async def _serve(app: App, db: str, bound: socket.socket) -> None:
+    from sagakit.app.running import signalled
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
 
-    async with app.engine(db) as engine:
-        commands = counted(len(engine.topology.around.outcomes), "command")
-        show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
-        sys.stdout.flush()
-        await serve(engine, api(engine), bound)
+    # signals are heard from before the start, so that it is never cut short, to after the stop
+    with signalled() as told:
+        async with app.engine(db) as engine:
+            commands = counted(len(engine.topology.commands), "command")
+            show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
+            sys.stdout.flush()
+            await serve(engine, api(engine), bound, told)
 
 
 def check(app: AppName) -> None:

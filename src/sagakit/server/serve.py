@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from sagakit.app.running import signalled
 from sagakit.engine.engine import Engine
 from sagakit.errors import TerminalError
 
@@ -53,31 +52,30 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(engine: Engine, app: ASGIApp, bound: socket.socket) -> None:
-    """Answer requests until the process is told to stop; then finish those under way, and return.
+async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asyncio.Event) -> None:
+    """Answer requests until `told` (to stop, by a signal); then finish those under way, and return.
 
     Raises what the engine died of, if it dies before.
     """
-    with signalled() as told:
-        waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
-        server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=FINISH_WITHIN,
-            )
+    waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=FINISH_WITHIN,
         )
-        serving = asyncio.ensure_future(server.serve(sockets=[bound]))
-        try:
-            await asyncio.wait({*waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiting:
-                one.cancel()
-            server.should_exit = True
-            await serving
+    )
+    serving = asyncio.ensure_future(server.serve(sockets=[bound]))
+    try:
+        await asyncio.wait({*waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+        server.should_exit = True
+        await serving
     if engine.fatal is not None:
         raise engine.fatal
 

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from sagakit import StoreUnusable
+from sagakit.app.running import signalled
 from sagakit.app.stores import open_store
 from sagakit.demos import database_of
 from sagakit.demos.shop.account import Account
@@ -26,7 +27,7 @@ def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> No
 
 
 async def _run(port: int, db: str | None, fresh: bool) -> None:
-    with bind(port) as bound:
+    with bind(port) as bound, signalled() as told:
         path = _file_of(db)
         if fresh and path:
             forget(path)
@@ -35,7 +36,7 @@ async def _run(port: int, db: str | None, fresh: bool) -> None:
         try:
             async with shop.engine(db or str(path), provide=provide) as engine:
                 terminal.open(await greeting(engine, address_of(bound), path))
-                await serve(engine, gateway(engine), bound)
+                await serve(engine, gateway(engine), bound, told)
             terminal.print(
                 "The shop is closed; it goes on where it stands when it is opened again." if path else "Closed."
             )
