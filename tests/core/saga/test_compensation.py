@@ -265,7 +265,9 @@ def test_a_cancel_while_the_saga_receives() -> None:
         await saga.receive(Paid)
 
     driver = at(code, ADone())
+    assert driver.record.receiving == ["t.Paid"]
     driver.cancel()
+    assert driver.record.receiving == []
     assert undo_all(driver) == [UndoA()]
 
 

@@ -342,7 +342,9 @@ def test_a_class_in_the_place_of_an_undo() -> None:
     async def code(start: Start, saga: Saga) -> None:
         await saga.do(A(), then=ADone, undo=UndoA)
 
-    assert bug_of(code).startswith(f"{line(code, 1)}: do(A): its undo cannot be built")
+    bug = bug_of(code)
+    assert bug.startswith(f"{line(code, 1)}: do(A): its undo cannot be built")
+    assert "UndoA is a class: give a command" in bug
 
 
 def test_an_undo_of_the_saga_that_cannot_be_built() -> None:

@@ -116,10 +116,6 @@ class Undoers:
         except BaseException as error:  # the user's function: any error leaves the undo that stands
             step.undo_error = f"{type(error).__name__}: {error}"
 
-    def forget(self, step: Step) -> None:
-        """This step will not be undone."""
-        self._known.pop(step.ordinal, None)
-
     def clear(self) -> None:
         """The code that they came from contradicts the record."""
         self._known.clear()
@@ -160,7 +156,7 @@ class Compensation:
     def restore(self, record: SagaRecord) -> None:
         """Take what is stored."""
         self.record = record
-        self._index()
+        self._by_id = {id: step for step in record.steps for id in (step.id, step.undo_id) if id}
 
     def begin(self, id: str, type: str, undo: Undoer | None) -> Step:
         """A step is sent. Raises what its undo function raises: then nothing is recorded."""
@@ -184,7 +180,6 @@ class Compensation:
 
     def refused(self, step: Step) -> None:
         """Known not done: nothing to undo."""
-        step.state = "refused"
         self._drop(step)
 
     def unknown(self, step: Step, then: tuple[str, ...] | None) -> None:
@@ -226,8 +221,6 @@ class Compensation:
     def answered(self, step: Step) -> None:
         """Its undo is done."""
         step.state = "undone"
-        if step.then == ():  # its outcome is known: nothing can come late
-            self.undoers.forget(step)
 
     def failed(self, step: Step, reason: str) -> None:
         """Its undo was given up."""
@@ -256,10 +249,7 @@ class Compensation:
 
     def forget(self) -> None:
         """The saga is completed: what stands is not undone any more."""
-        kept = [step for step in self.record.steps if step.state not in OWED]
-        if len(kept) < len(self.record.steps):
-            self.record.steps = kept
-            self._index()
+        self.record.steps = [step for step in self.record.steps if step.state not in OWED]
 
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
@@ -268,9 +258,6 @@ class Compensation:
             for step in self.record.steps
             if step.undo is not None and (step.state in OUTSTANDING or step.state == "undo_failed")
         ]
-
-    def _index(self) -> None:
-        self._by_id = {id: step for step in self.record.steps for id in (step.id, step.undo_id) if id}
 
     def _send(self, step: Step) -> None:
         assert step.undo is not None
@@ -286,4 +273,3 @@ class Compensation:
         else:
             steps.remove(step)
         self._by_id.pop(step.id, None)
-        self.undoers.forget(step)

@@ -71,7 +71,6 @@ class Repairs:
     def undo_all(self, branch: Branch, stack: Compensation) -> bool:
         """Begin to undo what was done so far, for a branch. True if there is nothing."""
         wanted = stack.outstanding()
-        stack.make_exact("")
         if wanted:
             self._stacks.append((branch, wanted))
             stack.undo_next(wanted)
