@@ -220,6 +220,22 @@ async def test_a_reaction_is_in_the_commit_of_the_event_that_causes_it() -> None
     assert [(len(one.messages), len(one.instances), len(one.deliveries)) for one in store.commits] == [(1, 1, 0)] * 2
 
 
+async def test_what_people_look_for_is_written_when_it_changes() -> None:
+    store = Recording()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun(), trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        begun = running.hand.now()
+        for number in (1, 2, 100):
+            await running.advance(seconds=1)
+            await running.publish(Tick(number=number))
+        await running.settle()
+        ended = running.hand.now()
+    assert [[one.status for one in commit.search] for commit in store.commits] == [["running"], [], [], ["completed"]]
+    found = await search(store)
+    assert (found.started_at, found.updated_at, found.ended_at) == (begun, ended, ended)
+    assert found.trace_id == "0af7651916cd43dd8448eb211c80319c"
+
+
 async def test_what_comes_while_the_lane_is_held_waits_and_is_folded_into_one_commit() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
@@ -800,3 +816,99 @@ async def test_an_outcome_whose_process_has_moved_on_is_made_again() -> None:
         assert await running.status("t.saga", "a") == "completed"
     assert [one.number for one in stage.began] == [1, 1, 2]
     assert len({context.idempotency_key for context in stage.contexts[:2]}) == 1
+
+
+# ---------------------------------------------------------------------- Commits that are dropped
+
+
+async def queued(running: ManualEngine, *numbers: int) -> None:
+    """Events that wait for their instance as deliveries, while no worker takes anything."""
+    running._lanes.running = False
+    running._processes.inline = False
+    for number in numbers:
+        await running.publish(Tick(number=number))
+    running._processes.inline = True
+
+
+async def test_a_run_of_an_instance_that_has_moved_on_is_made_again() -> None:
+    store = Recording()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun())
+        await queued(running, 1, 2)
+        lane = running._lanes.find(f"t.ticks/{instance_id('t.ticks', 'a')}")
+        assert lane is not None
+        lane.cache = await running._processes._instances.load(running.topology.processes["t.ticks"], lane.key[8:])
+        lane.cache.row.version += 1  # out of date, as if somebody else had written
+        running._lanes.start()
+        await running.settle()
+        assert await numbers(store) == [1, 2]
+    assert await left(store) == []
+
+
+async def test_of_a_run_with_one_that_is_gone_the_others_stand() -> None:
+    store = Recording()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun())
+        await queued(running, 1, 2, 3)
+        ids = sorted(store.data.deliveries)
+        del store.data.deliveries[ids[1]]
+        running._lanes.start()
+        await running.settle()
+        assert await numbers(store) == [1, 3]
+        assert running._lanes.unfinished == 0
+        store.commits.clear()
+        await told_while_it_waits(running, store, *(Tick(number=number) for number in (5, 6)))
+        await running.settle()
+        assert [len(commit.done) for commit in store.commits if commit.done] == [2]  # folded as ever
+    assert await left(store) == []
+
+
+async def test_once_deliveries_have_come_reactions_are_inline_again() -> None:
+    store = Recording()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun())
+        await told_while_it_waits(running, store, Tick(number=2))
+        await running.settle()
+        store.commits.clear()
+        await running.publish(Tick(number=3))
+        assert [len(commit.deliveries) for commit in store.commits] == [0]
+    assert await numbers(store) == [1, 2, 3]
+
+
+async def test_so_they_are_after_a_commit_with_a_delivery_was_dropped() -> None:
+    stage, store = Stage(), Recording()
+    app = ticking_app()
+
+    @app.handles
+    async def ask(command: Ask, stage: Stage) -> list[Tick]:
+        await stage.play(command)
+        return [Tick(command.key, command.number)]
+
+    stage.closes(Ask("a", 5))
+    async with engine(app, store=store, provide={Stage: stage}) as running:
+        await running.publish(Begun())
+        await running.send(Ask("a", 5))
+        await until(lambda: stage.now)
+        (delivery,) = store.data.deliveries.values()
+        delivery.attempt += 1  # as if another engine had taken it over
+        running._processes.inline = False
+        stage.opens(Ask("a", 5))
+        await running.settle()
+        running._processes.inline = True
+        store.commits.clear()
+        await running.publish(Tick(number=6))
+        assert [len(commit.deliveries) for commit in store.commits] == [0]
+    assert await numbers(store) == [6]
+
+
+async def test_one_that_would_park_but_is_gone_holds_nobody() -> None:
+    store = MemoryStore()
+    async with engine(ticking_app(), store=store) as running:
+        await running.publish(Begun())
+        await queued(running, 13, 2)
+        del store.data.deliveries[min(store.data.deliveries)]
+        running._lanes.start()
+        await running.settle()
+        assert await running.status("t.ticks", "a") == "running"
+        assert await numbers(store) == [2]
+        assert running._lanes.unfinished == 0
