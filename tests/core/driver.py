@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 from tests.core import messages
 from tests.core.messages import OUTCOMES, START, Start
 
@@ -210,8 +209,3 @@ def stored(history: Sequence[History]) -> list[tuple[Input, History]]:
 
 def decoded(envelope: Envelope) -> Any:
     return AROUND.codecs.decode(envelope.type, envelope.version, envelope.payload)
-
-
-def real_logger(process: str, key: str) -> Any:
-    """The type that an app gives: it must do for the core."""
-    return structlog.get_logger(process=process, key=key)
