@@ -241,3 +241,17 @@ def _() -> str:
     driver.answer(driver.waiting(C), CDone())
     assert driver.live.status == "completed"
     return undo_of(driver)
+
+
+@check("undos", "undoing", "completed")
+def _() -> str:
+    driver = undone()
+    driver.answer(driver.last(A), ADone("late"))
+    driver.answer(driver.waiting(D), DDone())
+    driver.answer(driver.waiting(UndoB))
+    driver.answer(driver.waiting(C), CDone())
+    assert driver.live.status == "completed"
+    state = undo_of(driver)
+    driver.answer(driver.last(UndoA))
+    assert (undo_of(driver), driver.live.status) == ("undone", "completed")
+    return state
