@@ -11,14 +11,6 @@ NOWHERE = "nowhere"
 
 
 @dataclass(frozen=True)
-class Item:
-    """One line of an order."""
-
-    article: str
-    quantity: int
-
-
-@dataclass(frozen=True)
 class PlaceOrder:
     """What is sent: it starts the saga."""
 
@@ -26,26 +18,30 @@ class PlaceOrder:
     customer: str
     street: str
     city: str
-    items: list[Item]
+    article: str
+    quantity: int
     total: int
 
 
 @dataclass(frozen=True)
 class ReserveItems:
     order_id: str
-    items: list[Item]
+    article: str
+    quantity: int
 
 
 @dataclass(frozen=True)
 class ItemsReserved:
     order_id: str
-    items: list[Item]
+    article: str
+    quantity: int
 
 
 @dataclass(frozen=True)
 class ReleaseItems:
     order_id: str
-    items: list[Item]
+    article: str
+    quantity: int
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,7 @@ bench = App("bench")
 
 @bench.handles
 async def reserve(command: ReserveItems) -> ItemsReserved:
-    return ItemsReserved(command.order_id, command.items)
+    return ItemsReserved(command.order_id, command.article, command.quantity)
 
 
 @bench.handles
@@ -174,9 +170,9 @@ async def cancel(command: CancelOrder) -> OrderCancelled:
 
 @bench.saga(key="order_id")
 async def order(placed: PlaceOrder, saga: Saga) -> None:
-    id, items = placed.order_id, placed.items
+    id, article, quantity = placed.order_id, placed.article, placed.quantity
     saga.on_undo(lambda undo: CancelOrder(id, undo.reason))
-    await saga.do(ReserveItems(id, items), then=ItemsReserved, undo=ReleaseItems(id, items))
+    await saga.do(ReserveItems(id, article, quantity), then=ItemsReserved, undo=ReleaseItems(id, article, quantity))
     await saga.do(
         ChargeCustomer(id, placed.customer, placed.total),
         then=CustomerCharged,
@@ -202,5 +198,4 @@ COMPENSATED = (*_BEGIN, "AddressUnknown", *_UNDO)
 def new_order(index: int) -> PlaceOrder:
     """An order of its own; every tenth is refused when it is to be sent."""
     city = NOWHERE if index % 10 == 9 else "Utrecht"
-    items = [Item("kettle-1.7l", 1), Item("cup-white", 4)]
-    return PlaceOrder(str(uuid4()), f"customer-{index}", "Oudegracht 1", city, items, 4999)
+    return PlaceOrder(str(uuid4()), f"customer-{index}", "Oudegracht 1", city, "kettle-1.7l", 1, 4999)

@@ -104,7 +104,9 @@ class Router:
         draft.commit.messages.extend(events)
         if told is not None:
             await self.processes.tell_sender(draft, told, tuple(events))
-        await self._takers(draft, events, told)
+        for event in events:
+            if event.message.__class__ in self.topology.takers:
+                await self._takers(draft, (event,), told)
 
     async def failure(self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False) -> None:
         """A command that a process sent was given up: tell it."""
@@ -122,14 +124,18 @@ class Router:
 
     async def commands(self, draft: Draft, commands: Sequence[Envelope]) -> None:
         """Commands to their handlers, or to the processes that they start. They are in the draft already."""
-        handlers = self.topology.handlers
         for command in commands:
-            handler = handlers.get(command.message.__class__)
-            if handler is not None:
-                draft.deliver(command, handler.name, self.lane(handler, command))
-            else:
+            if not self.to_handler(draft, command):
                 for process in self.topology.starters.get(command.message.__class__, ()):
                     await self._by_key(draft, process, command, None)
+
+    def to_handler(self, draft: Draft, command: Envelope) -> bool:
+        """A command to its handler. False if it has none."""
+        handler = self.topology.handlers.get(command.message.__class__)
+        if handler is None:
+            return False
+        draft.deliver(command, handler.name, self.lane(handler, command))
+        return True
 
     def check_handled(self, codec: Codec) -> None:
         """Raise UnknownMessage if nobody handles this command."""

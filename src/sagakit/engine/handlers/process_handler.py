@@ -218,7 +218,9 @@ class ProcessHandler:
         if slot.live.status != before or slot.row.version == 1:
             self._describe(draft, slot, envelopes[0])
             self._tell_waiting(draft, slot, given)
-        await self._send(draft, sent, reacted)
+        one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
+        if not (one_command and self._router.to_handler(draft, sent[0])):
+            await self._send(draft, sent, reacted)
         return True
 
     def _start(self, process: ProcessConsumer, lane: Lane, key: str) -> Slot:
@@ -251,12 +253,8 @@ class ProcessHandler:
         return sent
 
     async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
-        commands = [envelope for envelope in sent if envelope.kind == "command"]
-        if len(commands) == len(sent):
-            await self._router.commands(draft, commands)
-        else:  # in the order in which they were sent
-            for one in sent:
-                await (self._router.commands if one.kind == "command" else self._router.published)(draft, (one,))
+        for envelope in sent:
+            await (self._router.commands if envelope.kind == "command" else self._router.published)(draft, (envelope,))
         for command_id in reacted.withdrawn:
             await self._withdraw(draft, command_id)
 

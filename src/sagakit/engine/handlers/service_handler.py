@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from types import CoroutineType
 from typing import Any
 
 from sagakit.core.commit import Delivery, Envelope, Rejected
@@ -76,7 +77,10 @@ class ServiceHandler:
             draft = Draft(self._settled, (lane, delivery))
             draft.finish(delivery)
             try:
-                await self._route(draft, consumer, envelope, made)
+                if consumer.role == "handler":
+                    await self._router.outcome(draft, envelope, made)
+                else:
+                    await self._route(draft, consumer, made)
             except BaseException:
                 self._router.processes.abandon(draft)
                 raise
@@ -92,17 +96,16 @@ class ServiceHandler:
             envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
         self.calling += 1
         try:
-            answer = await self._call(consumer, delivery, run)
+            answer = self._call(consumer, delivery, run)
+            if answer.__class__ is CoroutineType:
+                answer = await answer
         finally:
             self.calling -= 1
         now = self._clock.now()
         make = self._command if consumer.role == "listener" else self._router.envelope
         return [make(envelope, consumer.name, index, message, now) for index, message in enumerate(as_messages(answer))]
 
-    async def _route(self, draft: Draft, consumer: ServiceConsumer, envelope: Envelope, made: list[Envelope]) -> None:
-        if consumer.role == "handler":
-            await self._router.outcome(draft, envelope, made)
-            return
+    async def _route(self, draft: Draft, consumer: ServiceConsumer, made: list[Envelope]) -> None:
         draft.commit.messages.extend(made)
         if consumer.role == "listener":
             await self._router.commands(draft, made)
@@ -145,18 +148,19 @@ class ServiceHandler:
             known = self._arguments[consumer.name] = (self._providers.values(consumer.asks), contexts)
         return known
 
-    async def _call(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> Any:
+    def _call(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> Any:
+        """The answer, or a coroutine that gives it."""
         provided, contexts = self._call_arguments(consumer)
         if contexts:
             context = Context(delivery, self._aggregates.load_by_key)
             provided = {**provided, **dict.fromkeys(contexts, context)}
         message = delivery.envelope.message
         if consumer.threaded or consumer.timeout is not None:
-            return await self._apart(consumer, message, provided, run, delivery.envelope.id)
+            return self._apart(consumer, message, provided, run, delivery.envelope.id)
         answer = consumer.function(message, **provided)
         if not inspect.isawaitable(answer):
             return answer
-        return await self._here(answer, run)
+        return self._here(answer, run)
 
     async def _here(self, steps: Awaitable[Any], run: Run) -> Any:
         """Run a coroutine in the worker's own task; its step may be given up meanwhile."""
