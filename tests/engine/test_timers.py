@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.engine.stage import until
+from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
+from sagakit import Engine, Retry
 from sagakit.engine.timers import LONGEST_SLEEP, SystemClock, Timers
+from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualClock
 
 SECOND = 1_000_000
@@ -126,3 +128,22 @@ async def test_one_that_fails_keeps_no_other_from_firing(watch: Watch) -> None:
     await watch.passes(1)
     await watch.passes(2)
     assert watch.fired == ["next", "later"]
+
+
+async def test_with_the_systems_clock_a_retry_is_not_early_and_hardly_late() -> None:
+    stage, times = Stage(), list[float]()
+    stage.will(Ask(), ConnectionError("down"))
+    app = asking_app(retry=Retry(2, first=0.05, jitter=0.0))
+    play = stage.play
+
+    async def play_and_note(command: Ask) -> object:
+        times.append(time.monotonic())
+        return await play(command)
+
+    stage.play = play_and_note  # type: ignore[method-assign]
+    running = Engine(app.topology(provide=[Stage]), MemoryStore(), provide={Stage: stage})
+    await running.start()
+    assert await running.send_and_wait(Ask(), until=Told) == Told()
+    await running.stop()
+    first, second = times
+    assert 0.05 <= second - first < 1.05
