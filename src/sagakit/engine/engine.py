@@ -155,7 +155,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits to run or waits to be written; retries that are not due do not count."""
-        return self._lanes.idle and self._committer.idle and not self._recovery.reading
+        return self._lanes.idle and self._committer.idle and not self._runs and not self._recovery.reading
 
     @property
     def quiet(self) -> bool:
