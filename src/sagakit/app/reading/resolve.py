@@ -212,7 +212,9 @@ def provided_type(provider: Callable[..., Any], names: Mapping[str, Any]) -> Any
 def place(declared: Any) -> str:
     """Where something was written: `file:line`, or "" if that is not known."""
     several = vars(declared).values() if isinstance(declared, type) else [declared]
-    codes = (getattr(inspect.unwrap(one), "__code__", None) for one in several if callable(one))
+    # what a decorator of the standard library added to a class tells nothing of where that is
+    own = [one for one in several if callable(one) and getattr(one, "__module__", None) == declared.__module__]
+    codes = (getattr(inspect.unwrap(one), "__code__", None) for one in own)
     for code in codes:
         if isinstance(code, types.CodeType) and not code.co_filename.startswith("<"):
             path = os.path.relpath(code.co_filename)
