@@ -54,7 +54,12 @@ async def measure_idle(db: str, count: int, seconds: float) -> Idle:
     """The same in a process of its own, so that nothing else counts."""
     words = ("-m", "sagakit.bench.asleep", db, str(count), str(seconds))
     process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:  # interrupted: it writes to files that are removed next
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise BenchFailed(f"the process with the sagas asleep ended with {process.returncode}")
     return msgspec.json.decode(said, type=Idle)
