@@ -19,14 +19,14 @@ from sagakit.core.process_manager import End, Undoing
 class Pair:
     """A and B at once; what is done or unknown is undone by itself if one of them is not done."""
 
-    settled: frozenset[str] = frozenset()
+    settled: tuple[str, ...] = ()  # in order: a set is written in no particular one
     stopped: bool = False
     undone: int = 0
 
     def evolve(self, event: ADone | BDone | ANo | BNo | Failed[Any] | Cancelled | Undone) -> Pair:
         match event:
             case ADone() | BDone():
-                return Pair(self.settled | {type(event).__name__}, self.stopped, self.undone)
+                return Pair(tuple(sorted({*self.settled, type(event).__name__})), self.stopped, self.undone)
             case Undone():
                 return Pair(self.settled, self.stopped, self.undone + 1)
             case _:

@@ -105,7 +105,9 @@ def happens(state: str, event: Callable[[Driver], object], *, sends: int | None 
         event(driver)
         assert sends is None or outs(driver) == before + sends
         assert not cause or driver.live.cause == cause, "the first cause counts"
-        assert driver.revived().live.snapshot() == driver.live.snapshot()
+        revived = driver.revived()
+        assert revived.live.snapshot() == driver.live.snapshot()
+        assert (revived.live.status, revived.live.reason) == (driver.live.status, driver.live.reason)
         return driver.live.status
 
     return run

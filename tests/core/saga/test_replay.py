@@ -347,3 +347,18 @@ def test_a_cancel_does_not_use_the_undo_functions_of_code_that_contradicts_the_r
     driver.cancel("by hand")
     driver.answer(driver.last(UndoB))
     assert driver.last(UndoA).message == UndoA("exact")
+
+
+def test_code_that_contradicts_the_record_is_closed() -> None:
+    closed: list[str] = []
+
+    async def other(start: Start, saga: Saga) -> None:
+        saga.publish(Ended("started"))
+        try:
+            await saga.do(B(), then=BDone)
+        finally:
+            closed.append("closed")
+
+    driver = at_b()
+    driver.revived(other)
+    assert closed == ["closed"]
