@@ -13,13 +13,15 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
-    InstanceQuery,
-    Listed,
+    Item,
+    ItemState,
+    Pause,
     Rejected,
     Search,
     Snapshot,
     Subscription,
 )
+from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 
 
 class Store(Protocol):
@@ -52,7 +54,22 @@ class Store(Protocol):
         ...
 
     async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
-        """Outstanding deliveries with an id above `after`, in the order of their ids, with their messages."""
+        """Outstanding deliveries with an id above `after`, in the order of their ids, with their messages.
+
+        Without those that are scheduled: these are read as they come due.
+        """
+        ...
+
+    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+        """Scheduled deliveries, with what they carry, in the order of (due_at, id), above this."""
+        ...
+
+    async def read_delivery(self, id: int) -> Delivery | None:
+        """One outstanding delivery, whatever its state."""
+        ...
+
+    async def find_deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """A page of outstanding deliveries for people to look at, scheduled ones too; not for the hot path."""
         ...
 
     async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
@@ -80,11 +97,47 @@ class Store(Protocol):
         ...
 
     async def read_instances(self, query: InstanceQuery) -> list[Listed]:
-        """A page of instances, newest first (by their number, descending)."""
+        """A page of instances, in the order of their numbers, newest first unless asked otherwise."""
         ...
 
     async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
         """The reactions of an instance above a row version, in order, with their messages."""
+        ...
+
+    async def read_items(
+        self,
+        instance: str,
+        step: int,
+        *,
+        states: Sequence[ItemState] = (),
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 1000,
+    ) -> list[Item]:
+        """Items of a batch in these states (none given: in any), by index.
+
+        Upwards from above `after`; with `before` downwards from below it.
+        """
+        ...
+
+    async def count_items(self, instance: str) -> list[Counted]:
+        """How the items of an instance's batches stand."""
+        ...
+
+    async def read_pauses(self) -> list[Pause]:
+        """All that stands still, in the order in which it was paused."""
+        ...
+
+    async def last_recorded(self) -> int:
+        """When the newest message of the log was recorded; 0 if there is none."""
+        ...
+
+    async def announce(self, url: str | None) -> None:
+        """The owner says where its HTTP door is (None: it has none). Forgotten when it closes."""
+        ...
+
+    async def read_owner(self) -> OwnerSeen | None:
+        """Who owns the store now; None if nobody does."""
         ...
 
     async def read_inbox(self, scope: str, key: str) -> Inbox | None:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sagakit.core.commit import InstanceQuery
+from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.files import books_of
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sagakit import App, OutcomeUnknown, Saga
-from sagakit.core.commit import InstanceQuery
+from sagakit.core.queries import InstanceQuery
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.engine import Engine
 

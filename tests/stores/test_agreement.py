@@ -20,12 +20,12 @@ from sagakit.core.commit import (
     Fence,
     Inbox,
     Instance,
-    InstanceQuery,
     InstanceWrite,
     Reaction,
     Search,
     Snapshot,
 )
+from sagakit.core.queries import InstanceQuery
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryData, MemoryStore
 from sagakit.stores.sqlite import SqliteStore, known

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sagakit.core.commit import InstanceQuery
+from sagakit.core.queries import InstanceQuery
 from sagakit.errors import CommitLost, StoreFailed
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore

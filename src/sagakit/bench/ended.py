@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from sagakit.bench.orders import COMPENSATED, COMPLETED, ORDER
 from sagakit.bench.sizes import BenchFailed
-from sagakit.core.commit import InstanceQuery, Listed
+from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.ports import Store
 
 PAGE = 1_000
@@ -46,7 +46,7 @@ async def _check_story(store: Store, status: str, story: tuple[str, ...], wanted
 
 async def _instances(store: Store, process: str, after: int) -> AsyncIterator[Listed]:
     before: int | None = None
-    while page := await store.read_instances(InstanceQuery(type=process, limit=PAGE, before=before)):
+    while page := await store.read_instances(InstanceQuery(type=process, limit=PAGE, after=before)):
         for one in page:
             if one.row.number <= after:
                 return

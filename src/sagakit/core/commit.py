@@ -15,6 +15,8 @@ DeliveryState: TypeAlias = Literal["ready", "scheduled", "retrying", "parked"]
 Status: TypeAlias = Literal[
     "running", "undoing", "parked", "compensation_failed", "completed", "compensated", "abandoned"
 ]
+ItemState: TypeAlias = Literal["sent", "done", "failed", "undoing", "undone", "undo_failed"]
+PauseScope: TypeAlias = Literal["all", "module", "process", "instance"]
 Cause: TypeAlias = Literal["", "refused", "failed", "timed_out", "cancelled"]
 
 ENDED: frozenset[Status] = frozenset({"completed", "compensated", "abandoned"})
@@ -153,6 +155,36 @@ class Subscription(Struct, frozen=True, gc=False):
     since: int = 0
 
 
+class Item(Struct, gc=False):
+    """One item of a batch: a row of its own, so that an instance's state does not grow with its items."""
+
+    instance: str
+    step: int
+    """The ordinal of the batch in its instance."""
+    index: int
+    """The place of the item in its batch, from 0."""
+    item: bytes
+    """The item itself, as JSON."""
+    command_id: str
+    command: bytes
+    """The command that was sent for it, recorded (type, version, payload) as JSON."""
+    state: ItemState = "sent"
+    reason: str = ""
+    """Why it failed, or why its undo failed."""
+    undo: bytes = b""
+    """What undoes it, recorded as `command` is; empty: nothing does."""
+
+
+class Pause(Struct, frozen=True, gc=False):
+    """What stands still until somebody resumes it. `name`: instance id, process or module name; "" for all."""
+
+    scope: PauseScope
+    name: str
+    by: str
+    reason: str
+    since: int
+
+
 class Checkpoint(Struct, frozen=True, gc=False):
     """How far a reader of the log has come; written if it stood at `expected`."""
 
@@ -173,10 +205,18 @@ class Commit(Struct, gc=False):
     """New deliveries, of messages above or of ones that are in the log already."""
     withdrawn: list[int] = []
     """Deliveries that a process gave up: removed if they are still there; no fence."""
+    forgotten: list[str] = []
+    """Message ids of scheduled deliveries that are not wanted any more: removed if they are still there; no fence."""
     instances: list[InstanceWrite] = []
     search: list[Search] = []
     reactions: list[Reaction] = []
     inbox: list[Inbox] = []
+    items: list[Item] = []
+    """Rows of batches, new ones and those that have changed."""
+    pauses: list[Pause] = []
+    """What stands still from now on; one that stands already keeps its place and takes the new words."""
+    resumed: list[tuple[PauseScope, str]] = []
+    """Pauses that end."""
     snapshots: list[Snapshot] = []
     checkpoints: list[Checkpoint] = []
 
@@ -199,21 +239,3 @@ class History(Struct, frozen=True):
     version: int
     inputs: tuple[Envelope, ...]
     outputs: tuple[Envelope, ...]
-
-
-class InstanceQuery(Struct, frozen=True):
-    """Which instances to list, newest first. `before` is the `next` of the page before."""
-
-    type: str | None = None
-    status: str | None = None
-    key: str | None = None
-    trace_id: str | None = None
-    limit: int = 50
-    before: int | None = None
-
-
-class Listed(Struct, frozen=True):
-    """One instance of a list."""
-
-    row: Instance
-    search: Search

@@ -42,7 +42,14 @@ class CancelRequested(Struct, frozen=True):
     reason: str
 
 
-LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested)
+@wire("sagakit.TimerFired")
+class TimerFired(Struct, frozen=True):
+    """A time has come that an instance waits for. Which one, its message id says; `what` says it in words."""
+
+    what: str
+
+
+LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested, TimerFired)
 
 
 class Failed(Generic[_M]):

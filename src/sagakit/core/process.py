@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from sagakit.core.codec import Codecs
-from sagakit.core.commit import Cause, Envelope, History, Instance, Kind, Status
+from sagakit.core.commit import Cause, Envelope, History, Instance, Item, Kind, Status
 from sagakit.core.messages import Message
 
 
@@ -46,11 +46,30 @@ class Output(Struct, gc=False):
     undoes: str | None = None
 
 
+class Timer(Struct, gc=False):
+    """A message that the instance wants to be told itself at a later time. Its id says what it is for."""
+
+    id: str
+    type: str
+    version: int
+    payload: bytes
+    message: Any
+    due_at: int
+
+
 class Reacted(Struct, gc=False):
-    """What a reaction leads to: messages to send, and commands that are given up."""
+    """What a reaction leads to: messages to send now and later, and what is given up."""
 
     outputs: list[Output] = []
     withdrawn: list[str] = []
+    """The ids of commands that are given up."""
+    timers: list[Timer] = []
+    forgotten: list[str] = []
+    """The ids of timers that are not wanted any more; one that has fired already is no error."""
+    items: list[Item] = []
+    """Rows of a batch that are new or have changed; `instance` is left empty, the engine fills it in."""
+    recorded: bool = True
+    """False: no reaction of its own in the history. What comes of an item of a batch stands in its row."""
 
 
 class Log(Protocol):

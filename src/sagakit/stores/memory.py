@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import islice
 from typing import TypeVar
 
+import msgspec
+
 from sagakit.core.commit import (
+    ENDED,
     Checkpoint,
     Commit,
     Delivery,
@@ -15,14 +20,17 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
-    InstanceQuery,
-    Listed,
+    Item,
+    ItemState,
+    Pause,
+    PauseScope,
     Reaction,
     Rejected,
     Search,
     Snapshot,
     Subscription,
 )
+from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import StoreFailed, StoreInUse
 
 T = TypeVar("T")
@@ -42,6 +50,9 @@ class MemoryData:
         self.instances: dict[str, Instance] = {}
         self.search: dict[str, Search] = {}
         self.reactions: dict[str, list[Reaction]] = {}
+        self.items: dict[tuple[str, int], dict[int, Item]] = {}
+        self.pauses: dict[tuple[PauseScope, str], Pause] = {}
+        self.owner_url: str | None = None
         self.inbox: dict[tuple[str, str], Inbox] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.subscriptions: dict[tuple[str, str], Subscription] = {}
@@ -75,6 +86,7 @@ class MemoryStore:
         """Give up ownership."""
         if self._open and clean and self._epoch == self.data.epoch:
             self.data.clean = True
+            self.data.owner_url = None
         self._open = False
         self._epoch = None
 
@@ -98,8 +110,24 @@ class MemoryStore:
     async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
         """Outstanding deliveries with an id above `after`, in the order of their ids."""
         deliveries = self._data().deliveries
-        ids = sorted(id for id in deliveries if id > after)[:limit]
+        ids = sorted(id for id, one in deliveries.items() if id > after and one.state != "scheduled")[:limit]
         return [_whole(deliveries[id]) for id in ids]
+
+    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+        """Scheduled deliveries in the order of (due_at, id), above this."""
+        scheduled = [one for one in self._data().deliveries.values() if one.state == "scheduled"]
+        due = sorted((one for one in scheduled if (one.due_at, one.id) > after), key=lambda one: (one.due_at, one.id))
+        return [_whole(one) for one in due[:limit]]
+
+    async def read_delivery(self, id: int) -> Delivery | None:
+        """One outstanding delivery."""
+        stored = self._data().deliveries.get(id)
+        return None if stored is None else _whole(stored)
+
+    async def find_deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """A page of outstanding deliveries, by id."""
+        found = sorted((one for one in self._data().deliveries.values() if _wanted(query, one)), key=lambda one: one.id)
+        return [_whole(one) for one in found[: query.limit]]
 
     async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The log above a position."""
@@ -130,8 +158,9 @@ class MemoryStore:
     async def read_instances(self, query: InstanceQuery) -> list[Listed]:
         """A page of instances, newest first."""
         data = self._data()
-        newest_first = sorted(data.search, key=lambda id: -data.instances[id].number)
-        listed = (Listed(copy(data.instances[id]), copy(data.search[id])) for id in newest_first)
+        newest = query.order == "newest"
+        in_order = sorted(data.search, key=lambda id: data.instances[id].number, reverse=newest)
+        listed = (Listed(copy(data.instances[id]), copy(data.search[id])) for id in in_order)
         return list(islice((entry for entry in listed if _matches(query, entry)), query.limit))
 
     async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
@@ -142,6 +171,52 @@ class MemoryStore:
             History(entry.version, _logged(data, entry.inputs), _logged(data, entry.outputs))
             for entry in reactions[:limit]
         ]
+
+    async def read_items(
+        self,
+        instance: str,
+        step: int,
+        *,
+        states: Sequence[ItemState] = (),
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 1000,
+    ) -> list[Item]:
+        """Items of a batch by index, upwards, or downwards from below `before`."""
+        items = self._data().items.get((instance, step), {})
+        wanted = [items[index] for index in sorted(items, reverse=before is not None)]
+        found = (
+            copy(item)
+            for item in wanted
+            if (not states or item.state in states)
+            and (after is None or item.index > after)
+            and (before is None or item.index < before)
+        )
+        return list(islice(found, limit))
+
+    async def count_items(self, instance: str) -> list[Counted]:
+        """How the items of an instance's batches stand."""
+        batches = [(step, items.values()) for (of, step), items in self._data().items.items() if of == instance]
+        counts = Counter((step, item.state) for step, items in batches for item in items)
+        return [Counted(step, state, count) for (step, state), count in sorted(counts.items())]
+
+    async def read_pauses(self) -> list[Pause]:
+        """All that stands still."""
+        return list(self._data().pauses.values())
+
+    async def last_recorded(self) -> int:
+        """When the newest message was recorded."""
+        messages = self._data().messages
+        return messages[-1].recorded_at if messages else 0
+
+    async def announce(self, url: str | None) -> None:
+        """The owner says where its HTTP door is."""
+        self._owned().owner_url = url
+
+    async def read_owner(self) -> OwnerSeen | None:
+        """Who owns the data now."""
+        data = self._data()
+        return None if data.clean else OwnerSeen(os.getpid(), data.owner_url)
 
     async def read_inbox(self, scope: str, key: str) -> Inbox | None:
         """What the door remembers of a key."""
@@ -245,6 +320,12 @@ def _write(data: MemoryData, commit: Commit) -> None:
         data.search[search.instance] = copy(search)
     for reaction in commit.reactions:
         data.reactions.setdefault(reaction.instance.id, []).append(copy(reaction))
+    for item in commit.items:
+        data.items.setdefault((item.instance, item.step), {})[item.index] = copy(item)
+    for pause in commit.pauses:
+        data.pauses[pause.scope, pause.name] = pause
+    for resumed in commit.resumed:
+        data.pauses.pop(resumed, None)
     for entry in commit.inbox:
         data.inbox[entry.scope, entry.key] = copy(entry)
     for snapshot in commit.snapshots:
@@ -277,17 +358,51 @@ def _write_deliveries(data: MemoryData, commit: Commit) -> None:
         del data.deliveries[fence.delivery]
     for id in commit.withdrawn:
         data.deliveries.pop(id, None)
+    for message_id in commit.forgotten:
+        for id in [id for id, one in data.deliveries.items() if _is_scheduled(one, message_id)]:
+            del data.deliveries[id]
+
+
+def _is_scheduled(delivery: Delivery, message_id: str) -> bool:
+    return delivery.state == "scheduled" and delivery.envelope.id == message_id
+
+
+def _wanted(query: DeliveryQuery, delivery: Delivery) -> bool:
+    return (
+        delivery.id > query.after
+        and query.state in (None, delivery.state)
+        and query.consumer in (None, delivery.consumer)
+        and query.type in (None, delivery.envelope.type)
+        and query.lane in (None, delivery.lane)
+        and query.sender in (None, delivery.envelope.sender)
+        and (query.error is None or query.error in (delivery.error or ""))
+    )
 
 
 def _matches(query: InstanceQuery, entry: Listed) -> bool:
     search = entry.search
     return (
         query.type in (None, search.type)
-        and query.status in (None, search.status)
+        and (query.status in (None, search.status) or (query.status == "live" and search.status not in ENDED))
         and query.key in (None, search.key)
         and query.trace_id in (None, search.trace_id)
-        and (query.before is None or entry.row.number < query.before)
+        and query.correlation_id in (None, search.correlation_id)
+        and (query.started_before is None or search.started_at < query.started_before)
+        and (query.started_after is None or search.started_at > query.started_after)
+        and _comes_after(query, entry.row.number)
+        and (not query.attributes or _has(search.attributes, query.attributes))
     )
+
+
+def _comes_after(query: InstanceQuery, number: int) -> bool:
+    if query.after is None:
+        return True
+    return number < query.after if query.order == "newest" else number > query.after
+
+
+def _has(stored: bytes, attributes: tuple[tuple[str, str], ...]) -> bool:
+    values: dict[str, object] = msgspec.json.decode(stored)
+    return all(name in values and str(values[name]) == value for name, value in attributes)
 
 
 def _logged(data: MemoryData, messages: tuple[Envelope, ...]) -> tuple[Envelope, ...]:

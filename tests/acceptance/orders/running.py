@@ -12,7 +12,7 @@ from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
 
-from sagakit.core.commit import InstanceQuery
+from sagakit.core.queries import InstanceQuery
 from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
 from sagakit.errors import StoreFailed

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagakit import ONE, Engine
-from sagakit.core.commit import InstanceQuery
+from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import gateway
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock

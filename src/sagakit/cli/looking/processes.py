@@ -13,8 +13,9 @@ from sagakit.cli.looking import pictures
 from sagakit.cli.looking.views import Page, history_items, place, process_detail, process_view
 from sagakit.cli.options import After, AsJson, Id, Limit, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
 from sagakit.cli.terminal import show_json
-from sagakit.core.commit import Delivery, History, Instance, InstanceQuery, Listed
+from sagakit.core.commit import Delivery, History, Instance
 from sagakit.core.display import steps
+from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.core.streams import lane_name
 from sagakit.ports import Store
 
@@ -36,7 +37,7 @@ def list_processes(
 ) -> None:
     """The newest processes first."""
     (before,) = place(after, 1) or (None,)
-    query = InstanceQuery(type, status, key, trace, limit + 1, before)
+    query = InstanceQuery(type, status, key, trace, limit=limit + 1, after=before)
     found = asyncio.run(_list(db, query))
     rest = str(found[limit - 1].row.number) if len(found) > limit else None
     page = found[:limit]

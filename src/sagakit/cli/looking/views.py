@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from sagakit.cli.failures import WrongUse
 from sagakit.cli.terminal import iso
-from sagakit.core.commit import Delivery, Envelope, History, Listed
+from sagakit.core.commit import Delivery, Envelope, History
 from sagakit.core.display import Sent, StepDisplay, display
+from sagakit.core.queries import Listed
 
 
 class Page(Struct):

@@ -12,7 +12,8 @@ from rich.text import Text
 from uuid_utils import uuid7
 
 from sagakit import ONE, Engine, NotFound, stable_id
-from sagakit.core.commit import InstanceQuery, Status
+from sagakit.core.commit import Status
+from sagakit.core.queries import InstanceQuery
 from sagakit.demos import database_of
 from sagakit.demos.shop.inventory.stock import Stock
 

@@ -14,12 +14,11 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
-    InstanceQuery,
-    Listed,
     Search,
     Snapshot,
     Subscription,
 )
+from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.stores.sqlite.connection import Connection
 from sagakit.stores.sqlite.queries import QUERIES
 
@@ -87,8 +86,8 @@ def read_instances(connection: Connection, query: InstanceQuery) -> list[Listed]
     """A page of instances, newest first."""
     wanted = {"s.type": query.type, "s.status": query.status, "s.key": query.key, "s.trace_id": query.trace_id}
     filters: list[tuple[str, Any]] = [(f"{column} = ?", value) for column, value in wanted.items() if value is not None]
-    if query.before is not None:
-        filters.append(("s.number < ?", query.before))
+    if query.after is not None:
+        filters.append(("s.number < ?", query.after))
     condition = " AND ".join(term for term, _ in filters) or "TRUE"
     sql = QUERIES["read_instances"].replace(":filters", condition).replace(":limit", "?")
     rows = connection.execute(sql, [*(value for _, value in filters), query.limit]).fetchall()

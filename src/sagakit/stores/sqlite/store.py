@@ -20,13 +20,12 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
-    InstanceQuery,
-    Listed,
     Rejected,
     Search,
     Snapshot,
     Subscription,
 )
+from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.errors import StoreFailed
 from sagakit.stores.sqlite import reading
 from sagakit.stores.sqlite.connection import Connection, connect_reading, explained

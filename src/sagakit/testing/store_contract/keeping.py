@@ -12,13 +12,12 @@ from sagakit.core.commit import (
     DeliveryChange,
     DeliveryState,
     Fence,
-    InstanceQuery,
     InstanceWrite,
-    Listed,
     Reaction,
     Snapshot,
     Subscription,
 )
+from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.ports import Store
 from sagakit.testing.store_contract.samples import (
     delivery,
@@ -160,7 +159,7 @@ class KeepingContract:
         await write(store, *(started(f"i{number}") for number in range(7)))
         found: list[Listed] = []
         before = None
-        while page := await store.read_instances(InstanceQuery(limit=3, before=before)):
+        while page := await store.read_instances(InstanceQuery(limit=3, after=before)):
             found += page
             before = page[-1].row.number
         assert [entry.row.id for entry in found] == [f"i{number}" for number in reversed(range(7))]

@@ -1,0 +1,67 @@
+"""What can be asked of a store: which instances, which deliveries; and what it answers."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from sagakit.core.commit import DeliveryState, Instance, Search
+
+Order: TypeAlias = Literal["newest", "oldest"]
+
+
+class InstanceQuery(Struct, frozen=True):
+    """Which instances to list. All that is given has to match. `after` is the number of the last one seen."""
+
+    type: str | None = None
+    status: str | None = None
+    """A status, or "live": all that have not ended."""
+    key: str | None = None
+    trace_id: str | None = None
+    correlation_id: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Names and values of attributes, the values as text."""
+    started_before: int | None = None
+    started_after: int | None = None
+    order: Order = "newest"
+    limit: int = 50
+    after: int | None = None
+
+
+class DeliveryQuery(Struct, frozen=True):
+    """Which outstanding deliveries to list, oldest first (by id). All that is given has to match."""
+
+    state: DeliveryState | None = None
+    consumer: str | None = None
+    type: str | None = None
+    """The wire name of the message."""
+    lane: str | None = None
+    sender: str | None = None
+    """The lane of the instance that sent it."""
+    error: str | None = None
+    """Part of the last error."""
+    limit: int = 50
+    after: int = 0
+
+
+class Listed(Struct, frozen=True):
+    """One instance of a list."""
+
+    row: Instance
+    search: Search
+
+
+class Counted(Struct, frozen=True):
+    """How many items of a batch are in a state."""
+
+    step: int
+    state: str
+    count: int
+
+
+class OwnerSeen(Struct, frozen=True):
+    """Who owns a store, as it says itself; `url` is where its HTTP door is, if it has one."""
+
+    pid: int | None
+    url: str | None
