@@ -40,6 +40,7 @@ Run:
   demo [DEMO]           Run a small shop, and try it with curl
   run MODULE:APP        Run an app: its engine and an HTTP door for commands
   check MODULE:APP      Check an app: what it consists of, or all its problems
+  map MODULE:APP        Map an app: who sends what to whom, what leads nowhere
   bench                 Measure sagas on this machine beside the bare database
 
 Look (also while an engine runs):

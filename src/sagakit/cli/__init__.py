@@ -14,6 +14,7 @@ import typer
 from sagakit.cli import running, upkeep
 from sagakit.cli.failures import BROKEN_PIPE, tell
 from sagakit.cli.help import Command, Overview
+from sagakit.cli.looking import map as app_map
 from sagakit.cli.looking import messages, processes
 
 RUN, LOOK, KEEP = "Run", "Look (also while an engine runs)", "Keep"
@@ -34,6 +35,7 @@ app.command(cls=Command, rich_help_panel=RUN)(running.demo)
 app.command(cls=Command, rich_help_panel=RUN)(running.run)
 app.command(cls=Command, rich_help_panel=RUN)(running.check)
 app.command(cls=Command, rich_help_panel=RUN)(running.bench)
+app.command("map", cls=Command, rich_help_panel=RUN)(app_map.show_map)
 app.add_typer(processes.app, rich_help_panel=LOOK)
 app.add_typer(messages.app, rich_help_panel=LOOK)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.migrate)
