@@ -31,7 +31,7 @@ from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.timers import SystemClock, Timers
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
-from sagakit.engine.waiting import Waiter, Waiting
+from sagakit.engine.watching.waiting import Waiter, Waiting
 from sagakit.errors import NotFound, StaleVersion, Stopping, StoreUnusable, UnknownMessage, WaitTimeout
 from sagakit.ports import Clock, Store
 
