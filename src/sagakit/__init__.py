@@ -4,7 +4,7 @@ from sagakit.app import App, BlockingEngine
 from sagakit.core.decider import ONE, Loaded
 from sagakit.core.lifecycle import Cancelled, Failed
 from sagakit.core.messages import Message, stable_id, wire
-from sagakit.core.process_manager import End, Undoing
+from sagakit.core.process_manager.answers import End, Undoing
 from sagakit.core.retry import Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.compensation import Undo

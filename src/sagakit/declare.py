@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 from sagakit.core.codec import Upcaster
 from sagakit.core.decider import Decider, One
 from sagakit.core.messages import Commands, Message, Seconds, seconds
-from sagakit.core.process_manager import Reactor
+from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.retry import DEFAULT, Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.operations import Saga

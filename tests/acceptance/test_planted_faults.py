@@ -26,7 +26,7 @@ from sagakit import OutcomeUnknown, Refused
 from sagakit.core.commit import Commit, Delivery, Rejected
 from sagakit.core.messages import stable_id
 from sagakit.core.saga.compensation import Compensation, Undoers
-from sagakit.core.saga.outcomes import judge
+from sagakit.core.saga.settling.outcomes import judge
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.context import Context
@@ -277,7 +277,7 @@ def an_unknown_outcome_counts_as_refused(patch: Patch) -> None:
         verdict = judge(*args)
         return Refused(verdict.reason) if isinstance(verdict, OutcomeUnknown) else verdict
 
-    patch.setattr("sagakit.core.saga.live.judge", optimistic)
+    patch.setattr("sagakit.core.saga.settling.settling.judge", optimistic)
 
 
 def the_first_step_is_undone_first(patch: Patch) -> None:
@@ -299,7 +299,7 @@ def nothing_is_undone(patch: Patch) -> None:
 
 def a_failed_undo_counts_as_done(patch: Patch) -> None:
     patch.setattr(Compensation, "failed", lambda self, step, reason: self.answered(step))
-    patch.setattr("sagakit.core.saga.live.SagaLive._undo_failed", lambda self, step, reason: self._undo_next())
+    patch.setattr("sagakit.core.saga.settling.undoing.Undoing.failed", lambda self, step, reason: self.next())
 
 
 # ---------------------------------------------------------------------- 7: state and message are one Commit

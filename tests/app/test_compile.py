@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from sagakit import ONE, App, Context, Failed, Module, Retry, Saga, Step, wire
 from sagakit.app.compile import logger_of
 from sagakit.core.lifecycle import LIFECYCLE
-from sagakit.core.process_manager import ManagerDefinition
+from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import SagaDefinition
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 

@@ -22,7 +22,7 @@ from sagakit.core.commit import (
     Status,
 )
 from sagakit.core.messages import stable_id
-from sagakit.core.process_manager import ManagerRecord
+from sagakit.core.process_manager.record import ManagerRecord
 from sagakit.core.saga.compensation import Recorded, SagaRecord, Step, StepState
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.ports import Store

@@ -9,7 +9,8 @@ from tests.core.driver import AROUND, Driver
 from tests.core.messages import A, ADone, ANo, B, BDone, Start, UndoA, Undone
 
 from sagakit.core.lifecycle import Cancelled, Failed
-from sagakit.core.process_manager import End, ManagerDefinition, Undoing
+from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.live import ManagerDefinition
 
 
 @dataclass(frozen=True)

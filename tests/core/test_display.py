@@ -7,7 +7,7 @@ from tests.cli import stories
 from sagakit.core.commit import Commit, History, Instance, Status
 from sagakit.core.display import Answer, display, record_of, steps
 from sagakit.core.process import Display
-from sagakit.core.process_manager import ManagerRecord, SentCommand
+from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.saga.compensation import Recorded, SagaRecord, Step, StepState
 
 UNDO = Recorded("payments.RefundPayment", 1, msgspec.Raw(b"{}"))

@@ -16,7 +16,7 @@ from sagakit.app.reading.roles import Roles, by_name
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.lifecycle import add_lifecycle
 from sagakit.core.process import Definition, Log, Surroundings
-from sagakit.core.process_manager import ManagerDefinition
+from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
 from sagakit.core.saga.step_saga import StepSaga, compile_steps
 from sagakit.declare import HandlerDeclaration

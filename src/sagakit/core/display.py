@@ -11,7 +11,7 @@ from sagakit.core.commit import ENDED, Envelope, History, Instance
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import WIRE
 from sagakit.core.process import Display
-from sagakit.core.process_manager import ManagerRecord
+from sagakit.core.process_manager.record import ManagerRecord
 from sagakit.core.saga.compensation import SagaRecord, Step
 
 

@@ -107,8 +107,8 @@ class Surroundings(Struct):
 class Live(Protocol):
     """One instance in memory. Not safe to use again after an error: load it anew."""
 
-    status: Status
-
+    @property
+    def status(self) -> Status: ...
     @property
     def id(self) -> str: ...
     @property

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from sagakit.core.codec import Codecs
 from sagakit.core.decider import One
 from sagakit.core.process import Definition
-from sagakit.core.process_manager import Reactor
+from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.retry import Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.live import Surroundings

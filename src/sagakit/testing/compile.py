@@ -15,7 +15,7 @@ from sagakit.core.codec import Codec, Codecs
 from sagakit.core.lifecycle import Cancelled, Failed, add_lifecycle
 from sagakit.core.messages import is_message_type, pinned
 from sagakit.core.process import Log, Surroundings
-from sagakit.core.process_manager import ManagerDefinition
+from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
 from sagakit.core.saga.step_saga import StepSaga, compile_steps
 from sagakit.testing.subjects import AggregateSubject, ProcessSubject, Subject

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from sagakit.core.decider import Decider
 from sagakit.core.messages import Message
-from sagakit.core.process_manager import Reactor
+from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.testing.compile import subject_of

@@ -13,7 +13,7 @@ from sagakit.core.commit import Envelope, Status
 from sagakit.core.decider import decide, evolve
 from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing
 from sagakit.core.process import Definition, Input, Live, Output, Surroundings
-from sagakit.core.process_manager import ManagerDefinition
+from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.live import SagaLive
 from sagakit.errors import ProcessBug
 

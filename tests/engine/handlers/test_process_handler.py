@@ -404,7 +404,7 @@ async def test_a_state_that_does_not_fit_its_class_parks() -> None:
 async def test_an_error_inside_the_library_parks_the_instance_and_not_what_told_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sagakit.core.process_manager.ManagerLive._told", lambda self, given: 1 / 0)
+    monkeypatch.setattr("sagakit.core.process_manager.live.ManagerLive._told", lambda self, given: 1 / 0)
     store = MemoryStore()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())

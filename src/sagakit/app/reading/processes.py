@@ -12,7 +12,7 @@ from sagakit.app.reading.resolve import Named, annotations_of, named, read, text
 from sagakit.app.reading.signatures import evolved, named_place, taken
 from sagakit.app.reading.source import read_answers, read_saga
 from sagakit.core.lifecycle import Cancelled, Failed
-from sagakit.core.process_manager import End, Undoing
+from sagakit.core.process_manager.answers import End, Undoing
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import StepSaga

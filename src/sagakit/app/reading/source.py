@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from sagakit.app.reading.resolve import annotations_of, closure_of, named
 from sagakit.core.messages import is_message_type
-from sagakit.core.process_manager import Undoing
+from sagakit.core.process_manager.answers import Undoing
 
 _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -14,8 +14,8 @@ from sagakit.errors import Nondeterminism, ProcessBug
 class Replayed(Protocol):
     """A saga that is replayed."""
 
-    status: Status
-
+    @property
+    def status(self) -> Status: ...
     def react(self, given: Input) -> Reacted: ...
 
 

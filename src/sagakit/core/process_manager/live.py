@@ -1,74 +1,24 @@
-"""Process managers: a frozen class that evolves by events and reacts with commands; it undoes and ends by itself."""
+"""One instance of a process manager: told events, it evolves, and what it answers is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from types import CodeType
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from sagakit.core.bugs import bug_of
 from sagakit.core.codec import Codec
 from sagakit.core.commit import Cause, History, Instance, Status
 from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Failed
-from sagakit.core.messages import Message, as_messages, derived_id
+from sagakit.core.messages import as_messages, derived_id
 from sagakit.core.process import Input, Output, Reacted, Surroundings
+from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.mentions import mentions_undoing
+from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import InvalidMessage, ProcessBug, TerminalError
-
-
-class Undoing:
-    """A command that undoes another one of this instance's: it never overtakes it, and any answer to it is done."""
-
-    __struct_fields__: ClassVar[tuple[str, ...]] = ("command", "of")
-
-    def __init__(self, command: Message, *, of: Message) -> None:
-        self.command = command
-        self.of = of
-
-
-class End(Struct, frozen=True):
-    """The instance has come to its end."""
-
-    status: Literal["completed", "compensated"] = "completed"
-    reason: str = ""
-
-
-Reactions: TypeAlias = Message | Sequence[Message] | None
-
-
-class Reactor(Protocol):
-    """The shape of a process manager: `evolve` is optional for what changes no state."""
-
-    @property
-    def react(self) -> Callable[[Any], Reactions]: ...
-
-
-class SentCommand(Struct, omit_defaults=True):
-    """A command that may have to be undone: kept only by a process manager that uses Undoing."""
-
-    id: str
-    type: str
-    digest: str
-    settled: bool = False
-    """Its outcome is known, or it was given up with an error."""
-    undo: Recorded | None = None
-    undo_id: str = ""
-    """The newest undo; "" while it has none, or one that may not go out."""
-    undone: bool = False
-    undo_error: str = ""
-
-
-class ManagerRecord(Struct, omit_defaults=True):
-    """The stored state of a process manager."""
-
-    state: msgspec.Raw
-    sent: list[SentCommand] = []
-    cause: Cause = ""
-    reason: str = ""
-
 
 _NOTHING = b"{}"
 _encode = msgspec.json.Encoder().encode
@@ -96,7 +46,7 @@ class ManagerDefinition:
         self.evolves, self.reacts = evolves, reacts
         self.takes = evolves | reacts
         self.receives = tuple(one for one in self.takes if one not in (*starts_with, Cancelled, Failed))
-        self.tracks = _mentions_undoing(cls)
+        self.tracks = mentions_undoing(cls)
         self.author: CodeType | None = getattr(cls.react, "__code__", None)
         self.codec = Codec(cls, cls.__name__, 1)
 
@@ -307,40 +257,3 @@ class ManagerLive:
             return
         message = self._definition.around.codecs.decode(undo.type, undo.version, bytes(undo.payload))
         sent.undo_id = self._send(message, sent.id).id
-
-
-def _mentions_undoing(cls: type[Any]) -> bool:
-    """Whether its code may use Undoing: only then its commands are kept, so that state does not grow."""
-    seen: set[Any] = set()
-    return any(_uses_undoing(method, seen) for one in cls.__mro__ for method in vars(one).values())
-
-
-def _uses_undoing(function: Any, seen: set[Any]) -> bool:
-    """Whether a function, or one that it names, names Undoing."""
-    code: CodeType | None = getattr(function, "__code__", None)
-    if code is None or code in seen:
-        return False
-    seen.add(code)
-    names = set(_names(code))
-    known: dict[str, Any] = getattr(function, "__globals__", {})
-    reached = [known.get(name) for name in names] + _closed_over(function)
-    return (
-        "Undoing" in names or any(one is Undoing for one in reached) or any(_uses_undoing(one, seen) for one in reached)
-    )
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _names(inner)
-
-
-def _closed_over(function: Any) -> list[Any]:
-    found: list[Any] = []
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    return found

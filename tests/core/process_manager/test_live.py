@@ -27,9 +27,9 @@ from tests.core.messages import (
     Undone,
 )
 
-import sagakit.core.process_manager as module
 from sagakit.core.lifecycle import Cancelled, Failed
-from sagakit.core.process_manager import End, ManagerDefinition, ManagerLive, Undoing
+from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.live import ManagerDefinition, ManagerLive
 from sagakit.errors import ProcessBug
 
 
@@ -188,9 +188,7 @@ def test_a_bug_in_react_names_its_line() -> None:
             raise ValueError("bad")
 
     line = Broken.react.__code__.co_firstlineno + 1
-    with pytest.raises(
-        ProcessBug, match=rf"^Broken on Start, line {line} of test_process_manager.py: ValueError: bad$"
-    ):
+    with pytest.raises(ProcessBug, match=rf"^Broken on Start, line {line} of test_live.py: ValueError: bad$"):
         Driver(manager(Broken, (), (Start,))).start()
 
 
@@ -483,55 +481,6 @@ def test_a_doubled_outcome_is_not_told_after_the_undo_either() -> None:
 def test_a_manager_that_never_undoes_keeps_no_commands() -> None:
     driver = not_taking_failed()
     assert msgspec.json.decode(driver.live.snapshot()) == {"state": {"done": [], "reason": ""}}
-
-
-def test_undoing_is_found_wherever_it_is_used() -> None:
-    namespace: dict[str, Any] = {"__name__": "plain"}
-    exec(PLAIN, namespace)
-    tracks: Any = module._mentions_undoing  # pyright: ignore[reportPrivateUsage]
-    assert not tracks(namespace["Plain"])
-    assert tracks(namespace["ByAttribute"])
-    assert tracks(namespace["InAHelper"])
-    assert tracks(namespace["NestedDeep"])
-    assert tracks(namespace["InAFunction"])
-    assert tracks(namespace["Inherited"])
-    assert tracks(CAREFUL.cls)
-
-
-PLAIN = """
-import sagakit.core.process_manager as kit
-
-class Plain:
-    def react(self, event):
-        return None
-
-class ByAttribute:
-    def react(self, event):
-        return kit.Undoing(event, of=event)
-
-class InAHelper:
-    def react(self, event):
-        return self.back(event)
-    def back(self, event):
-        return kit.Undoing(event, of=event)
-
-class Inherited(InAHelper):
-    def react(self, event):
-        return None
-
-def back(event):
-    return Renamed(event, of=event)
-
-Renamed = kit.Undoing
-
-class InAFunction:
-    def react(self, event):
-        return back(event)
-
-class NestedDeep:
-    def react(self, event):
-        return [one() for one in (lambda: kit.Undoing(event, of=event),)]
-"""
 
 
 def test_an_undeclared_event_as_outcome_is_recorded_only_by_the_core() -> None:

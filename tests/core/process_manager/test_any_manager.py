@@ -12,7 +12,7 @@ from tests.core.managers import manager
 from tests.core.messages import A, ADone, ANo, B, BDone, BNo, Odd, Start, UndoA, UndoB, Undone
 
 from sagakit.core.lifecycle import Cancelled, Failed
-from sagakit.core.process_manager import End, Undoing
+from sagakit.core.process_manager.answers import End, Undoing
 
 
 @dataclass(frozen=True)

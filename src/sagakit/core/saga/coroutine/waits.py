@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sagakit.core.saga.branches import Branch, Group
 from sagakit.core.saga.compensation import Compensation, Step
+from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.errors import NotDone
 
 

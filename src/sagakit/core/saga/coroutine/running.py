@@ -11,8 +11,8 @@ from typing import Any
 from sagakit.core.bugs import bug_of
 from sagakit.core.messages import Message
 from sagakit.core.process import Log, Surroundings
-from sagakit.core.saga.branches import Branch, Performer
 from sagakit.core.saga.compensation import Compensation, Undoer
+from sagakit.core.saga.coroutine.branches import Branch, Performer
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import ProcessBug

@@ -1,0 +1,33 @@
+"""The stored state of a process manager."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from sagakit.core.commit import Cause
+from sagakit.core.saga.compensation import Recorded
+
+
+class SentCommand(Struct, omit_defaults=True):
+    """A command that may have to be undone: kept only by a process manager that uses Undoing."""
+
+    id: str
+    type: str
+    digest: str
+    settled: bool = False
+    """Its outcome is known, or it was given up with an error."""
+    undo: Recorded | None = None
+    undo_id: str = ""
+    """The newest undo; "" while it has none, or one that may not go out."""
+    undone: bool = False
+    undo_error: str = ""
+
+
+class ManagerRecord(Struct, omit_defaults=True):
+    """The stored state of a process manager."""
+
+    state: msgspec.Raw
+    sent: list[SentCommand] = []
+    cause: Cause = ""
+    reason: str = ""

@@ -1,0 +1,1 @@
+"""The code of a saga while it runs: its coroutines, and who of them waits for what."""

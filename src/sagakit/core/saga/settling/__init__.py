@@ -1,0 +1,1 @@
+"""The steps of a saga that its code has sent: settled, given up, undone."""

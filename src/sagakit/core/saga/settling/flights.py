@@ -1,0 +1,65 @@
+"""The commands of a saga that are out, and whose outcome its code waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import NoneType
+
+from sagakit.core.process import Surroundings
+from sagakit.core.saga.compensation import Compensation, Step
+from sagakit.core.saga.coroutine.branches import Branch
+from sagakit.core.saga.operations import Do, Then
+from sagakit.core.saga.settling.outcomes import names_of
+from sagakit.core.saga.writing import Writing
+from sagakit.errors import ProcessBug, TerminalError
+
+
+class Flights:
+    """Sends steps, gives them up, and knows which branch waits for which."""
+
+    def __init__(self, around: Surroundings, writing: Writing, stack: Compensation) -> None:
+        self._around, self._writing, self._stack = around, writing, stack
+        self.out: dict[str, tuple[Branch, Do]] = {}
+
+    def send(self, branch: Branch, do: Do) -> None:
+        """Send a step and record its undo."""
+        try:
+            output = self._writing.command(do.command)
+        except TerminalError as error:
+            raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
+        try:
+            self._stack.begin(output.id, output.type, do.undo)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise ProcessBug(
+                f"{do.where()}: {do.what()}: its undo cannot be built before anything is known "
+                f"({type(error).__name__}: {error}): it must do with an outcome of None"
+            ) from error
+        self.out[output.id] = (branch, do)
+
+    def give_up(self, command_id: str) -> Step:
+        """Wait no more for a step that may have been done."""
+        step = self._stack.of(command_id)
+        assert step is not None
+        flight = self.out.pop(command_id, None)
+        if flight is not None:
+            then = flight[1].then
+        else:  # the code that could tell cannot run: any declared outcome may be a success
+            then = tuple(self._around.outcomes.get(self.command_of(step), ())) or None
+        self._stack.unknown(step, names_of(then, self._around))
+        self._writing.withdraw(command_id)
+        return step
+
+    def of(self, branches: Collection[object]) -> list[str]:
+        """The commands that these branches wait for, oldest first."""
+        return [command_id for command_id, (branch, _) in self.out.items() if branch in branches]
+
+    def awaited(self) -> dict[str, Then]:
+        """The commands that are out, and what counts as their success."""
+        return {command_id: do.then for command_id, (_, do) in self.out.items()}
+
+    def command_of(self, step: Step) -> type:
+        """The class of a step's command."""
+        codec = self._around.codecs.by_name.get(step.type)
+        return NoneType if codec is None else codec.cls  # its class may be gone from the app

@@ -1,0 +1,79 @@
+"""What the outcomes of a saga's commands do to its steps, and to the branches that wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sagakit.core.process import Surroundings
+from sagakit.core.saga.compensation import Compensation, Step
+from sagakit.core.saga.coroutine.branches import Branch
+from sagakit.core.saga.coroutine.waits import Repairs
+from sagakit.core.saga.operations import Do
+from sagakit.core.saga.settling.flights import Flights
+from sagakit.core.saga.settling.outcomes import Success, classes_of, judge, names_of
+from sagakit.core.saga.settling.undoing import Undoing
+from sagakit.core.saga.writing import Writing
+from sagakit.errors import Refused
+
+
+class Settling:
+    """Takes the outcomes of steps and undos, the late ones too."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        writing: Writing,
+        stack: Compensation,
+        flights: Flights,
+        repairs: Repairs,
+        undoing: Undoing,
+        relearn: Callable[[Step], None],
+    ) -> None:
+        self._around, self._writing = around, writing
+        self._stack, self._flights = stack, flights
+        self._repairs, self._undoing = repairs, undoing
+        self._relearn = relearn
+
+    def outcome(self, command_id: str, messages: tuple[Any, ...]) -> bool:
+        """Take an outcome of one of this instance's commands. False if it is of another one's."""
+        step = self._stack.of(command_id)
+        if step is None:
+            return command_id in self._writing.commands
+        flight = self._flights.out.pop(command_id, None)
+        if flight is not None:
+            self._settle(step, *flight, messages)
+        elif step.undo_id != command_id:
+            self._late(step, messages)
+        elif step.state == "undoing":
+            self._undoing.answered(step, messages[0])
+        return True
+
+    def _settle(self, step: Step, branch: Branch, do: Do, messages: tuple[Any, ...]) -> None:
+        verdict = judge(do.then, type(do.command), messages, self._around)
+        if isinstance(verdict, Success):
+            self._stack.succeeded(step, verdict.event)
+            branch.resume(verdict.event)
+            return
+        self._undoing.threw = True
+        if isinstance(verdict, Refused):
+            self._stack.refused(step)
+        else:
+            self._stack.unknown(step, names_of(do.then, self._around))
+            if step.undo is not None:
+                self._repairs.wait_for(step, branch, verdict)
+                self._stack.undo(step, verdict.reason)
+                return
+        branch.resume(error=verdict)
+
+    def _late(self, step: Step, messages: tuple[Any, ...]) -> None:
+        if step.then == ():
+            return  # its first known outcome stands
+        command = self._flights.command_of(step)
+        verdict = judge(classes_of(step.then, self._around), command, messages, self._around)
+        if isinstance(verdict, Success):
+            self._relearn(step)
+            hold = self._undoing.status == "compensation_failed"
+            self._stack.late_success(step, verdict.event, hold=hold)
+        elif isinstance(verdict, Refused):
+            self._stack.late_refusal(step)
