@@ -18,9 +18,9 @@ from tests.acceptance import test_disorder as disorder
 from tests.acceptance import test_slow_charge as slow
 from tests.acceptance import test_three_ways as ways
 from tests.engine import test_lanes as lanes
-from tests.engine import test_timers as timers
 from tests.engine.handlers import test_failures as failures
 from tests.engine.handlers import test_process_handler as processes
+from tests.engine.time import test_timers as timers
 
 from sagakit import OutcomeUnknown, Refused
 from sagakit.core.commit import Commit, Delivery, Rejected
@@ -38,7 +38,7 @@ from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.lanes import Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
-from sagakit.engine.timers import SystemClock, Timers
+from sagakit.engine.time.timers import SystemClock, Timers
 from sagakit.stores import memory
 from sagakit.stores.memory import MemoryData
 from sagakit.testing.faults import FaultyStore
@@ -233,7 +233,7 @@ def a_parked_instance_says_nothing(patch: Patch) -> None:
     async def nothing(*args: Any) -> None:
         pass
 
-    patch.setattr("sagakit.engine.handlers.parking.Parking.write", nothing)
+    patch.setattr("sagakit.engine.handlers.processes.parking.Parking.write", nothing)
 
 
 # ---------------------------------------------------------------------- 6: compensation is never forgotten

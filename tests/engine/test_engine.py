@@ -133,7 +133,7 @@ async def test_what_runs_longer_than_the_limit_is_cancelled_and_that_is_no_attem
 
 
 async def test_a_thread_that_runs_on_makes_the_end_unclean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagakit.engine.engine.GRACE", 0.01)
+    monkeypatch.setattr("sagakit.engine.running.GRACE", 0.01)
     gate, began, app, store = threading.Event(), list[int](), App("t"), MemoryStore()
 
     @app.handles

@@ -1,39 +1,18 @@
-"""The engine: joins the parts, opens the store, recovers what is outstanding, and runs until it is stopped."""
+"""The engine as its users see it: the doors of what runs behind it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast, overload
 
-import structlog
-
-from sagakit.core.commit import Rejected
 from sagakit.core.decider import Decider, Loaded
 from sagakit.core.lifecycle import CancelRequested
 from sagakit.core.messages import Message, Seconds, seconds
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.engine.committer import Committer
-from sagakit.engine.draft import Draft
-from sagakit.engine.handlers.aggregate_handler import AggregateHandler
-from sagakit.engine.handlers.failures import Failures
-from sagakit.engine.handlers.process_handler import ProcessHandler
-from sagakit.engine.handlers.providers import Providers
-from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.handlers.service_handler import ServiceHandler
-from sagakit.engine.handlers.withdrawing import Withdrawing
-from sagakit.engine.inbox import Door, Receipt
-from sagakit.engine.lanes import GRACE, Lane, Lanes
-from sagakit.engine.limits import Limits
-from sagakit.engine.recovery import Recovery
-from sagakit.engine.routing import BAD_KEY, Router
-from sagakit.engine.timers import SystemClock, Timers
-from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
-from sagakit.engine.watching.waiting import Waiter, Waiting
-from sagakit.errors import NotFound, StaleVersion, Stopping, StoreUnusable, UnknownMessage, WaitTimeout
-from sagakit.ports import Clock, Store
+from sagakit.engine.inbox import Receipt
+from sagakit.engine.running import Running
+from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
+from sagakit.engine.watching.waiting import Waiter
+from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout
 
 _A = TypeVar("_A", bound=Decider)
 _E = TypeVar("_E", bound=Message)
@@ -42,142 +21,9 @@ _E2 = TypeVar("_E2", bound=Message)
 
 STORY_PAGE = 1_000
 
-_log = structlog.get_logger("sagakit.engine")
 
-
-class Engine:
+class Engine(Running):
     """Runs one app on one store. Use it through `App.engine`, which starts and stops it."""
-
-    def __init__(
-        self,
-        topology: Topology,
-        store: Store,
-        *,
-        clock: Clock | None = None,
-        provide: Mapping[Any, object] | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self.topology = topology
-        self.store = store
-        self.clock: Clock = clock or SystemClock()
-        self.limits = limits or Limits()
-        self.fatal: BaseException | None = None
-        """Why this engine can do nothing any more."""
-        self._stopped = asyncio.Event()
-        self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
-        self._router = Router(topology, self.clock)
-        self._timers = Timers(self.clock)
-        self._lanes = Lanes(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
-        self._committer = Committer(store, self.clock, self._settled, self._die)
-        self._runs = Runs()
-        self._withdrawing = Withdrawing(self._lanes, self._runs)
-        self._waiting = Waiting(topology)
-        submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
-        self._failures = Failures(self._router, self._lanes, self._timers, submit)
-        self._providers = Providers(topology.providers, provide or {})
-        self._aggregates = AggregateHandler(self._router, store, read, self._failures, self._runs, submit, run)
-        self._services = ServiceHandler(
-            self._router,
-            self._aggregates,
-            self._providers,
-            self._failures,
-            self._runs,
-            self._timers,
-            submit,
-            self._threads,
-        )
-        self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, self._withdrawing.decide, run)
-        self._router.processes = self._processes
-        self._lanes.on_evict = self._processes.evicted
-        self._recovery = Recovery(
-            store,
-            read,
-            self._timers,
-            self._lanes,
-            self._failures,
-            self._processes,
-            self._committer,
-            self.limits.page,
-        )
-        self._withdrawing.find_unread = self._recovery.find
-        self._door = Door(self._router, store, submit, self._recovery.unfinished, self.limits.unfinished)
-        self._door.failure = lambda: self._committer.failure
-
-    # ------------------------------------------------------------------ running
-
-    async def start(self) -> None:
-        """Open the store and the providers, and go on with what is outstanding."""
-        clean = await self.store.open()
-        try:
-            await self._providers.open()
-            self._timers.start()
-            self._committer.start()
-            await self._recovery.start(self.topology, suspect=not clean)
-        except BaseException:
-            await self._close(clean=clean)
-            raise
-        self._lanes.start()
-
-    async def stop(self) -> None:
-        """Accept nothing more, wait for what runs, write it down, and close. What is outstanding goes on later."""
-        self._door.closed = "the engine is being stopped"
-        began, within = asyncio.get_running_loop().time(), self.limits.stop_within
-        await self._recovery.stop()
-        ended = await self._lanes.stop(within)
-        left = within - (asyncio.get_running_loop().time() - began)
-        ended = await self._runs.over(max(left, GRACE)) and ended
-        if not ended:
-            _log.warning("handlers still run: the next start takes what they handle for suspect")
-        await self._committer.drain()
-        await self._close(clean=ended and self.fatal is None)
-
-    async def _close(self, *, clean: bool) -> None:
-        self._waiting.end(Stopping("the engine has stopped; the outcome may still come"))
-        await self._committer.stop()
-        await self._timers.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        try:
-            await self._providers.close()
-        finally:
-            try:
-                await self.store.close(clean=clean)
-            except StoreUnusable as error:
-                if self.fatal is None:
-                    raise
-                _log.warning("the store could not be closed", error=str(error))
-            finally:
-                self._stopped.set()
-
-    async def stopped(self) -> None:
-        """Wait until the engine has stopped, or can do nothing any more."""
-        await self._stopped.wait()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs, waits to run or waits to be written; retries that are not due do not count."""
-        return self._lanes.idle and self._committer.idle and not self._runs and not self._recovery.reading
-
-    @property
-    def quiet(self) -> bool:
-        """Whether all that runs are users' handlers: nothing can go on before one of them does."""
-        return self._lanes.working == self._services.calling and not self._lanes.waiting and self._committer.idle
-
-    @property
-    def next_due(self) -> int | None:
-        """When the next retry, timeout or wait is due."""
-        return self._timers.next_due()
-
-    def ready(self) -> str | None:
-        """None if messages are accepted and handled; else what stands in the way."""
-        if self.fatal is not None:
-            return f"{type(self.fatal).__name__}: {self.fatal}"
-        if self._door.closed is not None:
-            return self._door.closed
-        if self._recovery.stranded:
-            return "nobody claims some messages: " + ", ".join(self._recovery.stranded)
-        return None if self._committer.failure is None else str(self._committer.failure)
-
-    # ------------------------------------------------------------------ the doors
 
     async def send(
         self,
@@ -322,67 +168,3 @@ class Engine:
             after = page[-1].position
             if len(page) < STORY_PAGE:
                 return
-
-    # ------------------------------------------------------------------ the middle
-
-    async def _handle(self, lane: Lane) -> None:
-        """A busy lane can go on."""
-        if not lane.queue:  # what was there was given up meanwhile
-            self._lanes.release(lane)
-            return
-        delivery = lane.queue[0]
-        if self._runs and self._runs.hold(delivery.envelope, lambda: self._lanes.wake(lane)):
-            return
-        try:
-            if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
-                return
-            consumer = self.topology.consumers[delivery.consumer]
-            if lane.key.startswith(BAD_KEY):
-                await self._failures.give_up(lane, delivery, self._router.why_no_key(consumer, delivery.envelope))
-            elif isinstance(consumer, ServiceConsumer):
-                await self._services.handle(lane, consumer)
-            elif isinstance(consumer, AggregateConsumer):
-                await self._aggregates.handle(lane, consumer)
-            elif not await self._processes.handle(lane, consumer):
-                self._recovery.passed(delivery)
-        except StoreUnusable as error:
-            self._die(error)
-        except Exception as error:  # the engine's own bug must not take a worker or a lane with it
-            _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
-            await self._failures.failed(lane, delivery, error, ())
-
-    def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
-        """A Commit is durable, or was dropped: go on with everything that waited for it."""
-        draft.on_settled(draft, result)
-        if not isinstance(result, BaseException) and self._recovery.suspects:
-            self._recovery.settled(draft, result)
-        if result is not None:
-            self._processes.abandon(draft)
-            return
-        commit = draft.commit
-        if self._waiting:
-            self._waiting.committed(commit.messages)
-            for failure in draft.stories:
-                self._waiting.failed(failure)
-        if draft.withdrawn:
-            self._withdrawing.carry_out(draft)
-        for delivery in commit.deliveries:
-            if not self._recovery.leave(delivery):
-                self._lanes.put(delivery)
-        if draft.coming:
-            self._processes.came(draft)
-        self._processes.settled(draft)
-        if self._recovery.reading:
-            self._recovery.written(commit)
-
-    def _die(self, error: BaseException) -> None:
-        """The store is lost to this engine: nothing can be promised any more."""
-        if self.fatal is not None:
-            return
-        _log.error("the engine cannot go on", error=str(error) or type(error).__name__)
-        self.fatal = error
-        self._door.closed = f"the engine cannot go on: {error}"
-        self._lanes.running = False
-        self._committer.end(error)
-        self._waiting.end(Stopping(self._door.closed))
-        self._stopped.set()

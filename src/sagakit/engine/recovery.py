@@ -14,7 +14,7 @@ from sagakit.engine.handlers.failures import MOST_CRASHES, Failures
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
-from sagakit.engine.timers import Timers
+from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import ProcessBug, UnknownMessage
 from sagakit.ports import Store

@@ -12,7 +12,7 @@ from sagakit.core.retry import DEFAULT, Retry, next_delay
 from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
-from sagakit.engine.timers import Timers
+from sagakit.engine.time.timers import Timers
 from sagakit.errors import OutcomeUnknown, Refused, StaleVersion
 
 MICROSECONDS = 1_000_000

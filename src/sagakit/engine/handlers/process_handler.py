@@ -15,26 +15,21 @@ from sagakit.core.commit import (
     Envelope,
     Fence,
     Instance,
-    InstanceWrite,
-    Reaction,
     Rejected,
-    Search,
 )
 from sagakit.core.process import Input, Live, Reacted
-from sagakit.engine.draft import Draft, Failure
-from sagakit.engine.handlers.instances import Instances, Slot
-from sagakit.engine.handlers.parking import Parking, trace_id
+from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.processes.instances import Instances, Slot
+from sagakit.engine.handlers.processes.parking import Parking
+from sagakit.engine.handlers.processes.reactions import Reactions
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import (
     InvalidMessage,
-    NotDone,
-    OutcomeUnknown,
     PayloadTooLarge,
     ProcessBug,
-    Refused,
     UnknownMessage,
 )
 from sagakit.ports import Store
@@ -64,6 +59,7 @@ class ProcessHandler:
         self._topology = router.topology
         self._clock = router.clock
         self._instances = Instances(router.topology, store, read)
+        self._reactions = Reactions(router)
         self._parking = Parking(store, read, router.clock)
         self._lanes = lanes
         self._submit = submit
@@ -214,10 +210,9 @@ class ProcessHandler:
         if before == "compensation_failed":
             return False
         reacted, state = _reaction(slot.live, given)
-        sent = self._write(draft, slot, lane, envelopes, reacted, state)
+        sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
         if slot.live.status != before or slot.row.version == 1:
-            self._describe(draft, slot, envelopes[0])
-            self._tell_waiting(draft, slot, given)
+            self._reactions.describe(draft, slot, given)
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
             await self._send(draft, sent, reacted)
@@ -230,64 +225,11 @@ class ProcessHandler:
         slot = lane.cache = Slot(process, row, definition.start(id, key))
         return slot
 
-    def _write(
-        self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted, state: bytes
-    ) -> list[Envelope]:
-        live, row, commit = slot.live, slot.row, draft.commit
-        sent = self._router.outputs(envelopes[0], lane.key, reacted.outputs, self._clock.now())
-        commit.messages.extend(sent)
-        writes = commit.instances
-        for write in writes:
-            if write.row is row:  # the second reaction of this instance in one Commit
-                break
-        else:
-            # a row of its own: what the slot holds must not change under a Commit that is being written
-            row = slot.row = Instance(
-                row.id, row.type, row.key, row.definition, row.version, row.status, row.state, row.number
-            )
-            writes.append(InstanceWrite(row, row.version))
-        row.version += 1
-        row.status = live.status
-        row.state = state
-        commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent)))
-        return sent
-
     async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
         for envelope in sent:
             await (self._router.commands if envelope.kind == "command" else self._router.published)(draft, (envelope,))
         for command_id in reacted.withdrawn:
             await self._withdraw(draft, command_id)
-
-    def _describe(self, draft: Draft, slot: Slot, cause: Envelope) -> None:
-        row, live = slot.row, slot.live
-        now = self._clock.now()
-        known = slot.search
-        search = Search(
-            row.id,
-            row.type,
-            row.key,
-            row.status,
-            known.correlation_id if known else cause.correlation_id,
-            known.started_at if known else now,
-            now,
-            now if row.status in ENDED else None,
-            live.cause,
-            live.reason,
-            known.trace_id if known else trace_id(cause.trace),
-        )
-        slot.search = search
-        draft.commit.search.append(search)
-
-    def _tell_waiting(self, draft: Draft, slot: Slot, given: Input) -> None:
-        live = slot.live
-        if live.status not in ("undoing", "compensated", "compensation_failed"):
-            return
-        error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
-        still = {message.__class__ for message in given.messages}
-        if live.status == "undoing":
-            by_name = self._topology.codecs.by_name
-            still.update(by_name[name].cls for name in live.undos() if name in by_name)
-        draft.stories.append(Failure(given.envelopes[0].correlation_id, error, frozenset(still)))
 
     def _key_of(self, process: ProcessConsumer, envelope: Envelope) -> str | None:
         message = self._instances.message(envelope)

@@ -19,7 +19,7 @@ from sagakit.engine.handlers.providers import Providers
 from sagakit.engine.handlers.runs import Run, Runs
 from sagakit.engine.lanes import Lane
 from sagakit.engine.routing import Router
-from sagakit.engine.timers import Timers
+from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import ServiceConsumer
 from sagakit.errors import HandlerTimeout, StoreUnusable
 

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import Engine, Retry
-from sagakit.engine.timers import LONGEST_SLEEP, SystemClock, Timers
+from sagakit.engine.time.timers import LONGEST_SLEEP, SystemClock, Timers
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualClock
 

@@ -1,0 +1,77 @@
+"""What is written of a reaction: its messages, the instance's row and history, and what people look for."""
+
+from __future__ import annotations
+
+from sagakit.core.commit import ENDED, Envelope, Instance, InstanceWrite, Reaction, Search
+from sagakit.core.process import Input, Reacted
+from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.handlers.processes.instances import Slot
+from sagakit.engine.handlers.processes.parking import trace_id
+from sagakit.engine.lanes import Lane
+from sagakit.engine.routing import Router
+from sagakit.errors import NotDone, OutcomeUnknown, Refused
+
+
+class Reactions:
+    """Writes reactions into drafts."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._clock = router.clock
+        self._codecs = router.topology.codecs
+
+    def write(
+        self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted, state: bytes
+    ) -> list[Envelope]:
+        """Add to a draft what an instance has done. What it sends is in the draft then, but not routed yet."""
+        live, row, commit = slot.live, slot.row, draft.commit
+        sent = self._router.outputs(envelopes[0], lane.key, reacted.outputs, self._clock.now())
+        commit.messages.extend(sent)
+        writes = commit.instances
+        for write in writes:
+            if write.row is row:  # the second reaction of this instance in one Commit
+                break
+        else:
+            # a row of its own: what the slot holds must not change under a Commit that is being written
+            row = slot.row = Instance(
+                row.id, row.type, row.key, row.definition, row.version, row.status, row.state, row.number
+            )
+            writes.append(InstanceWrite(row, row.version))
+        row.version += 1
+        row.status = live.status
+        row.state = state
+        commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent)))
+        return sent
+
+    def describe(self, draft: Draft, slot: Slot, given: Input) -> None:
+        """An instance has come to another status: those who look for it are shown that, and those who wait told."""
+        row, live, cause = slot.row, slot.live, given.envelopes[0]
+        now = self._clock.now()
+        known = slot.search
+        search = Search(
+            row.id,
+            row.type,
+            row.key,
+            row.status,
+            known.correlation_id if known else cause.correlation_id,
+            known.started_at if known else now,
+            now,
+            now if row.status in ENDED else None,
+            live.cause,
+            live.reason,
+            known.trace_id if known else trace_id(cause.trace),
+        )
+        slot.search = search
+        draft.commit.search.append(search)
+        self._tell_waiting(draft, slot, given)
+
+    def _tell_waiting(self, draft: Draft, slot: Slot, given: Input) -> None:
+        live = slot.live
+        if live.status not in ("undoing", "compensated", "compensation_failed"):
+            return
+        error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
+        still = {message.__class__ for message in given.messages}
+        if live.status == "undoing":
+            by_name = self._codecs.by_name
+            still.update(by_name[name].cls for name in live.undos() if name in by_name)
+        draft.stories.append(Failure(given.envelopes[0].correlation_id, error, frozenset(still)))
