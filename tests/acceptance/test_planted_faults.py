@@ -39,8 +39,8 @@ from sagakit.engine.lanes import Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import SystemClock, Timers
-from sagakit.stores import memory
-from sagakit.stores.memory import MemoryData
+from sagakit.stores.memory import MemoryData, matching, writing
+from sagakit.stores.memory import store as memory
 from sagakit.testing.faults import FaultyStore
 
 Patch = pytest.MonkeyPatch
@@ -106,17 +106,17 @@ def fails_with_the_store(patch: Patch, folder: Path) -> Awaitable[None]:
 
 
 def a_second_run_is_accepted(patch: Patch) -> None:
-    mismatch = memory._mismatch
+    mismatch = memory.mismatch
 
     def lenient(data: MemoryData, commit: Commit) -> Rejected | None:
         commit.done = [fence for fence in commit.done if fence.delivery in data.deliveries]
         return mismatch(data, commit)
 
-    patch.setattr(memory, "_mismatch", lenient)
+    patch.setattr(memory, "mismatch", lenient)
 
 
 def a_stale_attempt_is_accepted(patch: Patch) -> None:
-    gone = memory._gone
+    gone = matching._gone
 
     def whatever_the_attempt(data: MemoryData, commit: Commit) -> Rejected | None:
         for fence in commit.done:
@@ -125,24 +125,24 @@ def a_stale_attempt_is_accepted(patch: Patch) -> None:
                 stored.attempt = fence.attempt
         return gone(data, commit)
 
-    patch.setattr(memory, "_gone", whatever_the_attempt)
+    patch.setattr(matching, "_gone", whatever_the_attempt)
 
 
 def what_is_dropped_leaves_its_messages(patch: Patch) -> None:
-    mismatch = memory._mismatch
+    mismatch = memory.mismatch
 
     def torn(data: MemoryData, commit: Commit) -> Rejected | None:
         rejected = mismatch(data, commit)
         if rejected is not None:
             for message in commit.messages:
-                memory._append(data, message)
+                writing._append(data, message)
         return rejected
 
-    patch.setattr(memory, "_mismatch", torn)
+    patch.setattr(memory, "mismatch", torn)
 
 
 def a_repeated_key_is_a_new_request(patch: Patch) -> None:
-    patch.setattr(memory, "_repeated", lambda data, commit: None)
+    patch.setattr(matching, "_repeated", lambda data, commit: None)
 
 
 def a_second_start_is_another_instance(patch: Patch) -> None:
@@ -306,7 +306,7 @@ def a_failed_undo_counts_as_done(patch: Patch) -> None:
 
 
 def the_state_is_written_without_its_deliveries(patch: Patch) -> None:
-    write = memory._write_deliveries
+    write = writing._write_deliveries
 
     def torn(data: MemoryData, commit: Commit) -> None:
         write(data, commit)
@@ -314,11 +314,11 @@ def the_state_is_written_without_its_deliveries(patch: Patch) -> None:
             for delivery in commit.deliveries:
                 del data.deliveries[delivery.id]
 
-    patch.setattr(memory, "_write_deliveries", torn)
+    patch.setattr(writing, "_write_deliveries", torn)
 
 
 def the_deliveries_are_written_without_the_state(patch: Patch) -> None:
-    write = memory._write
+    write = memory.write
 
     def torn(data: MemoryData, commit: Commit) -> None:
         before = {known.row.id: data.instances.get(known.row.id) for known in commit.instances}
@@ -327,18 +327,18 @@ def the_deliveries_are_written_without_the_state(patch: Patch) -> None:
             if row is not None:
                 data.instances[id].state = row.state
 
-    patch.setattr(memory, "_write", torn)
+    patch.setattr(memory, "write", torn)
 
 
 def the_outcome_is_written_without_the_end_of_its_delivery(patch: Patch) -> None:
-    write = memory._write_deliveries
+    write = writing._write_deliveries
 
     def torn(data: MemoryData, commit: Commit) -> None:
         kept = [(fence.delivery, data.deliveries[fence.delivery]) for fence in commit.done]
         write(data, commit)
         data.deliveries.update(kept)
 
-    patch.setattr(memory, "_write_deliveries", torn)
+    patch.setattr(writing, "_write_deliveries", torn)
 
 
 # ---------------------------------------------------------------------- 8: never early, and late by little

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from sagakit.core.commit import (
@@ -20,12 +21,15 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
+    Item,
+    ItemState,
+    Pause,
     Rejected,
     Search,
     Snapshot,
     Subscription,
 )
-from sagakit.core.queries import InstanceQuery, Listed
+from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import CommitLost, StoreFailed
 from sagakit.ports import Store
 
@@ -94,6 +98,18 @@ class FaultyStore:
         """Read from the store inside, as all that follow."""
         return await self._do("read_deliveries", lambda: self._store.read_deliveries(after=after, limit=limit))
 
+    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+        """Scheduled deliveries, as they come due."""
+        return await self._do("read_scheduled", lambda: self._store.read_scheduled(after=after, limit=limit))
+
+    async def read_delivery(self, id: int) -> Delivery | None:
+        """One outstanding delivery."""
+        return await self._do("read_delivery", lambda: self._store.read_delivery(id))
+
+    async def find_deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """A page of outstanding deliveries."""
+        return await self._do("find_deliveries", lambda: self._store.find_deliveries(query))
+
     async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The log above a position."""
         return await self._do("read_messages", lambda: self._store.read_messages(after=after, limit=limit))
@@ -125,6 +141,40 @@ class FaultyStore:
     async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
         """The reactions of an instance."""
         return await self._do("read_history", lambda: self._store.read_history(instance, after=after, limit=limit))
+
+    async def read_items(
+        self,
+        instance: str,
+        step: int,
+        *,
+        states: Sequence[ItemState] = (),
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 1000,
+    ) -> list[Item]:
+        """Items of a batch."""
+        read = partial(self._store.read_items, instance, step, states=states, after=after, before=before, limit=limit)
+        return await self._do("read_items", read)
+
+    async def count_items(self, instance: str) -> list[Counted]:
+        """How the items of an instance's batches stand."""
+        return await self._do("count_items", lambda: self._store.count_items(instance))
+
+    async def read_pauses(self) -> list[Pause]:
+        """All that stands still."""
+        return await self._do("read_pauses", self._store.read_pauses)
+
+    async def last_recorded(self) -> int:
+        """When the newest message was recorded."""
+        return await self._do("last_recorded", self._store.last_recorded)
+
+    async def announce(self, url: str | None) -> None:
+        """Say where the owner's HTTP door is."""
+        await self._do("announce", lambda: self._store.announce(url))
+
+    async def read_owner(self) -> OwnerSeen | None:
+        """Who owns the store inside."""
+        return await self._do("read_owner", self._store.read_owner)
 
     async def read_inbox(self, scope: str, key: str) -> Inbox | None:
         """What the door remembers of a key."""

@@ -96,7 +96,7 @@ async def test_a_newer_schema(path: Path) -> None:
     newer.close()
     for own in (True, False):
         store = SqliteStore(path)
-        with pytest.raises(SchemaTooNew, match=r"has schema 9, which needs .* schema 8; this one knows 1: upgrade"):
+        with pytest.raises(SchemaTooNew, match=r"has schema 9, which needs .* schema 8; this one knows 2: upgrade"):
             await store.open(own=own)
     with pytest.raises(SchemaTooNew):
         migrate(path)
@@ -152,8 +152,8 @@ async def test_a_read_only_file(open_folder: Path) -> None:
 
 
 def test_migrate_tells_from_and_to(path: Path) -> None:
-    assert migrate(path) == (0, 1)
-    assert migrate(path) == (1, 1)
+    assert migrate(path) == (0, 2)
+    assert migrate(path) == (2, 2)
 
 
 async def test_a_second_engine_is_told_who_owns_the_file(path: Path) -> None:

@@ -41,7 +41,7 @@ def _copy(reading: Connection, to: Path, progress: Callable[[int, int], None] | 
                         copy.step(PAGES)
                         if progress is not None:
                             progress(copy.page_count - copy.remaining, copy.page_count)
-                copying.execute("UPDATE store SET owner_pid = NULL")
+                copying.execute("UPDATE store SET owner_pid = NULL, owner_url = NULL")
             finally:
                 copying.close()
             partial.rename(to)

@@ -34,19 +34,31 @@ class Known:
         self.streams: dict[str, int] = {}
         self.checkpoints: dict[str, int] = {}
         self.inbox: dict[tuple[str, str], Inbox] = {}
-        """Of the group at hand only."""
+        """Of the group at hand only, as `carried` and `states` are."""
+        self.carried: dict[str, list[int]] = {}
+        """Deliveries that carry their message, by its id."""
+        self.states: dict[int, str] = {}
+        """The states of these deliveries."""
 
     def clear(self) -> None:
         """Forget everything: what was told of a transaction that failed is not true."""
-        for kind in (self.deliveries, self.instances, self.streams, self.checkpoints, self.inbox):
+        for kind in (self.deliveries, self.instances, self.streams, self.checkpoints):
             kind.clear()
+        self._end_group()
 
     def trim(self) -> None:
         """Forget the oldest where there is too much."""
-        self.inbox.clear()
+        self._end_group()
         _trim(self.deliveries)
         _trim(self.instances)
         _trim(self.streams)
+
+    def _end_group(self) -> None:
+        for id in self.states:  # many sleep, and for long: they would push out what is at work
+            self.deliveries.pop(id, None)
+        self.inbox.clear()
+        self.carried.clear()
+        self.states.clear()
 
     def load(self, connection: Connection, commits: Sequence[Commit]) -> None:
         """Read what these Commits will be checked by and is not known yet."""
@@ -55,6 +67,9 @@ class Known:
                 self._load_inbox(connection, commit.inbox)
             if commit.checkpoints and not self.checkpoints:
                 self.checkpoints.update(_read(connection, "known_checkpoints"))
+        if forgotten := [id for commit in commits for id in commit.forgotten]:
+            for message_id, id, state in _read(connection, "known_carried", forgotten):
+                self.carry(message_id, id, state)
         if unknown := [id for id in _deliveries(commits) if id not in self.deliveries]:
             self.deliveries.update(_read(connection, "known_deliveries", unknown))
         if unknown := {stream for stream in _streams(commits) if stream not in self.streams}:
@@ -64,6 +79,24 @@ class Known:
             self.instances.update(dict.fromkeys(unknown, (0, 0)))
             found = _read(connection, "known_instances", unknown)
             self.instances.update((id, (number, version)) for id, number, version in found)
+
+    def carry(self, message_id: str, id: int, state: str) -> None:
+        """A delivery of the group at hand carries this message."""
+        self.carried.setdefault(message_id, []).append(id)
+        self.states[id] = state
+
+    def forget(self, message_id: str) -> list[int]:
+        """The deliveries that are scheduled for this message: they are there no more."""
+        forgotten = [id for id in self.carried.get(message_id, ()) if self.states.get(id) == "scheduled"]
+        for id in forgotten:
+            self.remove(id)
+        return forgotten
+
+    def remove(self, id: int) -> None:
+        """This delivery is there no more."""
+        self.deliveries.pop(id, None)
+        if self.states:
+            self.states.pop(id, None)
 
     def _load_inbox(self, connection: Connection, entries: Iterable[Inbox]) -> None:
         for entry in entries:
@@ -95,6 +128,8 @@ def _instances(commits: Sequence[Commit]) -> Iterator[str]:
             yield search.instance
         for reaction in commit.reactions:
             yield reaction.instance.id
+        for item in commit.items:
+            yield item.instance
 
 
 def _trim(kind: dict[K, V]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from sagakit.errors import StoreInUse, StoreUnusable
+
+LOOKING_SECONDS = 0.05
+"""Longer than a look at the lock holds it."""
 
 
 class OwnerLock:
@@ -25,15 +29,31 @@ class OwnerLock:
             reason = error.strerror or str(error)
             mend = "create that folder" if not self._database.parent.exists() else "check the folder and its rights"
             raise StoreUnusable(f"{path} cannot be written ({reason}): {mend}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not (_locked(file) or self._locked_again(file)):
             owner = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(file)
-            raise StoreInUse(f"{self._database} is in use by process {owner}: stop it first") from None
+            raise StoreInUse(f"{self._database} is in use by process {owner}: stop it first")
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
+
+    def _locked_again(self, file: int) -> bool:
+        """Whoever only looks (`is_held`) may have held it for a moment."""
+        time.sleep(LOOKING_SECONDS)
+        return _locked(file)
+
+    def is_held(self) -> bool:
+        """Whether somebody has the lock now. A lock that this user may not look at counts as held."""
+        try:
+            file = os.open(f"{self._database}-owner", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        try:
+            return not _locked(file, fcntl.LOCK_SH)
+        finally:
+            os.close(file)
 
     def release(self) -> None:
         """Give the lock back. The file stays: removing it could take the lock of a newcomer."""
@@ -41,3 +61,12 @@ class OwnerLock:
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+
+
+def _locked(file: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Take the lock if nobody has it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -141,6 +141,15 @@ class Owner:
             self._numbers = Numbers(row.transactions, row.last_position, row.last_delivery, row.last_instance)
             self.failure = None
 
+    def announce(self, url: str | None) -> None:
+        """Say where this engine's HTTP door is."""
+        if self.failure:
+            raise StoreFailed(self.failure)
+        with explained(self.path):
+            self._connection.execute(QUERIES["announce"], (url, self._epoch))
+        if not self._connection.changes():
+            raise StoreInUse(f"another engine has taken over {self.path}: this one must end")
+
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Record these subscriptions, and only these."""
         if self.failure:

@@ -9,7 +9,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import astuple
 
-from sagakit.core.commit import Commit, Delivery, Envelope, Inbox, Rejected
+from sagakit.core.commit import Commit, Delivery, Envelope, Inbox, Pause, PauseScope, Rejected
 from sagakit.stores.sqlite.known import Known
 
 PARTITIONS = 256
@@ -35,10 +35,14 @@ class Plan:
         self.numbers = numbers
         self.messages: list[Any] = []
         self.deliveries: list[Any] = []
+        self.carried: list[Any] = []
         self.processes: list[Any] = []
         self.search: list[Any] = []
         self.reactions: list[Any] = []
         self.inbox: list[Any] = []
+        self.items: list[Any] = []
+        self.pauses: dict[tuple[PauseScope, str], Pause] = {}
+        self.resumed: list[tuple[PauseScope, str]] = []
         self.snapshots: list[Any] = []
         self.checkpoints: list[Any] = []
         self.changed: list[tuple[Any, ...]] = []
@@ -63,10 +67,13 @@ class Plan:
                 known.streams[message.stream] = message.stream_version or 0
         for delivery in commit.deliveries:
             numbers.delivery = delivery.id = numbers.delivery + 1
-            self.deliveries += _delivery_row(delivery)
+            if delivery.envelope.position:
+                self.deliveries += _delivery_row(delivery)
+            else:
+                self._add_carried(known, delivery)
             known.deliveries[delivery.id] = delivery.attempt
         for fence in commit.done:
-            del known.deliveries[fence.delivery]
+            known.remove(fence.delivery)
             self.deleted.append(fence.delivery)
         for write in commit.instances:
             row = write.row
@@ -86,22 +93,44 @@ class Plan:
             self.search += astuple(search)
         self._add_rare(known, commit)
 
+    def _add_carried(self, known: Known, delivery: Delivery) -> None:
+        envelope = delivery.envelope
+        self.carried += _delivery_row(delivery)
+        self.carried += (envelope.id, envelope.type, envelope.sender)
+        known.carry(envelope.id, delivery.id, delivery.state)
+
     def _add_rare(self, known: Known, commit: Commit) -> None:
         for change in commit.changes:
             id = change.fence.delivery
             known.deliveries[id] = change.attempt
             self.changed.append((change.state, change.attempt, change.due_at, change.crashes, change.error, id))
+            if id in known.states:
+                known.states[id] = change.state
         for id in commit.withdrawn:
-            known.deliveries.pop(id, None)
+            known.remove(id)
             self.deleted.append(id)
+        for message_id in commit.forgotten:
+            self.deleted += known.forget(message_id)
         for entry in commit.inbox:
             known.inbox[entry.scope, entry.key] = entry
             self.inbox += astuple(entry)
+        for item in commit.items:
+            self.items.append(known.instances[item.instance][0])
+            self.items += astuple(item)[1:]
+        if commit.pauses or commit.resumed:
+            self._add_pauses(commit)
         for snapshot in commit.snapshots:
             self.snapshots += astuple(snapshot)
         for checkpoint in commit.checkpoints:
             known.checkpoints[checkpoint.consumer] = checkpoint.position
             self.checkpoints += (checkpoint.consumer, checkpoint.position)
+
+    def _add_pauses(self, commit: Commit) -> None:
+        for pause in commit.pauses:
+            self.pauses[pause.scope, pause.name] = pause
+        for resumed in commit.resumed:
+            self.pauses.pop(resumed, None)
+            self.resumed.append(resumed)
 
 
 def numbered(commit: Commit) -> Iterator[tuple[Any, str]]:
@@ -183,6 +212,9 @@ def _instance_conflict(known: Known, commit: Commit) -> Rejected | None:
     for search in commit.search:
         if search.instance not in found and not known.instances[search.instance][0]:
             return Rejected("conflict", f"instance {search.instance} is at version 0")
+    for item in commit.items:
+        if item.instance not in found and not known.instances[item.instance][0]:
+            return Rejected("conflict", f"instance {item.instance} is at version 0")
     return None
 
 

@@ -11,16 +11,26 @@ SELECT schema_version, oldest_code, epoch, clean, owner_pid, transactions, last_
 FROM store
 
 -- name: take_ownership
-UPDATE store SET epoch = epoch + 1, clean = 0, owner_pid = ? RETURNING epoch
+UPDATE store SET epoch = epoch + 1, clean = 0, owner_pid = ?, owner_url = NULL RETURNING epoch
 
 -- name: give_up_ownership
-UPDATE store SET clean = ?, owner_pid = NULL WHERE epoch = ?
+UPDATE store SET clean = ?, owner_pid = NULL, owner_url = NULL WHERE epoch = ?
+
+-- name: announce
+UPDATE store SET owner_url = ? WHERE epoch = ?
+
+-- name: read_owner
+SELECT owner_pid, owner_url FROM store
 
 -- name: count_transaction
 UPDATE store SET transactions = ?, last_position = ?, last_delivery = ?, last_instance = ? WHERE epoch = ?
 
 -- name: known_deliveries
 SELECT json_group_array(json_array(id, attempt)) FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: known_carried
+SELECT json_group_array(json_array(message_id, id, state)) FROM deliveries
+WHERE message_id IN (SELECT value FROM json_each(?))
 
 -- name: known_instances
 SELECT json_group_array(json_array(id, number, version)) FROM processes WHERE id IN (SELECT value FROM json_each(?))
@@ -41,6 +51,12 @@ INSERT INTO messages (
 -- name: write_deliveries
 INSERT INTO deliveries (
     id, position, more, consumer, lane, partition, state, due_at, attempt, crashes, error, carried
+) VALUES :row
+
+-- name: write_carried
+INSERT INTO deliveries (
+    id, position, more, consumer, lane, partition, state, due_at, attempt, crashes, error,
+    carried, message_id, message_type, message_sender
 ) VALUES :row
 
 -- name: write_processes
@@ -73,20 +89,54 @@ WHERE excluded.version >= version
 INSERT INTO checkpoints (consumer, position) VALUES :row
 ON CONFLICT (consumer) DO UPDATE SET position = excluded.position
 
+-- name: write_items
+INSERT INTO items (instance, step, idx, item, command_id, command, state, reason, undo) VALUES :row
+ON CONFLICT (instance, step, idx) DO UPDATE SET
+    item = excluded.item, command_id = excluded.command_id, command = excluded.command, state = excluded.state,
+    reason = excluded.reason, undo = excluded.undo
+
+-- name: write_pauses
+INSERT INTO pauses (scope, name, paused_by, reason, since) VALUES :row
+ON CONFLICT (scope, name) DO UPDATE SET
+    paused_by = excluded.paused_by, reason = excluded.reason, since = excluded.since
+
+-- name: delete_pause
+DELETE FROM pauses WHERE scope = ? AND name = ?
+
 -- name: change_delivery
 UPDATE deliveries SET state = ?, attempt = ?, due_at = ?, crashes = ?, error = ? WHERE id = ?
 
 -- name: delete_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
 
--- name: read_deliveries
-WITH page AS (SELECT * FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit)
+-- name: deliveries_of_page
 SELECT
     d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried,
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
-FROM page AS d LEFT JOIN messages AS m ON m.position BETWEEN d.position AND d.position + d.more
-ORDER BY d.id, m.position
+FROM (:page) AS page
+CROSS JOIN deliveries AS d USING (id)
+LEFT JOIN messages AS m ON m.position BETWEEN d.position AND d.position + d.more
+ORDER BY :order, m.position
+
+-- name: page_outstanding
+SELECT id FROM deliveries INDEXED BY deliveries_outstanding
+WHERE state <> 'scheduled' AND id > :after ORDER BY id LIMIT :limit
+
+-- name: page_scheduled
+-- not (due_at, id) > (?, ?): that would go through all that are due at once, again for each page
+SELECT due_at, id FROM deliveries INDEXED BY deliveries_scheduled
+WHERE state = 'scheduled' AND due_at = :due_at AND id > :after
+UNION ALL
+SELECT due_at, id FROM deliveries INDEXED BY deliveries_scheduled
+WHERE state = 'scheduled' AND due_at > :due_at
+ORDER BY due_at, id LIMIT :limit
+
+-- name: page_delivery
+SELECT id FROM deliveries WHERE id = :id
+
+-- name: page_found
+SELECT d.id AS id FROM :source LEFT JOIN messages AS m ON m.position = d.position WHERE :filters AND d.id > :after
 
 -- name: read_messages
 SELECT
@@ -118,13 +168,16 @@ SELECT
     s.trace_id, s.attributes
 FROM processes AS p JOIN process_search AS s USING (number) WHERE p.id = :id
 
--- name: read_instances
+-- name: instances_of_page
 SELECT
     p.id, p.type, p.key, p.definition, p.version, p.status, p.state, p.number,
     s.instance, s.type, s.key, s.status, s.correlation_id, s.started_at, s.updated_at, s.ended_at, s.cause, s.reason,
     s.trace_id, s.attributes
-FROM process_search AS s JOIN processes AS p USING (number)
-WHERE :filters ORDER BY s.number DESC LIMIT :limit
+FROM (:page) AS page CROSS JOIN process_search AS s USING (number) CROSS JOIN processes AS p USING (number)
+ORDER BY :order
+
+-- name: page_of_instances
+SELECT :first AS number FROM :source WHERE :filters
 
 -- name: read_reactions
 SELECT r.version, r.first_input, r.inputs, r.first_output, r.outputs
@@ -139,6 +192,31 @@ SELECT DISTINCT
 FROM json_each(:ranges) AS wanted
 CROSS JOIN messages AS m
     ON m.position >= wanted.value ->> 0 AND m.position < (wanted.value ->> 0) + (wanted.value ->> 1)
+
+-- name: items_of_page
+SELECT p.id, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
+FROM (:page) AS page
+CROSS JOIN processes AS p ON p.id = :instance
+CROSS JOIN items AS i ON i.instance = p.number AND i.step = :step AND i.idx = page.idx
+ORDER BY :order
+
+-- name: page_of_items
+SELECT idx FROM items NOT INDEXED
+WHERE instance = (SELECT number FROM processes WHERE id = :instance) AND step = :step AND :filters
+
+-- name: page_of_items_in_state
+SELECT idx FROM items INDEXED BY items_by_state
+WHERE instance = (SELECT number FROM processes WHERE id = :instance) AND step = :step AND :filters
+
+-- name: count_items
+SELECT step, state, count(*) FROM items INDEXED BY items_by_state
+WHERE instance = (SELECT number FROM processes WHERE id = :instance) GROUP BY step, state ORDER BY step, state
+
+-- name: read_pauses
+SELECT scope, name, paused_by, reason, since FROM pauses ORDER BY place
+
+-- name: last_recorded
+SELECT recorded_at FROM messages WHERE position = (SELECT max(position) FROM messages)
 
 -- name: read_inbox
 SELECT scope, key, digest, answer, expires_at FROM inbox WHERE scope = :scope AND key = :key

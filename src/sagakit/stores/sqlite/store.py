@@ -20,16 +20,20 @@ from sagakit.core.commit import (
     History,
     Inbox,
     Instance,
+    Item,
+    ItemState,
+    Pause,
     Rejected,
     Search,
     Snapshot,
     Subscription,
 )
-from sagakit.core.queries import InstanceQuery, Listed
+from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import StoreFailed
-from sagakit.stores.sqlite import reading
 from sagakit.stores.sqlite.connection import Connection, connect_reading, explained
+from sagakit.stores.sqlite.lock import OwnerLock
 from sagakit.stores.sqlite.owner import Owner
+from sagakit.stores.sqlite.reading import deliveries, instances, log, upkeep
 from sagakit.stores.sqlite.schema import check_readable, read_store
 
 Ts = TypeVarTuple("Ts")
@@ -85,48 +89,95 @@ class SqliteStore:
         return await self._on(self._writing, self._owned().committed, commits)
 
     async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
-        """Outstanding deliveries with an id above `after`, in the order of their ids."""
-        return await self._read(reading.read_deliveries, after, limit)
+        """Outstanding deliveries with an id above `after`, in the order of their ids, without the scheduled ones."""
+        return await self._read(deliveries.read_deliveries, after, limit)
+
+    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+        """Scheduled deliveries in the order of (due_at, id), above this."""
+        return await self._read(deliveries.read_scheduled, *after, limit)
+
+    async def read_delivery(self, id: int) -> Delivery | None:
+        """One outstanding delivery, whatever its state."""
+        return self._look_up(deliveries.read_delivery, id)
+
+    async def find_deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """A page of outstanding deliveries, by id, scheduled ones too."""
+        return await self._read(deliveries.find_deliveries, query)
 
     async def read_messages(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The log above a position."""
-        return await self._read(reading.read_messages, after, limit)
+        return await self._read(log.read_messages, after, limit)
 
     async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The messages of one correlation id above a position."""
-        return await self._read(reading.read_story, correlation_id, after, limit)
+        return await self._read(log.read_story, correlation_id, after, limit)
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The events of a stream above a version."""
-        return await self._read(reading.read_stream, stream, after, limit)
+        return await self._read(log.read_stream, stream, after, limit)
 
     async def read_snapshot(self, stream: str) -> Snapshot | None:
         """The newest snapshot of a stream."""
-        return self._look_up(reading.read_snapshot, stream)
+        return self._look_up(log.read_snapshot, stream)
 
     async def read_instance(self, id: str) -> Instance | None:
         """The hot row of an instance."""
-        return self._look_up(reading.read_instance, id)
+        return self._look_up(instances.read_instance, id)
 
     async def read_search(self, id: str) -> Search | None:
         """What is listed of one instance."""
-        return self._look_up(reading.read_search, id)
+        return self._look_up(instances.read_search, id)
 
     async def read_instances(self, query: InstanceQuery) -> list[Listed]:
-        """A page of instances, newest first."""
-        return await self._read(reading.read_instances, query)
+        """A page of instances, newest first unless asked otherwise."""
+        return await self._read(instances.read_instances, query)
 
     async def read_history(self, instance: str, *, after: int = 0, limit: int = 1000) -> list[History]:
         """The reactions of an instance above a row version."""
-        return await self._read(reading.read_history, instance, after, limit)
+        return await self._read(log.read_history, instance, after, limit)
+
+    async def read_items(
+        self,
+        instance: str,
+        step: int,
+        *,
+        states: Sequence[ItemState] = (),
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 1000,
+    ) -> list[Item]:
+        """Items of a batch by index, upwards, or downwards from below `before`."""
+        return await self._read(instances.read_items, instance, step, states, after, before, limit)
+
+    async def count_items(self, instance: str) -> list[Counted]:
+        """How the items of an instance's batches stand."""
+        return await self._read(instances.count_items, instance)
+
+    async def read_pauses(self) -> list[Pause]:
+        """All that stands still."""
+        return await self._read(upkeep.read_pauses)
+
+    async def last_recorded(self) -> int:
+        """When the newest message of the log was recorded."""
+        return self._look_up(log.last_recorded)
+
+    async def announce(self, url: str | None) -> None:
+        """The owner says where its HTTP door is."""
+        await self._on(self._writing, self._owned().announce, url)
+
+    async def read_owner(self) -> OwnerSeen | None:
+        """Who owns the file now. One that was killed is still written in, but its lock is free."""
+        pid, url = await self._read(upkeep.read_owner)
+        alive = pid is not None and OwnerLock(self.path).is_held()
+        return OwnerSeen(pid, url) if alive else None
 
     async def read_inbox(self, scope: str, key: str) -> Inbox | None:
         """What the door remembers of a key."""
-        return self._look_up(reading.read_inbox, scope, key)
+        return self._look_up(upkeep.read_inbox, scope, key)
 
     async def read_subscriptions(self) -> list[Subscription]:
         """Which consumers take which message types."""
-        return await self._read(reading.read_subscriptions)
+        return await self._read(upkeep.read_subscriptions)
 
     async def subscribe(self, subscriptions: Iterable[Subscription]) -> None:
         """Record these, and only these."""
@@ -134,7 +185,7 @@ class SqliteStore:
 
     async def read_checkpoint(self, consumer: str) -> Checkpoint | None:
         """How far a reader has come."""
-        return self._look_up(reading.read_checkpoint, consumer)
+        return self._look_up(upkeep.read_checkpoint, consumer)
 
     async def _on(self, thread: ThreadPoolExecutor | None, work: Callable[[*Ts], T], *args: *Ts) -> T:
         if thread is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import astuple
+
 from sagakit.stores.sqlite.connection import Connection
 from sagakit.stores.sqlite.plan import Plan
 from sagakit.stores.sqlite.queries import QUERIES, insert
@@ -16,6 +18,7 @@ def write_rows(connection: Connection, plan: Plan) -> None:
     """Everything that a plan changes, inside the transaction that is open."""
     _insert(connection, "write_messages", plan.messages)
     _insert(connection, "write_deliveries", plan.deliveries)
+    _insert(connection, "write_carried", plan.carried)
     if plan.changed:
         connection.executemany(QUERIES["change_delivery"], plan.changed)
     if plan.deleted:
@@ -24,6 +27,11 @@ def write_rows(connection: Connection, plan: Plan) -> None:
     _insert(connection, "write_search", plan.search)
     _insert(connection, "write_reactions", plan.reactions)
     _insert(connection, "write_inbox", plan.inbox)
+    _insert(connection, "write_items", plan.items)
+    if plan.resumed:
+        connection.executemany(QUERIES["delete_pause"], plan.resumed)
+    if plan.pauses:
+        _insert(connection, "write_pauses", [value for pause in plan.pauses.values() for value in astuple(pause)])
     _insert(connection, "write_snapshots", plan.snapshots)
     _insert(connection, "write_checkpoints", plan.checkpoints)
 

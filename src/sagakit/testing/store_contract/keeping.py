@@ -77,22 +77,11 @@ class KeepingContract:
         read = await in_pages(lambda after: store.read_deliveries(after=after, limit=2), lambda found: found.id)
         assert read == [commit.deliveries[0] for commit in (*commits[:3], *commits[4:])]
 
-    @pytest.mark.parametrize("state", ["ready", "retrying", "parked", "scheduled"])
+    @pytest.mark.parametrize("state", ["ready", "retrying", "parked"])
     async def test_a_delivery_in_every_state(self, store: Store, state: DeliveryState) -> None:
         commit = sent(state=state, due_at=12, attempt=3, crashes=2, error="card reader: no paper")
         await write(store, commit)
         assert await store.read_deliveries() == commit.deliveries
-
-    async def test_a_scheduled_delivery_carries_its_message(self, store: Store) -> None:
-        timer = delivery(full_message(), state="scheduled", due_at=1_800_000_000_000_000)
-        await write(store, Commit(deliveries=[timer]))
-        assert await store.read_deliveries() == [timer]
-        assert await store.read_messages() == []
-        fired = timer.envelope
-        ready = delivery(fired)
-        await write(store, Commit(done=[Fence(timer.id, 1)], messages=[fired], deliveries=[ready]))
-        assert await store.read_deliveries() == [ready]
-        assert await store.read_messages() == [fired]
 
     async def test_a_delivery_of_a_message_that_is_in_the_log(self, store: Store) -> None:
         commit = Commit(messages=[message(), message()])

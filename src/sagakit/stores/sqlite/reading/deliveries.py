@@ -1,0 +1,94 @@
+"""What is still to be done."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from sagakit.core.commit import Delivery, Envelope
+from sagakit.core.queries import DeliveryQuery
+from sagakit.stores.sqlite.connection import Connection
+from sagakit.stores.sqlite.queries import QUERIES
+from sagakit.stores.sqlite.reading.rows import merged
+
+
+def _paged(page: str, order: str = "d.id") -> str:
+    return QUERIES["deliveries_of_page"].replace(":page", page).replace(":order", order)
+
+
+OUTSTANDING = _paged(QUERIES["page_outstanding"])
+SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id")
+ONE = _paged(QUERIES["page_delivery"])
+
+_ALL = "deliveries AS d NOT INDEXED", "TRUE"
+_AWAKE = "deliveries AS d INDEXED BY deliveries_outstanding", "d.state <> 'scheduled'"
+_PARKED = "deliveries AS d INDEXED BY deliveries_parked", "d.state = 'parked'"
+_ASLEEP = "deliveries AS d NOT INDEXED", "d.state = 'scheduled'"
+_ASLEEP_IN_LANE = "deliveries AS d INDEXED BY deliveries_scheduled_by_lane", "d.state = 'scheduled'"
+
+
+def read_deliveries(connection: Connection, after: int, limit: int) -> list[Delivery]:
+    """Outstanding deliveries that are not scheduled, each with its messages."""
+    return _read(connection, OUTSTANDING, {"after": after, "limit": limit})
+
+
+def read_scheduled(connection: Connection, due_at: int, after: int, limit: int) -> list[Delivery]:
+    """Scheduled deliveries in the order in which they come due."""
+    return _read(connection, SCHEDULED, {"due_at": due_at, "after": after, "limit": limit})
+
+
+def read_delivery(connection: Connection, id: int) -> Delivery | None:
+    """One outstanding delivery."""
+    return next(iter(_read(connection, ONE, {"id": id})), None)
+
+
+def find_deliveries(connection: Connection, query: DeliveryQuery) -> list[Delivery]:
+    """A page of outstanding deliveries for people to look at."""
+    return _read(connection, *find_statement(query))
+
+
+def find_statement(query: DeliveryQuery) -> tuple[str, dict[str, Any]]:
+    """The statement for a query, and what it is given."""
+    wanted = {
+        "state": "d.state = :state",
+        "consumer": "d.consumer = :consumer",
+        "type": "coalesce(d.message_type, m.type) = :type",
+        "lane": "d.lane = :lane",
+        "sender": "coalesce(d.message_sender, m.sender) = :sender",
+        "error": "instr(coalesce(d.error, ''), :error)",
+    }
+    given = {name: getattr(query, name) for name in wanted if getattr(query, name) is not None}
+    selects = [
+        QUERIES["page_found"]
+        .replace(":source", source)
+        .replace(":filters", " AND ".join([condition, *(wanted[name] for name in given)]))
+        for source, condition in _sources(query)
+    ]
+    return _paged(merged(selects, "id")), {**given, "after": query.after, "limit": query.limit}
+
+
+def _sources(query: DeliveryQuery) -> list[tuple[str, str]]:
+    """Where to look: the sleepers may be very many, the others are not."""
+    if query.state == "scheduled":
+        return [_ASLEEP if query.lane is None else _ASLEEP_IN_LANE]
+    if query.state == "parked":
+        return [_PARKED]
+    if query.state is not None:
+        return [_AWAKE]
+    return [_ALL] if query.lane is None else [_ASLEEP_IN_LANE, _AWAKE]
+
+
+def _read(connection: Connection, statement: str, bindings: dict[str, Any]) -> list[Delivery]:
+    found = connection.execute(statement, bindings).fetchall()
+    return [_delivery(list(group)) for _, group in groupby(found, key=lambda row: row[0])]
+
+
+def _delivery(rows: list[tuple[Any, ...]]) -> Delivery:
+    id, consumer, lane, state, due_at, attempt, crashes, error, carried = rows[0][:9]
+    if carried is not None:
+        messages = [Envelope(*msgspec.msgpack.decode(carried))]
+    else:
+        messages = [Envelope(*row[9:]) for row in rows]
+    return Delivery(messages[0], consumer, lane, id, state, due_at, attempt, crashes, error, more=tuple(messages[1:]))
