@@ -160,6 +160,18 @@ class Store(Protocol):
         ...
 
 
+class Chance(Protocol):
+    """What nobody can foresee: a simulation draws it from a seed."""
+
+    def new_id(self) -> str:
+        """The id of a message from outside: 32 hexadecimal digits, told once."""
+        ...
+
+    def share(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
 class Clock(Protocol):
     """The time that timers and records use: microseconds since 1970 (UTC), never going back."""
 

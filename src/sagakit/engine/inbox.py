@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from uuid_utils import uuid7
 
 from sagakit.core.commit import Envelope, Inbox, Kind, Rejected
 from sagakit.core.messages import stable_id
@@ -16,7 +15,7 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, UnknownMessage
-from sagakit.ports import Store
+from sagakit.ports import Chance, Store
 
 
 class Receipt(NamedTuple):
@@ -41,12 +40,19 @@ class Door:
     """Takes messages from outside."""
 
     def __init__(
-        self, router: Router, store: Store, submit: Callable[[Draft], None], load: Callable[[], int], most: int
+        self,
+        router: Router,
+        store: Store,
+        chance: Chance,
+        submit: Callable[[Draft], None],
+        load: Callable[[], int],
+        most: int,
     ) -> None:
         self._router = router
         self._topology = router.topology
         self._clock = router.clock
         self._store = store
+        self._chance = chance
         self._submit = submit
         self._load = load
         self._most = most
@@ -65,7 +71,7 @@ class Door:
         )
         if not taken:
             raise UnknownMessage(f"nobody handles the command {codec.name}")
-        id = uuid7().hex
+        id = self._chance.new_id()
         return Envelope(
             id,
             kind,
@@ -102,7 +108,7 @@ class Door:
         """Record a message for one instance."""
         self._check_open()
         codec, payload, sealed = self._topology.codecs.seal(message)
-        id = uuid7().hex
+        id = self._chance.new_id()
         envelope = Envelope(id, "event", codec.name, payload, id, self._clock.now(), codec.version, message=sealed)
         draft = Draft(_settle, asyncio.get_running_loop().create_future())
         draft.commit.messages.append(envelope)

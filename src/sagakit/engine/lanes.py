@@ -51,7 +51,7 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._idle: OrderedDict[str, Lane] = OrderedDict()
         self._ready: deque[Lane] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[asyncio.Task[None], None] = {}
         self._resting: list[asyncio.Future[None]] = []
         self._waking = False
         self.working = 0
@@ -172,8 +172,9 @@ class Lanes:
         left = {worker for worker in self._workers if not worker.done()}
         if left:
             _, left = await asyncio.wait(left, timeout=within)
-        for worker in left:
-            worker.cancel()
+        for worker in list(self._workers):  # in the order in which they began
+            if worker in left:
+                worker.cancel()
         if left:
             _, left = await asyncio.wait(left, timeout=GRACE)
         return not left
@@ -191,7 +192,7 @@ class Lanes:
         if len(self._workers) < self._most_workers:
             self._waking = True
             worker = asyncio.create_task(self._work(), name="sagakit worker")
-            self._workers.add(worker)
+            self._workers[worker] = None
             worker.add_done_callback(self._ended)
 
     async def _work(self) -> None:
@@ -214,7 +215,7 @@ class Lanes:
             await resting
 
     def _ended(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
+        self._workers.pop(worker, None)
         error = None if worker.cancelled() else worker.exception()
         if error is not None:  # no lane can be told what became of it
             self._on_fatal(error)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import structlog
 
 from sagakit.core.commit import Rejected
+from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
@@ -29,13 +30,16 @@ from sagakit.engine.time.timers import SystemClock, Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.waiting import Waiting
 from sagakit.errors import Stopping, StoreUnusable
-from sagakit.ports import Clock, Store
+from sagakit.ports import Chance, Clock, Store
 
 _log = structlog.get_logger("sagakit.engine")
 
 
 class Running:
     """Joins the parts: what is accepted is delivered, decided, committed, and led on from there."""
+
+    lanes: ClassVar[type[Lanes]] = Lanes
+    """What its lanes are made of."""
 
     def __init__(
         self,
@@ -45,6 +49,8 @@ class Running:
         clock: Clock | None = None,
         provide: Mapping[Any, object] | None = None,
         limits: Limits | None = None,
+        chance: Chance | None = None,
+        threads: Executor | None = None,
     ) -> None:
         self.topology = topology
         self.store = store
@@ -53,16 +59,17 @@ class Running:
         self.fatal: BaseException | None = None
         """Why this engine can do nothing any more."""
         self._stopped = asyncio.Event()
-        self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
+        self._threads = threads or ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
+        chance = chance or SystemChance()
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
-        self._lanes = Lanes(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
+        self._lanes = self.lanes(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
         self._committer = Committer(store, self.clock, self._settled, self._die)
         self._runs = Runs()
         self._withdrawing = Withdrawing(self._lanes, self._runs)
         self._waiting = Waiting(topology)
         submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
-        self._failures = Failures(self._router, self._lanes, self._timers, submit)
+        self._failures = Failures(self._router, self._lanes, self._timers, submit, chance)
         self._providers = Providers(topology.providers, provide or {})
         self._aggregates = AggregateHandler(self._router, store, read, self._failures, self._runs, submit, run)
         self._services = ServiceHandler(
@@ -89,7 +96,7 @@ class Running:
             self.limits.page,
         )
         self._withdrawing.find_unread = self._recovery.find
-        self._door = Door(self._router, store, submit, self._recovery.unfinished, self.limits.unfinished)
+        self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
 
     # ------------------------------------------------------------------ running

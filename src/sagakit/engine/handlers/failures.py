@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -14,6 +13,7 @@ from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
 from sagakit.errors import OutcomeUnknown, Refused, StaleVersion
+from sagakit.ports import Chance
 
 MICROSECONDS = 1_000_000
 MOST_CRASHES = 3
@@ -30,17 +30,19 @@ class Failures:
         lanes: Lanes,
         timers: Timers,
         submit: Callable[[Draft], None],
+        chance: Chance,
     ) -> None:
         self._router = router
         self._clock = router.clock
         self.lanes = lanes
         self._timers = timers
         self._submit = submit
+        self._chance = chance
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
         attempt = delivery.attempt - delivery.crashes  # crashes have a count of their own
-        wait = next_delay(retries or DEFAULT, error, attempt, random.random())  # noqa: S311 (jitter)
+        wait = next_delay(retries or DEFAULT, error, attempt, self._chance.share())
         reason = _in_words(error)
         if wait is None:
             await self.give_up(lane, delivery, reason, known_not_done=isinstance(error, StaleVersion))
