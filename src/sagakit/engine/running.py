@@ -193,8 +193,8 @@ class Running:
                 await self._services.handle(lane, consumer)
             elif isinstance(consumer, AggregateConsumer):
                 await self._aggregates.handle(lane, consumer)
-            elif not await self._processes.handle(lane, consumer):
-                self._recovery.passed(delivery)
+            else:
+                await self._processes.handle(lane, consumer)
         except StoreUnusable as error:
             self._die(error)
         except Exception as error:  # the engine's own bug must not take a worker or a lane with it

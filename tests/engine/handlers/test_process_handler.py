@@ -435,7 +435,14 @@ async def twice(begun: Begun, saga: Saga) -> None:
     await saga.do(Ask(begun.key, 2), then=Told, undo=Undo(begun.key))
 
 
-async def test_a_failed_compensation_takes_nothing() -> None:
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_failed_compensation_queues_nothing_and_records_what_comes_as_late(
+    inline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not inline:
+        monkeypatch.setattr(
+            ProcessHandler, "inline", property(lambda self: False, lambda self, value: None), raising=False
+        )
     stage, store = Stage(), MemoryStore()
     stage.will(Ask("a", 2), [Declined("a", "no")])
     stage.will(Ask("a", -1), *[ConnectionError("down")] * 9)
@@ -446,22 +453,19 @@ async def test_a_failed_compensation_takes_nothing() -> None:
         await running.publish(Tick())
         await running.advance(hours=1)
         assert await running.status("t.saga", "a") == "compensation_failed"
+        version = (await row(store, "t.saga")).version
         await running.publish(Tick(number=1))
         await running.publish(Tick(number=2))
         await running.settle()
-    assert [(one.envelope.type, one.state) for one in await left(store)] == [
-        ("t.Undo", "parked"),
-        ("t.Tick", "ready"),
-        ("t.Tick", "ready"),
-    ]
-    version = (await row(store, "t.saga")).version
+    assert [(one.envelope.type, one.state) for one in await left(store)] == [("t.Undo", "parked")]
+    assert (await row(store, "t.saga")).version == version + 2
     async with engine(app, store=store.again(), provide={Stage: stage}) as running:
         await running.publish(Tick(number=3))
-        await running.publish(Begun("b"))  # nobody else is held
         await running.settle()
-        assert await running.status("t.saga", "b") == "running"
-    assert (await row(store, "t.saga")).version == version
-    assert len(await left(store)) == 4
+        assert await running.status("t.saga", "a") == "compensation_failed"
+        assert await running.cancel("t.saga", "a", reason="no use") is False
+    assert (await row(store, "t.saga")).version == version + 3
+    assert len(await left(store)) == 1
 
 
 @pytest.mark.parametrize("cached", [0, 1, 3])

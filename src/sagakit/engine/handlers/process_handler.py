@@ -98,8 +98,7 @@ class ProcessHandler:
             draft.held.append(lane)
         draft.depth += 1
         try:
-            if not await self._react(draft, process, lane, key, envelopes):
-                self.deliver(draft, process, lane_key, envelopes)
+            await self._react(draft, process, lane, key, envelopes)
         except BUGS as bug:
             if draft.first and lane.cache is not None and not lane.cache.row.version:
                 draft.first = False  # it may be there already: look before anything is said of it
@@ -136,11 +135,8 @@ class ProcessHandler:
             self.drop(lane)
             self._lanes.release(lane)
 
-    async def handle(self, lane: Lane, process: ProcessConsumer) -> bool:
-        """React to the queued deliveries of a lane, several in one Commit. One that fails is parked by itself.
-
-        False if the instance takes nothing: its lane stays busy, until a person has settled its undo.
-        """
+    async def handle(self, lane: Lane, process: ProcessConsumer) -> None:
+        """React to the queued deliveries of a lane, several in one Commit. One that fails is parked by itself."""
         draft = Draft(self._settled)
         draft.held.append(lane)
         run = list(islice(lane.queue, 1 if lane.alone else self._most))
@@ -152,14 +148,12 @@ class ProcessHandler:
             self.abandon(draft)
             self.drop(lane)
             await self.park(lane, process, run[0], bug)
-            return True
+            return
         except BaseException:
             self.abandon(draft)
             raise
-        if count:
-            draft.subject = (lane, run[0], count)
-            self._submit(draft)
-        return count > 0
+        draft.subject = (lane, run[0], count)
+        self._submit(draft)
 
     async def _react_to_all(self, draft: Draft, process: ProcessConsumer, lane: Lane, run: list[Delivery]) -> int:
         """How many of a run were taken: all up to one that waits, or fails. An error of the first is raised."""
@@ -169,8 +163,7 @@ class ProcessHandler:
                 break
             envelopes = (delivery.envelope, *delivery.more)
             try:
-                if not await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes):
-                    break
+                await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes)
             except BUGS:
                 if not count:
                     raise
@@ -193,8 +186,7 @@ class ProcessHandler:
 
     async def _react(
         self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, envelopes: tuple[Envelope, ...]
-    ) -> bool:
-        """False if the instance takes nothing before a person has settled what is wrong with it."""
+    ) -> None:
         slot: Slot | None = lane.cache
         given = Input(envelopes, tuple([self._instances.message(envelope) for envelope in envelopes]))
         starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
@@ -204,11 +196,9 @@ class ProcessHandler:
             if key is None or not starts:
                 self._router.unmatched += 1
                 _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
-                return True
+                return
             slot = self._start(process, lane, key)
         before = slot.live.status
-        if before == "compensation_failed":
-            return False
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
         if slot.live.status != before or slot.row.version == 1:
@@ -216,7 +206,6 @@ class ProcessHandler:
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
             await self._send(draft, sent, reacted)
-        return True
 
     def _start(self, process: ProcessConsumer, lane: Lane, key: str) -> Slot:
         definition = process.current
