@@ -21,11 +21,13 @@ from sagakit.core.commit import (
     Inbox,
     Instance,
     InstanceWrite,
+    Item,
+    Pause,
     Reaction,
     Search,
     Snapshot,
 )
-from sagakit.core.queries import InstanceQuery
+from sagakit.core.queries import DeliveryQuery, InstanceQuery
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryData, MemoryStore
 from sagakit.stores.sqlite import SqliteStore, known
@@ -33,8 +35,12 @@ from sagakit.stores.sqlite import SqliteStore, known
 STREAMS = ["order/1", "order/2"]
 INSTANCES = ["one", "two"]
 STATES = ["ready", "retrying", "scheduled", "parked"]
+ITEM_STATES = ["sent", "done", "failed"]
+ATTRIBUTES = [b"{}", b'{"city":"Kyoto"}', b'{"city":"Kyoto","guests":2}', b'{"guests":12.50}']
+PAUSES = [("all", ""), ("module", "shop"), ("instance", "one")]
 OFFSETS = st.sampled_from([0, 0, 0, 0, 0, 0, -1, 1])
 """How far a version is from the right one: mostly not at all."""
+WANTED_ATTRIBUTES = [(("city", "Kyoto"),), (("guests", "2"), ("city", "Kyoto")), (("guests", "12.50"),)]
 WANTED = st.tuples(st.integers(0, 5), OFFSETS)
 """Which of the outstanding deliveries, at an attempt that is mostly the right one."""
 
@@ -47,8 +53,12 @@ class Wish(NamedTuple):
     done: list[tuple[int, int]]
     changes: list[tuple[int, int, str]]
     withdrawn: list[int]
+    forgotten: list[int]
     instances: list[tuple[str, int, bool]]
-    search: list[str]
+    search: list[tuple[str, bytes]]
+    items: list[tuple[str, int, str]]
+    pauses: list[tuple[str, str]]
+    resumed: list[tuple[str, str]]
     inbox: list[str]
     snapshots: list[tuple[str, int]]
     checkpoints: list[int]
@@ -65,8 +75,12 @@ WISHES = st.builds(
     done=few(WANTED),
     changes=few(st.tuples(st.integers(0, 5), OFFSETS, st.sampled_from(STATES)), 1),
     withdrawn=few(st.integers(0, 9), 1),
+    forgotten=few(st.integers(0, 6)),
     instances=few(st.tuples(st.sampled_from(INSTANCES), OFFSETS, st.booleans())),
-    search=few(st.sampled_from(INSTANCES), 1),
+    search=few(st.tuples(st.sampled_from(INSTANCES), st.sampled_from(ATTRIBUTES)), 1),
+    items=few(st.tuples(st.sampled_from(INSTANCES), st.integers(0, 3), st.sampled_from(ITEM_STATES)), 3),
+    pauses=few(st.sampled_from(PAUSES)),
+    resumed=few(st.sampled_from(PAUSES), 1),
     inbox=few(st.sampled_from(["k1", "k2", "k3", "k4", "k5"]), 1),
     snapshots=few(st.tuples(st.sampled_from(STREAMS), st.integers(1, 5)), 1),
     checkpoints=few(OFFSETS, 1),
@@ -94,8 +108,15 @@ class Maker:
                 for index, offset, state in wish.changes
             ],
             withdrawn=wish.withdrawn,
+            forgotten=[f"m{self.made - back}" for back in wish.forgotten],
             instances=[InstanceWrite(row, row.version - 1) for row in rows],
-            search=[Search(id, "shop.fulfil", id, "running", f"story {self.made}", 1, 2) for id in wish.search],
+            search=[
+                Search(id, "shop.fulfil", id, "running", f"story {self.made}", 1, 2, attributes=attributes)
+                for id, attributes in wish.search
+            ],
+            items=[Item(id, index % 2, index, b"%d" % self.made, "c", b"", state) for id, index, state in wish.items],
+            pauses=[Pause(scope, name, "ann", "", self.made) for scope, name in wish.pauses],
+            resumed=wish.resumed,
             reactions=[
                 Reaction(row, row.version, tuple(messages[:1]), tuple(messages[1:]))
                 for row, (_, _, reacts) in zip(rows, wish.instances, strict=True)
@@ -144,8 +165,20 @@ async def everything(store: Store) -> list[Any]:
     """All that a store holds."""
     return [
         await store.read_messages(),
+        await store.last_recorded(),
         await store.read_deliveries(),
+        await store.read_scheduled(),
+        await store.read_scheduled(after=(5, 3), limit=2),
+        await store.read_pauses(),
         await store.read_instances(InstanceQuery()),
+        *[await store.find_deliveries(DeliveryQuery(state=state)) for state in [None, *STATES]],
+        *[await store.find_deliveries(DeliveryQuery(lane=f"lane {number}")) for number in range(3)],
+        *[await store.find_deliveries(DeliveryQuery(type=type)) for type in ("shop.Remind", "shop.Happened")],
+        *[await store.read_delivery(id) for id in range(1, 9)],
+        *[await store.read_instances(InstanceQuery(attributes=wanted, order="oldest")) for wanted in WANTED_ATTRIBUTES],
+        *[await store.count_items(id) for id in INSTANCES],
+        *[await store.read_items(id, step, before=3) for id in INSTANCES for step in range(2)],
+        *[await store.read_items(id, 1, states=["done", "failed"]) for id in INSTANCES],
         await store.read_checkpoint("board"),
         *[await store.read_stream(stream) for stream in STREAMS],
         *[await store.read_snapshot(stream) for stream in STREAMS],

@@ -1,15 +1,17 @@
 """A copy of the file while its engine writes."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from sagakit.core.commit import Commit
+from sagakit.core.commit import Commit, Pause
+from sagakit.core.queries import InstanceQuery, OwnerSeen
 from sagakit.errors import StoreUnusable
 from sagakit.stores.sqlite import SqliteStore
 from sagakit.stores.sqlite import backup as module
 from sagakit.stores.sqlite.backup import backup
-from sagakit.testing.store_contract.samples import message, read_all, write
+from sagakit.testing.store_contract.samples import item, message, read_all, started, timer, write
 
 
 async def test_a_live_copy_is_whole_and_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,30 @@ async def test_writing_goes_on_and_is_not_in_the_copy(tmp_path: Path, monkeypatc
     copy = SqliteStore(tmp_path / "copy.db")
     await copy.open(own=False)
     assert len(await read_all(copy)) == 500
+    await copy.close()
+    await store.close()
+
+
+async def test_a_copy_has_what_is_for_later_and_no_owner(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "shop.db")
+    await store.open()
+    await store.announce("http://127.0.0.1:8080")
+    begin = started("one", attributes=b'{"city":"Kyoto"}')
+    begin.items, begin.pauses, begin.deliveries = [item("one", 0)], [Pause("all", "", "ann", "", 1)], [timer()]
+    await write(store, begin)
+
+    backup(tmp_path / "shop.db", tmp_path / "copy.db")
+
+    copy = SqliteStore(tmp_path / "copy.db")
+    await copy.open(own=False)
+    assert await copy.read_owner() is None
+    await copy.close()
+    await copy.open()
+    assert await copy.read_owner() == OwnerSeen(os.getpid(), None)
+    assert await copy.read_items("one", 1) == begin.items
+    assert await copy.read_pauses() == begin.pauses
+    assert await copy.read_scheduled() == begin.deliveries
+    assert len(await copy.read_instances(InstanceQuery(attributes=(("city", "Kyoto"),)))) == 1
     await copy.close()
     await store.close()
 

@@ -9,10 +9,10 @@ import apsw
 import pytest
 from tests.stores.sqlite.disk import FaultyDisk, mounted
 
-from sagakit.core.commit import Commit
+from sagakit.core.commit import Commit, Pause
 from sagakit.errors import CommitLost, StoreFailed, StoreUnusable
 from sagakit.stores.sqlite import SqliteStore, connection
-from sagakit.testing.store_contract.samples import event, message, read_all, sent, write
+from sagakit.testing.store_contract.samples import event, fired, item, message, read_all, sent, started, timer, write
 
 
 @pytest.fixture
@@ -62,6 +62,31 @@ async def test_nothing_is_acknowledged_after_a_failed_sync(disk: FaultyDisk, pat
     assert await stored(path) == [
         commit.messages[0].id for commit in (first, second, third) if commit.messages[0].position
     ]
+
+
+@pytest.mark.parametrize("fault", ["sync", "write"])
+async def test_a_lost_answer_without_messages_can_be_asked_for(disk: FaultyDisk, path: Path, fault: str) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    scheduled, pause = timer(), Pause("all", "", "ann", "", 1)
+    await write(store, Commit(deliveries=[scheduled], instances=started("one").instances))
+    commits = [Commit(forgotten=[scheduled.envelope.id]), Commit(items=[item("one", 0)]), Commit(pauses=[pause])]
+    disk.breaks(fault, apsw.SQLITE_IOERR)
+    with pytest.raises(CommitLost):
+        await store.commit(commits)
+    disk.mend()
+    written = set(await store.committed(commits))
+    assert len(written) == 1
+    if written == {False}:
+        await write(store, *commits)
+    assert (await store.commit([fired(scheduled)]))[0] is not None
+    await store.close()
+    disk.unmount()
+    await store.open()
+    assert await store.read_scheduled() == []
+    assert await store.read_items("one", 1) == [item("one", 0)]
+    assert await store.read_pauses() == [pause]
+    await store.close()
 
 
 async def test_as_long_as_the_disk_fails_nothing_can_be_told(disk: FaultyDisk, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from sagakit.core.queries import OwnerSeen
 from sagakit.errors import SchemaTooNew, StoreFailed, StoreInUse, StoreUnusable
 from sagakit.stores.sqlite import SqliteStore
+from sagakit.stores.sqlite.lock import LOOKING_SECONDS, OwnerLock
 from sagakit.stores.sqlite.schema import migrate
 from sagakit.testing.store_contract.samples import read_all, sent, write
 
@@ -178,12 +182,50 @@ async def test_a_killed_owner_leaves_the_file_to_the_next(path: Path) -> None:
         await reader.close()
         with pytest.raises(StoreInUse, match=f"process {owner.pid}:"):
             await SqliteStore(path).open()
+        await reader.open(own=False)
+        assert await reader.read_owner() == OwnerSeen(owner.pid, None)
         owner.send_signal(signal.SIGKILL)
         owner.wait()
+        assert await reader.read_owner() is None
+        await reader.close()
     store = SqliteStore(path)
     assert not await store.open()
     assert len(await read_all(store)) == 1
     await store.close()
+
+
+async def test_who_looks_for_an_owner_keeps_nobody_out(path: Path) -> None:
+    migrate(path)
+    lock = OwnerLock(path)
+    assert not lock.is_held()
+    looking = os.open(f"{path}-owner", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(LOOKING_SECONDS / 5, os.close, [looking]).start()
+    lock.acquire()
+    assert OwnerLock(path).is_held()
+    lock.release()
+    assert not OwnerLock(path).is_held()
+    assert not OwnerLock(path.with_name("missing.db")).is_held()
+
+
+async def test_a_lock_that_may_not_be_looked_at_counts_as_held(open_folder: Path) -> None:
+    path = open_folder / "shop.db"
+    migrate(path)
+    Path(f"{path}-owner").chmod(0)
+    with ordinary_user():
+        assert OwnerLock(path).is_held()
+
+
+async def test_the_address_of_an_owner_that_lost_its_lock_is_refused(path: Path) -> None:
+    first, second = SqliteStore(path), SqliteStore(path)
+    await first.open()
+    path.with_name("shop.db-owner").unlink()
+    await second.open()
+    with pytest.raises(StoreInUse, match="taken over"):
+        await first.announce("http://127.0.0.1:8080")
+    assert await second.read_owner() == OwnerSeen(os.getpid(), None)
+    await first.close()
+    await second.close()
 
 
 async def test_an_owner_that_lost_its_lock_cannot_write(path: Path) -> None:

@@ -9,13 +9,18 @@ import pytest_asyncio
 
 from sagakit.ports import Store
 from sagakit.testing.store_contract.keeping import KeepingContract
+from sagakit.testing.store_contract.looking import LookingContract
 from sagakit.testing.store_contract.matching import MatchingContract
+from sagakit.testing.store_contract.operating import OperatingContract
 from sagakit.testing.store_contract.ownership import OwnershipContract
 from sagakit.testing.store_contract.samples import MakeStore
+from sagakit.testing.store_contract.scheduling import SchedulingContract
 
 
 @pytest.mark.asyncio
-class StoreContract(OwnershipContract, MatchingContract, KeepingContract):
+class StoreContract(
+    OwnershipContract, MatchingContract, KeepingContract, SchedulingContract, LookingContract, OperatingContract
+):
     """Subclass this, and override `make_store`."""
 
     @pytest.fixture

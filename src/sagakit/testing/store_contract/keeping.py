@@ -17,7 +17,6 @@ from sagakit.core.commit import (
     Snapshot,
     Subscription,
 )
-from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.ports import Store
 from sagakit.testing.store_contract.samples import (
     delivery,
@@ -143,34 +142,6 @@ class KeepingContract:
         changed = search("one", reason="waits for the warehouse")
         await write(store, Commit(search=[changed]))
         assert await store.read_search("one") == changed
-
-    async def test_instances_newest_first_in_pages(self, store: Store) -> None:
-        await write(store, *(started(f"i{number}") for number in range(7)))
-        found: list[Listed] = []
-        before = None
-        while page := await store.read_instances(InstanceQuery(limit=3, after=before)):
-            found += page
-            before = page[-1].row.number
-        assert [entry.row.id for entry in found] == [f"i{number}" for number in reversed(range(7))]
-        assert all(entry.search.instance == entry.row.id for entry in found)
-
-    async def test_instances_by_what_people_look_for(self, store: Store) -> None:
-        await write(
-            store,
-            started("one", key="A", status="parked", trace_id="t1"),
-            started("two", key="B", status="parked"),
-            started("three", key="A", type="shop.refund"),
-        )
-
-        async def listed(**wanted: Any) -> list[str]:
-            return [entry.row.id for entry in await store.read_instances(InstanceQuery(**wanted))]
-
-        assert await listed(key="A") == ["three", "one"]
-        assert await listed(status="parked") == ["two", "one"]
-        assert await listed(type="shop.refund") == ["three"]
-        assert await listed(trace_id="t1") == ["one"]
-        assert await listed(key="A", status="parked") == ["one"]
-        assert await listed(key="C") == []
 
     async def test_the_history_of_an_instance_in_pages(self, store: Store) -> None:
         row = instance("one", 0)

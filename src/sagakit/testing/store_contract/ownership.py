@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagakit.core.commit import Commit, Fence
+from sagakit.core.commit import Commit, Fence, Pause
 from sagakit.errors import CommitLost, StoreFailed, StoreInUse
 from sagakit.ports import Store
 from sagakit.testing.faults import At, Fault, FaultyStore
@@ -12,10 +12,12 @@ from sagakit.testing.store_contract.samples import (
     MakeStore,
     event,
     instance,
+    item,
     message,
     read_all,
     sent,
     started,
+    timer,
     write,
 )
 
@@ -99,6 +101,43 @@ class OwnershipContract:
         with pytest.raises(StoreFailed):
             await store.read_messages()
 
+    async def test_the_owner_is_seen_with_its_address(self, make_store: MakeStore) -> None:
+        owner, reader = make_store(), make_store()
+        await owner.open()
+        await reader.open(own=False)
+        seen = await reader.read_owner()
+        assert seen is not None
+        assert seen.url is None
+        await owner.announce("http://127.0.0.1:8080")
+        for store in (owner, reader):
+            found = await store.read_owner()
+            assert found is not None
+            assert (found.pid, found.url) == (seen.pid, "http://127.0.0.1:8080")
+        await owner.announce(None)
+        assert await reader.read_owner() == seen
+        with pytest.raises(StoreFailed):
+            await reader.announce("http://127.0.0.1:9090")
+        await owner.announce("http://127.0.0.1:8080")
+        await owner.close()
+        assert await reader.read_owner() is None
+        await reader.close()
+
+    @pytest.mark.parametrize("clean", [True, False])
+    async def test_an_address_ends_with_its_owner(self, make_store: MakeStore, clean: bool) -> None:
+        first, reader = make_store(), make_store()
+        await first.open()
+        await first.announce("http://127.0.0.1:8080")
+        await reader.open(own=False)
+        await first.close(clean=clean)
+        assert await reader.read_owner() is None
+        second = make_store()
+        await second.open()
+        seen = await reader.read_owner()
+        assert seen is not None
+        assert seen.url is None
+        await second.close()
+        await reader.close()
+
     async def test_no_number_is_ever_given_twice(self, make_store: MakeStore) -> None:
         store = make_store()
         await store.open()
@@ -142,4 +181,26 @@ class OwnershipContract:
         assert await faulty.committed([good, late]) == [written, False]
         assert len(await read_all(faulty)) == 1 + written
         assert bool(good.messages[0].position) == written
+        await faulty.close()
+
+    @pytest.mark.parametrize("fault", [Fault.ANSWER_LOST, Fault.COMMIT_LOST])
+    async def test_it_tells_so_of_commits_without_messages_too(self, make_store: MakeStore, fault: Fault) -> None:
+        faulty = FaultyStore(make_store(), At(2, fault, "commit"))
+        await faulty.open()
+        scheduled, ended, pause = timer(), Pause("all", "", "ann", "", 1), Pause("module", "shop", "ann", "", 2)
+        await write(faulty, Commit(deliveries=[scheduled], instances=started("one").instances, pauses=[ended]))
+        commits = [
+            Commit(forgotten=[scheduled.envelope.id]),
+            Commit(items=[item("one", 0)]),
+            Commit(pauses=[pause]),
+            Commit(resumed=[("all", "")]),
+            Commit(items=[item("nobody", 0)]),
+        ]
+        with pytest.raises(CommitLost):
+            await faulty.commit(commits)
+        written = fault is Fault.ANSWER_LOST
+        assert await faulty.committed(commits) == [written, written, written, written, False]
+        assert await faulty.read_scheduled() == ([] if written else [scheduled])
+        assert await faulty.read_items("one", 1) == [item("one", 0)] * written
+        assert await faulty.read_pauses() == [pause if written else ended]
         await faulty.close()

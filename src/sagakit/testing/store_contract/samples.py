@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from itertools import count
 from typing import Any, TypeAlias
 
-from sagakit.core.commit import Commit, Delivery, Envelope, Instance, InstanceWrite, Search, Status
+from sagakit.core.commit import (
+    Commit,
+    Delivery,
+    Envelope,
+    Fence,
+    Instance,
+    InstanceWrite,
+    Item,
+    ItemState,
+    Search,
+    Status,
+)
 from sagakit.ports import Store
 
 MakeStore: TypeAlias = Callable[[], Store]
@@ -59,7 +71,26 @@ def event(stream: str, version: int, story: str = "story") -> Envelope:
 
 def delivery(envelope: Envelope, **fields: Any) -> Delivery:
     """A delivery of this message."""
-    return Delivery(envelope, consumer="orders.place", lane="orders.place/1", **fields)
+    found: dict[str, Any] = {"consumer": "orders.place", "lane": "orders.place/1"}
+    return Delivery(envelope, **(found | fields))
+
+
+def timer(envelope: Envelope | None = None, due_at: int = 1_000, **fields: Any) -> Delivery:
+    """A delivery for later, which carries its message."""
+    return delivery(envelope or message(), state="scheduled", due_at=due_at, **fields)
+
+
+def fired(scheduled: Delivery) -> Commit:
+    """The Commit that fires it: its message enters the log, with one delivery of it."""
+    envelope = copy(scheduled.envelope)
+    return Commit(done=[Fence(scheduled.id, 1)], messages=[envelope], deliveries=[delivery(envelope)])
+
+
+def item(instance: str, index: int, state: ItemState = "sent", step: int = 1, **fields: Any) -> Item:
+    """An item of a batch."""
+    return Item(
+        instance, step, index, b'{"row":%d}' % index, f"command-{index}", b'["shop.Charge",1,{}]', state, **fields
+    )
 
 
 def sent(**fields: Any) -> Commit:
