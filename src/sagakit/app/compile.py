@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -19,10 +19,12 @@ from sagakit.core.process import Definition, Log, Surroundings
 from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
 from sagakit.core.saga.step_saga import StepSaga, compile_steps
+from sagakit.core.streams import instance_id, lane_name
 from sagakit.declare import HandlerDeclaration
 from sagakit.engine.topology import (
     AggregateConsumer,
     Consumer,
+    KeyOf,
     ProcessConsumer,
     ProviderEntry,
     ServiceConsumer,
@@ -33,12 +35,10 @@ from sagakit.engine.topology import (
 def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -> Topology:
     """Everything that the engine needs to know of an app without problems."""
     codecs = _codecs(parts, roles)
-    # a process answers nobody yet, so what starts one can be sent from outside only
-    outcomes = {cls: events for cls, events in roles.outcomes.items() if not roles.only_starts(cls)}
-    around = Surroundings(codecs, outcomes, logger_of)
+    around = Surroundings(codecs, roles.outcomes, logger_of, children=_children(parts, roles))
     services = {part.name: _service(part) for part in parts.services}
     aggregates = {part.name: _aggregate(part) for part in parts.aggregates}
-    processes = {name: _process(parts, versions, around) for name, versions in by_name(parts.processes).items()}
+    processes = {name: _process(parts, roles, versions, around) for name, versions in by_name(parts.processes).items()}
     consumers: dict[str, Consumer] = {**services, **aggregates, **processes}
     return Topology(
         app=parts.app,
@@ -118,7 +118,7 @@ def _digest(cls: type) -> str:
     return blake2b("|".join((cls.__qualname__, *fields)).encode(), digest_size=8).hexdigest()
 
 
-def _process(parts: Parts, versions: Sequence[Process], around: Surroundings) -> ProcessConsumer:
+def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Surroundings) -> ProcessConsumer:
     newest = versions[-1]
     definitions = {one.version: _definition(one, around, parts.names_of(one.module)) for one in versions}
     return ProcessConsumer(
@@ -127,6 +127,7 @@ def _process(parts: Parts, versions: Sequence[Process], around: Surroundings) ->
         definitions=definitions,
         current=definitions[newest.version],
         declared=newest.subject,
+        answers=any(cls in roles.handled for one in versions for cls in one.starts),
     )
 
 
@@ -189,6 +190,23 @@ def takes_by_key(parts: Parts, roles: Roles, cls: type, process: Process) -> boo
     if roles.is_internal_to_another(cls, process):
         return False
     return missing(cls, process.key, parts.names_of(process.module)) is None
+
+
+def _children(parts: Parts, roles: Roles) -> dict[type, Callable[[Any], str | None]]:
+    """The commands that start a process, with the lane of the instance that each of them starts."""
+    found: dict[type, Callable[[Any], str | None]] = {}
+    for name, versions in by_name(parts.processes).items():
+        lane = _lane_of(name, key_of(versions[-1].key))
+        found |= {cls: lane for cls in versions[-1].starts if cls in roles.handled}
+    return found
+
+
+def _lane_of(process: str, key_of: KeyOf) -> Callable[[Any], str | None]:
+    def lane(command: Any) -> str | None:
+        key = key_of(command)
+        return None if key is None else lane_name(process, instance_id(process, key))
+
+    return lane
 
 
 def _starters(parts: Parts, processes: Mapping[str, ProcessConsumer]) -> dict[type, tuple[ProcessConsumer, ...]]:

@@ -94,6 +94,8 @@ class Surroundings(Struct):
     """The logger of an instance, by process and key; for the process "" one that says nothing."""
     open: bool = False
     """Nobody knows who handles what: any message may be a command, and any event an outcome of it."""
+    children: Mapping[type, Callable[[Any], str | None]] = {}
+    """The commands that start a process, with the lane of the instance that a command starts (None: of none)."""
 
     def handled(self, cls: type) -> bool:
         """Whether this is a command that somebody handles."""
@@ -102,6 +104,14 @@ class Surroundings(Struct):
     def declared(self, command: type, event: type) -> bool:
         """Whether a command says that it may lead to this event."""
         return self.open or event in self.outcomes.get(command, ())
+
+    def child(self, command: Any) -> str:
+        """The lane of the instance that a command starts; "" if it starts none."""
+        lane = self.children.get(command.__class__)
+        try:
+            return "" if lane is None else lane(command) or ""
+        except Exception:  # the user's key: such a command starts nothing, and its delivery says why
+            return ""
 
 
 class Live(Protocol):

@@ -65,6 +65,8 @@ class ProcessConsumer:
     definitions: Mapping[int, Definition]
     current: Definition
     declared: CodeSaga[Any] | StepSaga[Any] | type[Reactor]
+    answers: bool
+    """It starts with a command: whoever sent that is told how it has ended."""
 
 
 Consumer: TypeAlias = ServiceConsumer | AggregateConsumer | ProcessConsumer

@@ -205,19 +205,66 @@ def test_a_success_that_cannot_come(module: Module, problems: Problems) -> None:
     ]
 
 
-def test_a_saga_is_started_from_outside_only(problems: Problems) -> None:
+def test_a_saga_that_starts_with_a_command_handles_it(problems: Problems) -> None:
     module = Module("m")
 
     @module.saga(key="id")
     async def child(start: Do, saga: Saga) -> Done | Refused:
         raise NotImplementedError
 
+    module.step_saga("steps", starts_with=UndoIt, key="id")
+
+    @module.saga(key="id")
+    async def parent(start: Start, saga: Saga) -> None:
+        await saga.do(Do(start.id), then=Done, undo=UndoIt(start.id))
+
+    @module.on
+    def whenever(event: Done) -> list[Do]:
+        raise NotImplementedError
+
+    assert problems(module) == []
+
+
+def test_a_success_that_a_saga_does_not_return(problems: Problems) -> None:
+    module = Module("m")
+
+    @module.saga(key="id")
+    async def child(start: Do, saga: Saga) -> Refused:
+        raise NotImplementedError
+
+    module.step_saga("steps", starts_with=UndoIt, key="id")
+    module.step_saga("outer", Step(Do, then=Done), starts_with=Start, key="id")
+    module.step_saga("other", Step(UndoIt, then=Undone), starts_with=Start, key="id")
+    assert problems(module) == [
+        "m.outer, step 1 (Do): then=Done cannot come: the handler of Do declares Refused",
+        "m.other, step 1 (UndoIt): then=Undone cannot come: the handler of UndoIt declares none",
+    ]
+
+
+def test_two_sagas_that_one_command_starts(problems: Problems) -> None:
+    module = Module("m")
+
+    @module.saga(key="id")
+    async def child(start: Do, saga: Saga) -> Done: ...
+
+    @module.saga(key="id")
+    async def other(start: Do, saga: Saga) -> Done: ...
+
     @module.saga(key="id")
     async def parent(start: Start, saga: Saga) -> None:
         await saga.do(Do(start.id), then=Done)
 
     [problem] = problems(module)
-    assert problem.endswith("Do starts m.child: a process is started from outside only")
+    assert problem.startswith("Do is handled by m.child (")
+    assert "and by m.other (" in problem
+
+
+def test_two_sagas_that_a_handled_command_starts(module: Module, problems: Problems) -> None:
+    for name in ("one", "two"):
+        module.step_saga(name, starts_with=Do, key="id")
+    [problem] = problems(module)
+    assert problem.startswith("Do is handled by m.do (")
+    assert problem.endswith("and by m.one and by m.two: a command has one handler")
 
 
 def test_a_command_that_somebody_takes_for_an_event(module: Module, problems: Problems) -> None:

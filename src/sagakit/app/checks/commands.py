@@ -63,9 +63,6 @@ def unhandled(parts: Parts, roles: Roles) -> Iterator[str]:
     for sending in sendings(parts):
         for cls in sorted(sending.commands, key=_name):
             if cls in roles.handled:
-                if roles.only_starts(cls):
-                    started = f"{cls.__qualname__} starts {roles.handled[cls][0].name}"
-                    yield f"{sending.where}: {started}: a process is started from outside only"
                 continue
             if cls in roles.emitted:
                 emitters = ", ".join(dict.fromkeys(part.name for part in roles.emitted[cls]))

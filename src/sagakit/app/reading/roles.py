@@ -61,10 +61,6 @@ class Roles:
             return any(cls in events for events in self.outcomes.values())
         return cls in self.answers_to(process.commands)
 
-    def only_starts(self, cls: type) -> bool:
-        """Whether a command is handled by nothing but the processes that it starts."""
-        return all(isinstance(part, Process) for part in self.handled.get(cls, ()))
-
     def is_internal_to_another(self, cls: type, part: Part) -> bool:
         """Whether an event belongs to another module, which does not publish it."""
         modules = {emitter.module for emitter in self.emitted.get(cls, ())}
@@ -129,7 +125,7 @@ def _handled_by_processes(roles: Roles) -> None:
     """A process that starts with a command is its handler."""
     for cls, processes in roles.starts.items():
         alone = len({process.name for process in processes}) == 1
-        if cls in roles.sent or (alone and not roles.heard(cls)):
+        if cls in roles.sent or cls in roles.handled or (alone and not roles.heard(cls)):
             _add(roles.handled, (cls,), *processes)
 
 
