@@ -13,6 +13,7 @@ from sagakit.app.compile import logger_of
 from sagakit.core.lifecycle import LIFECYCLE
 from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import SagaDefinition
+from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 
 
@@ -274,10 +275,35 @@ def test_a_command_that_starts_a_process() -> None:
     async def child(start: Place, saga: Saga) -> Placed:
         raise NotImplementedError
 
+    @module.saga(key="id")
+    async def of_an_event(start: Pay, saga: Saga) -> Refunded:
+        raise NotImplementedError
+
+    @module.on
+    async def listen(event: Pay) -> None: ...
+
     topology = App("app", module).topology()
-    assert topology.around.outcomes == {}  # no process can await it
+    assert topology.around.outcomes == {Place: {Placed}}
     assert Place not in topology.handlers
     assert [started.name for started in topology.starters[Place]] == ["m.child"]
+    assert topology.processes["m.child"].answers
+    assert not topology.processes["m.of_an_event"].answers
+    assert topology.around.child(Place("7")) == lane_name("m.child", instance_id("m.child", "7"))
+    assert topology.around.child(Pay("7")) == ""  # it is an event
+
+
+def test_what_starts_no_instance() -> None:
+    module = Module("m")
+
+    @module.saga(key="account")
+    async def child(start: Pay, saga: Saga) -> Placed:
+        raise NotImplementedError
+
+    around = App("app", module).topology().around
+    assert around.child(Pay("7")) == ""  # a key of None is for nobody
+    assert around.child(Place("7")) == ""
+    around.children = {Place: lambda command: command.account}
+    assert around.child(Place("7")) == ""  # its key cannot be found
 
 
 def test_loggers(capsys: pytest.CaptureFixture[str]) -> None:
