@@ -34,7 +34,8 @@ class Envelope(Struct, gc=False):
     version: int = 1
     causation_id: str | None = None
     sender: str | None = None
-    """The instance that sent this command and is told its outcome."""
+    """The instance that sent this command and is told its outcome. Of an event: the process that published it while
+    it handled a command; such an event is no outcome of that command."""
     undoes: str | None = None
     """The id of the command that this command undoes; "" where it undoes the process as a whole; else None."""
     trace: str | None = None

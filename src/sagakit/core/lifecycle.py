@@ -42,6 +42,19 @@ class CancelRequested(Struct, frozen=True):
     reason: str
 
 
+@wire("sagakit.CancelChild")
+class CancelChild(Struct, frozen=True):
+    """A process gave up a command that starts another process: what that command has started is to be undone.
+
+    Its answer is the end of the child: the outcome of the command that started it.
+    """
+
+    command_id: str
+    child: str
+    """The lane of the instance: process/instance id."""
+    reason: str
+
+
 @wire("sagakit.TimerFired")
 class TimerFired(Struct, frozen=True):
     """A time has come that an instance waits for. Which one, its message id says; `what` says it in words."""
@@ -49,7 +62,11 @@ class TimerFired(Struct, frozen=True):
     what: str
 
 
-LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested, TimerFired)
+LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested, CancelChild, TimerFired)
+
+
+CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})
+"""What an instance is told when it is to be undone."""
 
 
 class Failed(Generic[_M]):

@@ -25,8 +25,9 @@ class Input(Struct, gc=False):
 
     @property
     def command_id(self) -> str | None:
-        """The command that led to this, if one did."""
-        return self.envelopes[0].causation_id
+        """The command that this is an outcome of, if it is one."""
+        first = self.envelopes[0]
+        return first.causation_id if first.sender is None else None
 
     @property
     def now(self) -> int:
@@ -63,6 +64,8 @@ class Reacted(Struct, gc=False):
     outputs: list[Output] = []
     withdrawn: list[str] = []
     """The ids of commands that are given up."""
+    answers: list[Output] = []
+    """The last outputs, where they are what the process ends with: the outcome of the command that started it."""
     timers: list[Timer] = []
     forgotten: list[str] = []
     """The ids of timers that are not wanted any more; one that has fired already is no error."""

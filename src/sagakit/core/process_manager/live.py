@@ -10,9 +10,9 @@ import msgspec
 
 from sagakit.core.bugs import bug_of
 from sagakit.core.codec import Codec
-from sagakit.core.commit import Cause, History, Instance, Status
-from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Failed
-from sagakit.core.messages import as_messages, derived_id
+from sagakit.core.commit import Cause, History, Instance, Kind, Status
+from sagakit.core.lifecycle import CancelChild, Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Failed
+from sagakit.core.messages import Message, as_messages, derived_id
 from sagakit.core.process import Input, Output, Reacted, Surroundings
 from sagakit.core.process_manager.answers import End, Undoing
 from sagakit.core.process_manager.mentions import mentions_undoing
@@ -115,15 +115,24 @@ class ManagerLive:
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where `evolve` or `react` fails."""
         self._given, self._reacted = given, Reacted()
+        before = self.status
         for message in self._told(given):
             self._tell(message)
+        if self.status == "completed" != before:
+            self._answer_who_asked()
         return self._reacted
+
+    def _answer_who_asked(self) -> None:
+        """What it says with its end is its outcome: that comes last."""
+        reacted = self._reacted
+        reacted.answers = [output for output in reacted.outputs if output.kind == "event"]
+        reacted.outputs = [output for output in reacted.outputs if output.kind == "command"] + reacted.answers
 
     # ------------------------------------------------------------------ what it is told
 
     def _told(self, given: Input) -> Sequence[Any]:
         first = given.messages[0]
-        if isinstance(first, CancelRequested):
+        if isinstance(first, CancelRequested | CancelChild):
             return (Cancelled(first.reason),)
         for sent in self.record.sent:
             if sent.id == given.command_id:
@@ -132,6 +141,9 @@ class ManagerLive:
                 break
             if sent.undo_id and sent.undo_id == given.command_id:
                 return self._undo_answered(sent, given)
+            if sent.cancel_id and sent.cancel_id == given.command_id:
+                self._child_ended(sent)
+                return ()
         if isinstance(first, CommandFailed | CommandLedToNothing):
             command = self._definition.around.codecs.decode(first.type, first.version, bytes(first.payload))
             if isinstance(first, CommandFailed):
@@ -143,10 +155,19 @@ class ManagerLive:
         """Take note of the outcome of a tracked command. False if it is late or doubled: then it is not told."""
         known, sent.settled = sent.settled, True
         if sent.undo is None or known:
+            sent.child = ""
             return not known
-        if not isinstance(first, CommandFailed | CommandLedToNothing):
+        if sent.child:
+            self._child_ended(sent)
+        elif not isinstance(first, CommandFailed | CommandLedToNothing):
             self._undo_again(sent, sent.undo)
         return False
+
+    def _child_ended(self, sent: SentCommand) -> None:
+        """What undoes the start of a child has waited for its end."""
+        if sent.child and sent.undo is not None and self.status != "compensation_failed":
+            sent.undo_id = self._resend(sent, sent.undo)
+        sent.child = ""
 
     def _undo_answered(self, sent: SentCommand, given: Input) -> Sequence[Any]:
         first = given.messages[0]
@@ -219,15 +240,22 @@ class ManagerLive:
         record.cause = "" if end.status == "completed" else record.cause or "refused"
 
     def _send(self, message: Any, undoes: str | None) -> Output:
-        assert self._given is not None
-        around, outputs = self._definition.around, self._reacted.outputs
+        around = self._definition.around
         codec, payload, sealed = around.codecs.seal(message)
         command = around.handled(codec.cls)
-        id = derived_id(self._given.id, self.id, len(outputs))
-        output = Output(id, "command" if command else "event", codec.name, codec.version, payload, sealed, undoes)
-        outputs.append(output)
+        output = self._put((codec, payload, sealed), "command" if command else "event", undoes)
         if command and undoes is None and self._definition.tracks:
-            self.record.sent.append(SentCommand(id, codec.name, codec.digest(sealed)))
+            sent = SentCommand(output.id, codec.name, codec.digest(sealed), child=around.child(sealed))
+            self.record.sent.append(sent)
+        return output
+
+    def _put(self, message: tuple[Codec, bytes, Any], kind: Kind, undoes: str | None) -> Output:
+        assert self._given is not None
+        codec, payload, sealed = message
+        outputs = self._reacted.outputs
+        id = derived_id(self._given.id, self.id, len(outputs))
+        output = Output(id, kind, codec.name, codec.version, payload, sealed, undoes)
+        outputs.append(output)
         return output
 
     def _undo(self, undoing: Undoing) -> None:
@@ -239,11 +267,24 @@ class ManagerLive:
         sent = same[-1]
         if not sent.settled:
             self._reacted.withdrawn.append(sent.id)
+            if sent.child:
+                self._cancel_child(sent, undoing.command)
+                return
         output = self._send(undoing.command, sent.id)
         if output.kind == "event":
             raise ProcessBug(f"Undoing(command={output.type}): nobody handles the command {output.type}")
         sent.undo_id = output.id
         sent.undo = Recorded(output.type, output.version, msgspec.Raw(output.payload))
+
+    def _cancel_child(self, sent: SentCommand, command: Message) -> None:
+        """The command that it undoes runs as a child: that is cancelled first."""
+        around = self._definition.around
+        codec, payload, _ = around.codecs.seal(command)
+        if not around.handled(codec.cls):
+            raise ProcessBug(f"Undoing(command={codec.name}): nobody handles the command {codec.name}")
+        sent.undo = Recorded(codec.name, codec.version, msgspec.Raw(payload))
+        cancel = CancelChild(sent.id, sent.child, self.record.reason or f"undone by {codec.name}")
+        sent.cancel_id = self._put(around.codecs.seal(cancel), "command", sent.id).id
 
     def _undo_again(self, sent: SentCommand, undo: Recorded) -> None:
         """A success that came after its undo: undo once more, under a new id."""
@@ -255,5 +296,8 @@ class ManagerLive:
         if self.status == "compensation_failed":  # nothing goes out before a person says so
             sent.undo_id = ""
             return
+        sent.undo_id = self._resend(sent, undo)
+
+    def _resend(self, sent: SentCommand, undo: Recorded) -> str:
         message = self._definition.around.codecs.decode(undo.type, undo.version, bytes(undo.payload))
-        sent.undo_id = self._send(message, sent.id).id
+        return self._send(message, sent.id).id

@@ -20,6 +20,10 @@ class SentCommand(Struct, omit_defaults=True):
     undo: Recorded | None = None
     undo_id: str = ""
     """The newest undo; "" while it has none, or one that may not go out."""
+    child: str = ""
+    """The lane of the instance that it starts, until the end of that is known; else ""."""
+    cancel_id: str = ""
+    """What cancels the child: its undo goes out when that has ended."""
     undone: bool = False
     undo_error: str = ""
 

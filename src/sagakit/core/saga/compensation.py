@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.commit import Cause
-from sagakit.core.messages import Message
+from sagakit.core.lifecycle import CancelChild
+from sagakit.core.messages import WIRE, Message
 from sagakit.core.process import Surroundings
 from sagakit.errors import UnknownMessage
 
@@ -18,6 +19,7 @@ StepState: TypeAlias = Literal["sent", "succeeded", "refused", "unknown", "undoi
 OWED: frozenset[StepState] = frozenset({"succeeded", "unknown"})
 """States of steps whose undo is still to be sent."""
 OUTSTANDING = OWED | {"undoing"}
+CANCEL_CHILD: str = getattr(CancelChild, WIRE)[0]
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -62,6 +64,8 @@ class Step(Struct, omit_defaults=True):
     undo_id: str = ""
     undo_error: str = ""
     """Why the undo could not be built anew, or why it was given up."""
+    child: str = ""
+    """The lane of the instance that its command starts, until the end of that is known; else ""."""
     then: tuple[str, ...] | None = ()
     """What counts as success, kept from when the step is given up until its outcome is known after all; else ()."""
 
@@ -158,10 +162,10 @@ class Compensation:
         self.record = record
         self._by_id = {id: step for step in record.steps for id in (step.id, step.undo_id) if id}
 
-    def begin(self, id: str, type: str, undo: Undoer | None) -> Step:
+    def begin(self, id: str, type: str, undo: Undoer | None, child: str = "") -> Step:
         """A step is sent. Raises what its undo function raises: then nothing is recorded."""
         record = self.record
-        step = Step(record.sent + 1, id, type)
+        step = Step(record.sent + 1, id, type, child=child)
         if undo is not None:
             self.undoers.learn(step, undo)
         record.sent += 1
@@ -186,13 +190,17 @@ class Compensation:
         """It may have been done. `then`: what a late success would look like."""
         step.state = "unknown"
         step.then = then
-        if step.undo is None:
+        if not self.owes(step):
             self._drop(step)
+
+    def owes(self, step: Step) -> bool:
+        """Whether there is something to send if it is undone: an undo, or the cancel of a child that may run."""
+        return step.undo is not None or step.child != ""
 
     def undo(self, step: Step, reason: str = "") -> None:
         """Undo this one step now, whatever else is out."""
         self.undoers.make_exact(step, reason=reason)
-        self._send(step)
+        self._send(step, reason)
 
     def make_exact(self, reason: str) -> None:
         """Undoing begins: build every undo again, with its reason."""
@@ -210,7 +218,7 @@ class Compensation:
             return True
         for step in reversed(steps):
             if step.state in OWED and (among is None or step.ordinal in among):
-                self._send(step)
+                self._send(step, self.record.reason)
                 return True
         return False
 
@@ -237,7 +245,7 @@ class Compensation:
         if step.state == "undoing":
             self._sender.withdraw(step.undo_id)
         if step.state in ("undoing", "undone") and not hold:
-            self._send(step)
+            self._send(step, self.record.reason)
         elif step.state != "undo_failed":
             step.state = "succeeded"
 
@@ -246,6 +254,13 @@ class Compensation:
         step.then = ()
         if step.state == "unknown":
             self.refused(step)
+
+    def late_end(self, step: Step, *, hold: bool) -> None:
+        """The child of a step that was given up has ended, and what it left behind is not known: undo that."""
+        if step.state == "undoing":
+            step.state = "unknown"
+            if not hold:
+                self._send(step, self.record.reason)
 
     def forget(self) -> None:
         """The saga is completed: what stands is not undone any more."""
@@ -259,10 +274,11 @@ class Compensation:
             if step.undo is not None and (step.state in OUTSTANDING or step.state == "undo_failed")
         ]
 
-    def _send(self, step: Step) -> None:
-        assert step.undo is not None
+    def _send(self, step: Step, reason: str) -> None:
+        undo = _cancel(step, reason) if step.child else step.undo
+        assert undo is not None
         self._by_id.pop(step.undo_id, None)
-        step.undo_id = self._sender.resend(step.undo, step.id)
+        step.undo_id = self._sender.resend(undo, step.id)
         self._by_id[step.undo_id] = step
         step.state = "undoing"
 
@@ -273,3 +289,9 @@ class Compensation:
         else:
             steps.remove(step)
         self._by_id.pop(step.id, None)
+
+
+def _cancel(step: Step, reason: str) -> Recorded:
+    """What undoes a step whose child has not ended."""
+    cancel = CancelChild(step.id, step.child, reason)
+    return Recorded(CANCEL_CHILD, 1, msgspec.Raw(msgspec.json.encode(cancel)))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from sagakit.core.commit import Cause, History, Instance, Status
-from sagakit.core.lifecycle import CancelRequested
+from sagakit.core.lifecycle import CANCELS
 from sagakit.core.process import Input, Reacted, Surroundings
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
@@ -99,7 +99,7 @@ class SagaLive:
         reacted, self._undoing.threw = self._writing.begin(given), False
         try:
             first = given.messages[0]
-            if first.__class__ is CancelRequested:
+            if first.__class__ in CANCELS:
                 self._undoing.cancel(first.reason)
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
@@ -163,7 +163,7 @@ class SagaLive:
         undos = self._repairs.withdraw(lost, heir)
         for command_id in reversed(self._flights.of(lost)):  # newest first, as all undoing
             step = self._flights.give_up(command_id)
-            if step.undo is not None:
+            if self._stack.owes(step):
                 self._stack.undo(step, "lost to another branch")
                 self._repairs.wait_for(step, heir)
                 undos += 1
@@ -186,7 +186,8 @@ class SagaLive:
         self._stack.forget()
         if main.value is not None:
             try:
-                self._writing.event(main.value)
+                reacted = self._writing.reacted
+                reacted.answers.append(self._writing.event(main.value))
             except (TerminalError, TypeError) as error:
                 raise ProcessBug(f"what the saga returns: {error}") from error
 

@@ -28,7 +28,8 @@ class Flights:
         except TerminalError as error:
             raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
         try:
-            self._stack.begin(output.id, output.type, do.undo)
+            child = self._around.child(output.message) if self._around.children else ""
+            self._stack.begin(output.id, output.type, do.undo, child)
         except KeyboardInterrupt:
             raise
         except BaseException as error:

@@ -51,6 +51,7 @@ class Settling:
 
     def _settle(self, step: Step, branch: Branch, do: Do, messages: tuple[Any, ...]) -> None:
         verdict = judge(do.then, type(do.command), messages, self._around)
+        step.child = ""  # if there was one, it has ended
         if isinstance(verdict, Success):
             self._stack.succeeded(step, verdict.event)
             branch.resume(verdict.event)
@@ -71,9 +72,25 @@ class Settling:
             return  # its first known outcome stands
         command = self._flights.command_of(step)
         verdict = judge(classes_of(step.then, self._around), command, messages, self._around)
-        if isinstance(verdict, Success):
+        child, step.child = step.child, ""
+        hold = self._undoing.status == "compensation_failed"
+        if isinstance(verdict, Success) and (step.undo is not None or not child):
             self._relearn(step)
-            hold = self._undoing.status == "compensation_failed"
             self._stack.late_success(step, verdict.event, hold=hold)
+        elif child:
+            self._child_ended(step, hold=hold, left=step.undo is not None and not isinstance(verdict, Refused))
         elif isinstance(verdict, Refused):
             self._stack.late_refusal(step)
+
+    def _child_ended(self, step: Step, *, hold: bool, left: bool) -> None:
+        """The child of a step that was given up has ended: that is the answer to its cancel.
+
+        `left`: it may have left something behind, and there is an undo for that.
+        """
+        step.then = ()
+        if left:
+            self._stack.late_end(step, hold=hold)
+        elif step.state == "unknown":
+            self._stack.refused(step)
+        elif step.state == "undoing":
+            self._undoing.undone(step)

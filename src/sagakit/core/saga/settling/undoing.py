@@ -53,7 +53,11 @@ class Undoing:
         """An undo has its answer."""
         if isinstance(first, CommandFailed):
             self.failed(step, first.reason)
-            return
+        else:
+            self.undone(step)
+
+    def undone(self, step: Step) -> None:
+        """Nothing is left of a step: go on."""
         self._stack.answered(step)
         if self.status == "undoing":
             self.next()
