@@ -10,7 +10,7 @@ import structlog
 
 from sagakit.core.codec import Codec
 from sagakit.core.commit import Delivery, Envelope
-from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
+from sagakit.core.lifecycle import CancelChild, CommandFailed, CommandLedToNothing
 from sagakit.core.messages import derived_id
 from sagakit.core.process import Output
 from sagakit.core.streams import instance_id, lane_name
@@ -102,11 +102,28 @@ class Router:
                 nothing = Refused(f"{command.type} led to no event")
                 draft.stories.append(Failure(command.correlation_id, nothing))
         draft.commit.messages.extend(events)
+        await self._tell_outcome(draft, told, events)
+
+    async def answered(self, draft: Draft, command: Envelope, events: Sequence[Envelope]) -> None:
+        """The outcome of a command that has started a process, which is completed; its events are in the draft."""
+        if not events and command.sender is not None:
+            events = (self._led_to_nothing(command),)
+            draft.commit.messages.extend(events)
+        await self._tell_outcome(draft, command.sender, events)
+
+    async def _tell_outcome(self, draft: Draft, told: str | None, events: Sequence[Envelope]) -> None:
         if told is not None:
             await self.processes.tell_sender(draft, told, tuple(events))
         for event in events:
             if event.message.__class__ in self.topology.takers:
                 await self._takers(draft, (event,), told)
+
+    async def refused(self, draft: Draft, command: Envelope, reason: str) -> None:
+        """A command starts nothing: whoever sent it is told that it was not done."""
+        if command.sender is not None:
+            await self.failure(draft, command, reason, known_not_done=True)
+        elif command.id == command.correlation_id:
+            draft.stories.append(Failure(command.correlation_id, Refused(reason)))
 
     async def failure(self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False) -> None:
         """A command that a process sent was given up: tell it."""
@@ -125,7 +142,9 @@ class Router:
     async def commands(self, draft: Draft, commands: Sequence[Envelope]) -> None:
         """Commands to their handlers, or to the processes that they start. They are in the draft already."""
         for command in commands:
-            if not self.to_handler(draft, command):
+            if command.message.__class__ is CancelChild:
+                await self.processes.tell_sender(draft, command.message.child, (command,))
+            elif not self.to_handler(draft, command):
                 for process in self.topology.starters.get(command.message.__class__, ()):
                     await self._by_key(draft, process, command, None)
 
@@ -165,6 +184,8 @@ class Router:
 
     def outputs(self, cause: Envelope, sender: str, outputs: Sequence[Output], now: int) -> list[Envelope]:
         """The envelopes of a reaction's outputs."""
+        # an event that a process publishes while it handles a command is no outcome of that command
+        publisher = sender if cause.kind == "command" else None
         return [
             Envelope(
                 output.id,
@@ -175,7 +196,7 @@ class Router:
                 now,
                 output.version,
                 cause.id,
-                sender if output.kind == "command" else None,
+                sender if output.kind == "command" else publisher,
                 output.undoes,
                 cause.trace,
                 None,
@@ -208,6 +229,8 @@ class Router:
             draft.deliver(event, process.name, f"{BAD_KEY}{process.name}/{event.id}")
             return
         if key is None:
+            if event.kind == "command":
+                await self.refused(draft, event, f"{process.name}: its key is None, which starts nothing")
             return
         lane = lane_name(process.name, instance_id(process.name, key))
         if lane != told:

@@ -118,7 +118,9 @@ def _sort_answers(parts: Parts, roles: Roles) -> None:
 def _is_command(cls: type, roles: Roles) -> bool:
     if cls in roles.handled or cls in roles.sent:
         return True
-    return cls not in roles.emitted and any(process.answers for process in roles.starts.get(cls, ()))
+    # what a saga returns is an outcome; what a process manager answers with may be anything
+    sagas = [process for process in roles.starts.get(cls, ()) if not _unsorted(process)]
+    return cls not in roles.emitted and any(saga.answers for saga in sagas)
 
 
 def _handled_by_processes(roles: Roles) -> None:

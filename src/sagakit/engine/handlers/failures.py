@@ -83,8 +83,9 @@ class Failures:
     async def give_up(self, lane: Lane, delivery: Delivery, reason: str, *, known_not_done: bool = False) -> None:
         """No further attempt: a step's command fails to its process, anything else parks."""
         envelope = delivery.envelope
-        parks = envelope.sender is None or envelope.undoes is not None
-        if known_not_done and envelope.sender is None:
+        sender = envelope.sender if envelope.kind == "command" else None
+        parks = sender is None or envelope.undoes is not None
+        if known_not_done and sender is None:
             parks = False
         _log.error(
             "given up", message=envelope.type, id=envelope.id, attempts=delivery.attempt, error=reason, parked=parks
@@ -95,7 +96,7 @@ class Failures:
             draft.commit.changes.append(DeliveryChange(fence, "parked", delivery.attempt, 0, delivery.crashes, reason))
         else:
             draft.finish(delivery)
-        if envelope.sender is not None:
+        if sender is not None:
             try:
                 await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
             except BaseException:

@@ -19,6 +19,7 @@ from sagakit.core.commit import (
 )
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.processes.children import Children, as_outcome
 from sagakit.engine.handlers.processes.instances import Instances, Slot
 from sagakit.engine.handlers.processes.parking import Parking
 from sagakit.engine.handlers.processes.reactions import Reactions
@@ -60,6 +61,7 @@ class ProcessHandler:
         self._clock = router.clock
         self._instances = Instances(router.topology, store, read)
         self._reactions = Reactions(router)
+        self._children = Children(router, store, read)
         self._parking = Parking(store, read, router.clock)
         self._lanes = lanes
         self._submit = submit
@@ -73,7 +75,10 @@ class ProcessHandler:
     # ------------------------------------------------------------------ being told
 
     async def tell_sender(self, draft: Draft, sender: str, envelopes: tuple[Envelope, ...]) -> None:
-        """Tell the instance that sent a command its outcome. `sender` is its lane: process/instance id."""
+        """Tell the instance that sent a command its outcome. `sender` is its lane: process/instance id.
+
+        Also: tell the instance that a command has started to undo what it has done.
+        """
         name, _, _ = sender.rpartition("/")
         process = self._topology.consumers.get(name)
         if isinstance(process, ProcessConsumer):
@@ -96,6 +101,9 @@ class ProcessHandler:
             lane = self._lanes.get(lane_key)
             lane.busy = True
             draft.held.append(lane)
+        elif lane.cache is not None and lane.cache.sending:
+            self.deliver(draft, process, lane_key, envelopes)
+            return
         draft.depth += 1
         try:
             await self._react(draft, process, lane, key, envelopes)
@@ -192,6 +200,8 @@ class ProcessHandler:
         starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
         if slot is None and not (starts and draft.first):
             slot = lane.cache = await self._instances.load(process, lane.key.rpartition("/")[2])
+        if envelopes[0].kind == "command" and await self._children.turned_away(draft, slot, envelopes[0]):
+            return
         if slot is None:
             if key is None or not starts:
                 self._router.unmatched += 1
@@ -199,13 +209,33 @@ class ProcessHandler:
                 return
             slot = self._start(process, lane, key)
         before = slot.live.status
+        if process.answers and starts and (envelopes[0].kind == "command" or not slot.row.version):
+            slot.began = envelopes[0]  # a start that comes for a used key was turned away
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
         if slot.live.status != before or slot.row.version == 1:
+            if process.answers and slot.live.status in ENDED:
+                await self._end(draft, slot, given, sent, reacted)
+                return
             self._reactions.describe(draft, slot, given)
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
-            await self._send(draft, sent, reacted)
+            await self._send(draft, slot, sent, reacted)
+
+    async def _end(self, draft: Draft, slot: Slot, given: Input, sent: list[Envelope], reacted: Reacted) -> None:
+        """An instance that a command may have started has ended: whoever sent that is told, once."""
+        asked = await self._children.asked(slot)
+        if slot.search is not None and slot.search.ended_at is not None:
+            asked = None  # it had ended before; since then an undo of something late was given up, and settled
+        self._reactions.describe(draft, slot, given)
+        if asked is None:
+            await self._send(draft, slot, sent, reacted)
+            return
+        last = len(sent) - len(reacted.answers)
+        answers = sent[last:]
+        as_outcome(answers, asked)
+        await self._send(draft, slot, sent[:last], reacted)
+        await self._children.tell_end(draft, slot, asked, answers)
 
     def _start(self, process: ProcessConsumer, lane: Lane, key: str) -> Slot:
         definition = process.current
@@ -214,11 +244,16 @@ class ProcessHandler:
         slot = lane.cache = Slot(process, row, definition.start(id, key))
         return slot
 
-    async def _send(self, draft: Draft, sent: Sequence[Envelope], reacted: Reacted) -> None:
-        for envelope in sent:
-            await (self._router.commands if envelope.kind == "command" else self._router.published)(draft, (envelope,))
-        for command_id in reacted.withdrawn:
-            await self._withdraw(draft, command_id)
+    async def _send(self, draft: Draft, slot: Slot, sent: Sequence[Envelope], reacted: Reacted) -> None:
+        slot.sending = True
+        try:
+            for envelope in sent:
+                route = self._router.commands if envelope.kind == "command" else self._router.published
+                await route(draft, (envelope,))
+            for command_id in reacted.withdrawn:
+                await self._withdraw(draft, command_id)
+        finally:
+            slot.sending = False
 
     def _key_of(self, process: ProcessConsumer, envelope: Envelope) -> str | None:
         message = self._instances.message(envelope)

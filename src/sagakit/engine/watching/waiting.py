@@ -88,7 +88,7 @@ class Waiting:
             for waiter in waiters:
                 if envelope.message.__class__ in waiter.until:
                     waiter.answer(envelope.message)
-                root_answered = root_answered or envelope.causation_id == story
+                root_answered = root_answered or (envelope.causation_id == story and envelope.sender is None)
         if root_answered:
             self._refusals(messages)
 
@@ -105,7 +105,10 @@ class Waiting:
         """The root command itself led only to events that lead to nothing awaited: the story is over."""
         for envelope in messages:
             waiters = self._waiters.get(envelope.correlation_id, ())
+            # an event with a sender is none of the root's outcome: a process that it started has published it
             if not waiters or envelope.causation_id != envelope.correlation_id or envelope.kind != "event":
+                continue
+            if envelope.sender is not None:
                 continue
             outcome = {other.message.__class__ for other in messages if other.causation_id == envelope.causation_id}
             reach = self._reach(frozenset(outcome))

@@ -17,13 +17,19 @@ HISTORY_PAGE = 1_000
 class Slot:
     """An instance in memory: its row as committed or in the draft that holds its lane, and the live code."""
 
-    __slots__ = ("consumer", "live", "row", "search")
+    __slots__ = ("began", "consumer", "live", "looked", "row", "search", "sending")
 
     def __init__(self, consumer: ProcessConsumer, row: Instance, live: Live) -> None:
         self.consumer = consumer
         self.row = row
         self.live = live
         self.search: Search | None = None
+        self.began: Envelope | None = None
+        """The message of its first reaction, once that is known; only of a process that a command may start."""
+        self.looked = False
+        """The store was asked for that message."""
+        self.sending = False
+        """What its last reaction sends is being routed: nothing reacts inline before that is done."""
 
 
 class Instances:
@@ -46,6 +52,8 @@ class Instances:
             )
         history = await self._history(id) if definition.replays else []
         slot = Slot(process, row, definition.revive(row, history))
+        if process.answers and history:
+            slot.began = history[0][0].envelopes[0]
         slot.search = await self._read(self._store.read_search, id)
         return slot
 

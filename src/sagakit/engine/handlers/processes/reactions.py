@@ -56,7 +56,7 @@ class Reactions:
             known.correlation_id if known else cause.correlation_id,
             known.started_at if known else now,
             now,
-            now if row.status in ENDED else None,
+            (known and known.ended_at) or (now if row.status in ENDED else None),
             live.cause,
             live.reason,
             known.trace_id if known else trace_id(cause.trace),
@@ -69,9 +69,14 @@ class Reactions:
         live = slot.live
         if live.status not in ("undoing", "compensated", "compensation_failed"):
             return
+        began = slot.began
+        if began is not None and began.sender is not None and live.status != "compensation_failed":
+            return  # whether its story has failed says the process that is told its end
         error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
         still = {message.__class__ for message in given.messages}
         if live.status == "undoing":
             by_name = self._codecs.by_name
             still.update(by_name[name].cls for name in live.undos() if name in by_name)
-        draft.stories.append(Failure(given.envelopes[0].correlation_id, error, frozenset(still)))
+        assert slot.search is not None
+        for story in {given.envelopes[0].correlation_id, slot.search.correlation_id}:
+            draft.stories.append(Failure(story, error, frozenset(still)))
