@@ -144,12 +144,13 @@ class ManagerLive:
             if sent.cancel_id and sent.cancel_id == given.command_id:
                 self._child_ended(sent)
                 return ()
-        if isinstance(first, CommandFailed | CommandLedToNothing):
-            command = self._definition.around.codecs.decode(first.type, first.version, bytes(first.payload))
-            if isinstance(first, CommandFailed):
-                return (Failed(command, first.reason, first.known_not_done),)
-            return (Failed(command, f"{first.type} led to no event", True),)
-        return given.messages
+        return (self._failed(first),) if isinstance(first, CommandFailed | CommandLedToNothing) else given.messages
+
+    def _failed(self, told: CommandFailed | CommandLedToNothing) -> Failed[Any]:
+        command = self._definition.around.codecs.decode(told.type, told.version, bytes(told.payload))
+        if isinstance(told, CommandFailed):
+            return Failed(command, told.reason, told.known_not_done)
+        return Failed(command, f"{told.type} led to no event", True)
 
     def _settled(self, sent: SentCommand, first: Any) -> bool:
         """Take note of the outcome of a tracked command. False if it is late or doubled: then it is not told."""
