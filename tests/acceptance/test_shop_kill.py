@@ -17,8 +17,8 @@ import pytest
 
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop
-from sagakit.demos.shop.files import books_of
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
+from sagakit.demos.shop.payments.cards import books_of
 from sagakit.stores.sqlite.store import SqliteStore
 
 ORDERS, CLIENTS, KILLS = 200, 20, 20

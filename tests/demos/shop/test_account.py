@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from sagakit.demos.shop.account import Account, Line
+from sagakit.demos.shop.account import Account
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.orders.messages import Item, PlaceOrder
+from sagakit.demos.terminal import Line
 from sagakit.testing.manual import ManualEngine, engine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ async def test_a_paid_order(running: ManualEngine) -> None:
     ]
     assert told[2].what == "payment charged"
     assert told[2].detail.startswith("100.10 (pay_")
-    assert {line.order_id for line in told} == {"o-1"}
+    assert {line.subject for line in told} == {"o-1"}
 
 
 async def test_a_declined_order_and_its_undo(running: ManualEngine) -> None:

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal
 
-Kind: TypeAlias = Literal["begin", "step", "refusal", "undo", "done", "cancelled", "note"]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line, for whoever shows it."""
-
-    kind: Kind
-    order_id: str
-    what: str
-    detail: str
-    at: datetime
+from sagakit.demos.terminal import Kind, Line
 
 
 class Account:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-from sagakit import StoreUnusable
 from sagakit.app.running import signalled
-from sagakit.app.stores import open_store
-from sagakit.demos import database_of
+from sagakit.demos.files import file_of, forget
 from sagakit.demos.shop.account import Account
 from sagakit.demos.shop.app import shop
-from sagakit.demos.shop.files import books_of, forget
 from sagakit.demos.shop.gateway import gateway
 from sagakit.demos.shop.greeting import greeting
-from sagakit.demos.shop.payments.cards import Books
-from sagakit.demos.shop.terminal import Terminal
+from sagakit.demos.shop.payments.cards import Books, books_of
+from sagakit.demos.terminal import Terminal
 from sagakit.server.log import log_to_stderr
 from sagakit.server.serve import address_of, bind, serve
 
@@ -28,9 +24,9 @@ def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> No
 
 async def _run(port: int, db: str | None, fresh: bool) -> None:
     with bind(port) as bound, signalled() as told:
-        path = _file_of(db)
+        path = file_of("shop", db)
         if fresh and path:
-            forget(path)
+            forget(path, books_of(path))
         terminal = Terminal()
         provide = {Account: Account(terminal.show), Books: Books(path and books_of(path))}
         try:
@@ -42,15 +38,3 @@ async def _run(port: int, db: str | None, fresh: bool) -> None:
             )
         finally:
             terminal.close()
-
-
-def _file_of(db: str | None) -> Path | None:
-    """The file that the database is, or None."""
-    if db is not None:
-        return getattr(open_store(db), "path", None)
-    path = database_of("shop")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnusable(f"{path.parent} cannot be created ({error.strerror}): give a place with --db") from error
-    return path

@@ -98,3 +98,8 @@ class Cards:
     async def _flush(self) -> None:
         if self._ledger:
             await self._ledger.flush()
+
+
+def books_of(database: Path) -> Path:
+    """The card provider's own file, beside the shop's database."""
+    return database.with_name(f"{database.name}-cards")

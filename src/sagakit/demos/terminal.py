@@ -1,4 +1,4 @@
-"""The account on a terminal: coloured there, plain lines on a pipe, and never in the way of the shop."""
+"""What a demo tells, line by line: coloured on a terminal, plain on a pipe, and never in its way."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from queue import Full, Queue
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
 
-from sagakit.demos.shop.account import Kind, Line
-
+Kind: TypeAlias = Literal["begin", "step", "refusal", "undo", "done", "cancelled", "note"]
 _STYLES: Mapping[Kind, str] = {
     "begin": "bold",
     "step": "",
@@ -27,15 +28,26 @@ _KEPT = 10_000
 """Lines that wait for a reader who has paused; past it lines are left out, and counted."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line, for whoever shows it. `subject`: the order, guest or group that it is about."""
+
+    kind: Kind
+    subject: str
+    what: str
+    detail: str
+    at: datetime
+
+
 class Terminal:
-    """Writes lines from a thread of its own: a pipe that nobody reads, or a terminal that is held, stops no order."""
+    """Writes lines from a thread of its own: a pipe that nobody reads, or a terminal that is held, stops no process."""
 
     def __init__(self, **console: Any) -> None:
         self.console = _Console(highlight=False, soft_wrap=True, **console)
         self._lines: Queue[Text | None] = Queue(_KEPT)
         self._left_out = 0
         self._gone = False
-        self._thread = threading.Thread(target=self._write, name="shop-terminal", daemon=True)
+        self._thread = threading.Thread(target=self._write, name="sagakit demo terminal", daemon=True)
 
     def open(self, greeting: Text) -> None:
         """Write this first, and then what was shown meanwhile."""
@@ -43,7 +55,7 @@ class Terminal:
         self._thread.start()
 
     def show(self, line: Line) -> None:
-        """Write a line of the account; it is left out if too many wait already."""
+        """Write a line; it is left out if too many wait already."""
         self.print(_drawn(line))
 
     def print(self, text: Text | str) -> None:
@@ -95,10 +107,10 @@ class _Console(Console):
 
 
 def _drawn(line: Line) -> Text:
-    """Time, order, what happened, and the numbers."""
+    """Time, subject, what happened, and the numbers."""
     style = _STYLES[line.kind]
     drawn = Text(f"{line.at:%H:%M:%S}  ", "dim")
-    drawn.append(f"{line.order_id[:8]:8}  ", "cyan")
+    drawn.append(f"{line.subject[:8]:8}  ", "cyan")
     drawn.append(f"{line.what:24}" if line.detail else line.what, style)
     if line.detail:
         drawn.append(f"  {_printable(line.detail)}", style if line.kind in ("refusal", "cancelled") else "")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sagakit import StoreUnusable
+from sagakit.demos.files import forget
 from sagakit.demos.shop.app import shop
-from sagakit.demos.shop.files import books_of, forget
-from sagakit.demos.shop.payments.cards import Books
+from sagakit.demos.shop.payments.cards import Books, books_of
 
 
 async def test_all_of_it_is_removed(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ async def test_all_of_it_is_removed(tmp_path: Path) -> None:
     for end in ("-wal", "-shm"):
         (tmp_path / f"shop.db{end}").touch()
     (tmp_path / "shop.db.old").touch()
-    forget(database)
+    forget(database, books_of(database))
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"shop.db-owner", "shop.db.old"}, "the lock's file stays: removing it could take a newcomer's lock"
 
@@ -26,7 +26,7 @@ async def test_a_shop_that_runs_is_left_alone(tmp_path: Path) -> None:
     database = tmp_path / "shop.db"
     async with shop.engine(str(database)):
         with pytest.raises(StoreUnusable, match="is in use by process"):
-            forget(database)
+            forget(database, books_of(database))
         assert database.exists()
 
 

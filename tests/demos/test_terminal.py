@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from sagakit.demos.shop.account import Line
-from sagakit.demos.shop.terminal import Terminal
+from sagakit.demos.terminal import Line, Terminal
 
 AT = datetime(2026, 1, 1, 12, 3, 1, tzinfo=UTC)
 
