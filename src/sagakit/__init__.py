@@ -14,8 +14,10 @@ from sagakit.declare import Module
 from sagakit.engine.engine import Engine
 from sagakit.engine.handlers.context import Context
 from sagakit.engine.inbox import Receipt
+from sagakit.engine.watching.updates import Update
 from sagakit.errors import (
     Busy,
+    CursorGone,
     DeclarationError,
     InvalidMessage,
     KeyInFlight,
@@ -42,6 +44,7 @@ __all__ = [
     "Cancelled",
     "CodeSaga",
     "Context",
+    "CursorGone",
     "DeclarationError",
     "End",
     "Engine",
@@ -72,6 +75,7 @@ __all__ = [
     "Undo",
     "Undoing",
     "UnknownMessage",
+    "Update",
     "WaitTimeout",
     "stable_id",
     "wire",

@@ -10,6 +10,7 @@ Exception
 │   ├── UnknownMessage          a type that no class claims
 │   ├── PayloadTooLarge
 │   ├── NotFound
+│   ├── CursorGone              a watch cannot go on from there; it carries where things stand
 │   ├── StaleVersion            an aggregate has moved on since it was read
 │   ├── KeyReused               an idempotency key with another request
 │   ├── ProcessBug              a process that cannot go on: its instance parks
@@ -83,6 +84,14 @@ class PayloadTooLarge(TerminalError):
 
 class NotFound(TerminalError):
     """There is no such aggregate, process or message."""
+
+
+class CursorGone(TerminalError):
+    """What came after this cursor cannot be told; `current` is the update that says where things stand."""
+
+    def __init__(self, text: str, current: Any) -> None:
+        super().__init__(text)
+        self.current = current
 
 
 class StaleVersion(TerminalError):

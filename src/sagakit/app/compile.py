@@ -96,6 +96,7 @@ def _service(part: Service) -> ServiceConsumer:
         timeout=declared.timeout if isinstance(declared, HandlerDeclaration) else None,
         threaded=plain and part.role == "handler",
         outcomes=part.emits | part.commands,
+        open=part.open,
     )
 
 
@@ -128,6 +129,9 @@ def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Su
         current=definitions[newest.version],
         declared=newest.subject,
         answers=any(cls in roles.handled for one in versions for cls in one.starts),
+        leads_to=None
+        if any(one.made.unseen for one in versions)
+        else frozenset[type]().union(*(one.emits | one.commands for one in versions)),
     )
 
 

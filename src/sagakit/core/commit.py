@@ -127,6 +127,9 @@ class Reaction(Struct, gc=False):
     version: int
     inputs: tuple[Envelope, ...]
     outputs: tuple[Envelope, ...]
+    status: Status = "running"
+    """The status and the state after it, for those who watch; no store keeps them, only the last ones in the row."""
+    state: bytes = b""
 
 
 class Inbox(Struct, gc=False):

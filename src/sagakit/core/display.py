@@ -12,7 +12,7 @@ from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import WIRE
 from sagakit.core.process import Display
 from sagakit.core.process_manager.record import ManagerRecord
-from sagakit.core.saga.compensation import SagaRecord, Step
+from sagakit.core.saga.compensation import OUTSTANDING, SagaRecord, Step
 
 
 class Answer(Struct, frozen=True):
@@ -69,6 +69,14 @@ def display(row: Instance) -> Display:
     if undoing:
         return Display(f"undoing {undoing[-1][0] or row.type}", waiting)
     return Display(waiting[-1] if waiting else "", waiting)
+
+
+def undos_of(row: Instance) -> list[str]:
+    """The wire names of the undos of an instance that are out or still to be sent, from its row alone."""
+    record = record_of(row)
+    if isinstance(record, ManagerRecord):
+        return [sent.undo.type for sent in record.sent if sent.undo is not None and not sent.undone]
+    return [step.undo.type for step in record.steps if step.undo is not None and step.state in OUTSTANDING]
 
 
 def steps(row: Instance, history: Iterable[History]) -> list[StepDisplay]:

@@ -12,11 +12,10 @@ from sagakit.engine.lanes import Lane
 
 @dataclass(frozen=True)
 class Failure:
-    """A story has failed; `still` are the message types that may yet lead to more: events to come, undos to run."""
+    """A command from outside has come to nothing, and no row of its Commit says why."""
 
     correlation_id: str
     error: Exception
-    still: frozenset[type] = frozenset()
 
 
 class Draft:

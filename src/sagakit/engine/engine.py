@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar, cast, overload
 
 from sagakit.core.decider import Decider, Loaded
@@ -11,15 +12,13 @@ from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.inbox import Receipt
 from sagakit.engine.running import Running
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
-from sagakit.engine.watching.waiting import Waiter
-from sagakit.errors import NotFound, StaleVersion, UnknownMessage, WaitTimeout
+from sagakit.engine.watching.updates import Update
+from sagakit.errors import NotFound, StaleVersion, UnknownMessage
 
 _A = TypeVar("_A", bound=Decider)
 _E = TypeVar("_E", bound=Message)
 _E1 = TypeVar("_E1", bound=Message)
 _E2 = TypeVar("_E2", bound=Message)
-
-STORY_PAGE = 1_000
 
 
 class Engine(Running):
@@ -93,30 +92,56 @@ class Engine(Running):
         """
         wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
         envelope = self._door.new_envelope(command, "command", trace=trace)
-        waiter = self._waiting.subscribe(envelope.correlation_id, wanted)
-        correlation_id = envelope.correlation_id
-        try:
+        with self._watching.expecting(envelope.correlation_id, wanted, new=True) as waiter:
             receipt = await self._door.accept(envelope, key=idempotency_key, digest=digest)
-            if receipt.repeated:
-                self._waiting.leave(correlation_id, waiter)
-                correlation_id = receipt.correlation_id
-                waiter = self._waiting.subscribe(correlation_id, wanted, looking_back=True)
-                await self._look_back(correlation_id)
-                waiter.looked_back()
-            return await self._in_time(waiter, seconds(timeout))
-        finally:
-            self._waiting.leave(correlation_id, waiter)
+            if not receipt.repeated:
+                return await self._watching.outcome(waiter, seconds(timeout))
+        return await self._watching.wait(receipt.correlation_id, wanted, seconds(timeout))
 
-    async def _in_time(self, waiter: Waiter, limit: float) -> Any:
-        def late() -> None:
-            names = " or ".join(cls.__name__ for cls in waiter.until)
-            waiter.fail(WaitTimeout(f"no {names} within {limit:g} s; it may still come"))
+    @overload
+    async def wait(self, *, until: type[_E], correlation_id: str, timeout: Seconds = ...) -> _E: ...
+    @overload
+    async def wait(
+        self, *, until: tuple[type[_E1], type[_E2]], correlation_id: str, timeout: Seconds = ...
+    ) -> _E1 | _E2: ...
+    @overload
+    async def wait(self, process: Any, key: object, *, timeout: Seconds = ...) -> Update: ...
+    async def wait(
+        self,
+        process: Any = None,
+        key: object = None,
+        *,
+        until: Any = None,
+        correlation_id: str | None = None,
+        timeout: Seconds = 30.0,
+    ) -> Any:
+        """Wait for an event of a story, which may have come already, or for the end of an instance.
 
-        timer = self._timers.at(self.clock.now() + int(limit * 1_000_000), late)
-        try:
-            return await waiter.future
-        finally:
-            timer.cancel()
+        Raises what `send_and_wait` raises; NotFound if there is no such instance.
+        """
+        if process is not None:
+            return await self._watching.wait_for_end(self._consumer(process), key, seconds(timeout))
+        if correlation_id is None or until is None:
+            raise TypeError("wait takes a process and a key, or until= and correlation_id=")
+        wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
+        return await self._watching.wait(correlation_id, wanted, seconds(timeout))
+
+    @overload
+    def watch(self, process: Any, key: object, *, after: str | None = ...) -> AsyncGenerator[Update]: ...
+    @overload
+    def watch(self, *, correlation_id: str, after: str | None = ...) -> AsyncGenerator[Update]: ...
+    def watch(
+        self, process: Any = None, key: object = None, *, correlation_id: str | None = None, after: str | None = None
+    ) -> AsyncGenerator[Update]:
+        """Where an instance stands, then every update, up to its end; or the same of a story, message by message.
+
+        `after`: the cursor of the last update that was seen: go on behind it. Raises NotFound, CursorGone, Stopping.
+        """
+        if process is not None:
+            return self._watching.watch(self._consumer(process), key, after)
+        if correlation_id is None:
+            raise TypeError("watch takes a process and a key, or correlation_id=")
+        return self._watching.watch_story(correlation_id, after)
 
     async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate's state and version as committed. Raises NotFound if it has no event."""
@@ -156,15 +181,3 @@ class Engine(Running):
         found = await self._aggregates.load(consumer, stream)
         if found.version != expected:
             raise StaleVersion(stream, expected, found.version)
-
-    async def _look_back(self, correlation_id: str) -> None:
-        """Tell those who wait for a story what it has come to already."""
-        after = 0
-        while page := await self.store.read_story(correlation_id, after=after, limit=STORY_PAGE):
-            for envelope in page:
-                if envelope.type in self.topology.codecs.by_name:
-                    envelope.message = self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
-            self._waiting.committed(page)
-            after = page[-1].position
-            if len(page) < STORY_PAGE:
-                return

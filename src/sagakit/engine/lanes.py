@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from sagakit.core.commit import Delivery
@@ -75,6 +75,11 @@ class Lanes:
     def find(self, key: str) -> Lane | None:
         """The lane of this key, if it is in memory."""
         return self._lanes.get(key)
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """All that are in memory."""
+        for lane in self._lanes.values():
+            yield from lane.queue
 
     def holding(self, message_id: str) -> list[Lane]:
         """The lanes that hold a delivery of this message: one of its own, else found by looking through all."""

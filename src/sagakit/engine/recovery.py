@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 
@@ -56,6 +57,7 @@ class Recovery:
         self._page = page
         self.reading = False
         """Whether deliveries wait in the store unread."""
+        self.on_reading: Callable[[bool], None] = lambda reading: None
         self.stranded: list[str] = []
         """Deliveries that no class or consumer of this app claims, in words: they wait."""
         self._cursor = 0
@@ -98,6 +100,7 @@ class Recovery:
     def _set_reading(self, reading: bool) -> None:
         self.reading = reading
         self._processes.inline = not reading
+        self.on_reading(reading)
 
     async def _read_on(self) -> None:
         while self.reading:

@@ -28,7 +28,7 @@ from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.time.timers import SystemClock, Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
-from sagakit.engine.watching.waiting import Waiting
+from sagakit.engine.watching.watching import Watching
 from sagakit.errors import Stopping, StoreUnusable
 from sagakit.ports import Chance, Clock, Store
 
@@ -67,7 +67,7 @@ class Running:
         self._committer = Committer(store, self.clock, self._settled, self._die)
         self._runs = Runs()
         self._withdrawing = Withdrawing(self._lanes, self._runs)
-        self._waiting = Waiting(topology)
+        self._watching = Watching(topology, store, self._timers, self._lanes.deliveries)
         submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
         self._failures = Failures(self._router, self._lanes, self._timers, submit, chance)
         self._providers = Providers(topology.providers, provide or {})
@@ -96,6 +96,7 @@ class Running:
             self.limits.page,
         )
         self._withdrawing.find_unread = self._recovery.find
+        self._recovery.on_reading = self._watching.reading
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
 
@@ -128,7 +129,7 @@ class Running:
         await self._close(clean=ended and self.fatal is None)
 
     async def _close(self, *, clean: bool) -> None:
-        self._waiting.end(Stopping("the engine has stopped; the outcome may still come"))
+        self._watching.end(Stopping("the engine has stopped; the outcome may still come"))
         await self._committer.stop()
         await self._timers.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -210,10 +211,8 @@ class Running:
             self._processes.abandon(draft)
             return
         commit = draft.commit
-        if self._waiting:
-            self._waiting.committed(commit.messages)
-            for failure in draft.stories:
-                self._waiting.failed(failure)
+        if self._watching:
+            self._watching.committed(draft)
         if draft.withdrawn:
             self._withdrawing.carry_out(draft)
         for delivery in commit.deliveries:
@@ -234,5 +233,5 @@ class Running:
         self._door.closed = f"the engine cannot go on: {error}"
         self._lanes.running = False
         self._committer.end(error)
-        self._waiting.end(Stopping(self._door.closed))
+        self._watching.end(Stopping(self._door.closed))
         self._stopped.set()

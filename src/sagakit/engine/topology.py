@@ -36,6 +36,8 @@ class ServiceConsumer:
     threaded: bool
     """A plain `def` with possible side effects: it runs in a thread."""
     outcomes: frozenset[type]
+    open: bool = False
+    """Its outcomes may be more than its source shows."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class ProcessConsumer:
     declared: CodeSaga[Any] | StepSaga[Any] | type[Reactor]
     answers: bool
     """It starts with a command: whoever sent that is told how it has ended."""
+    leads_to: frozenset[type] | None = None
+    """All that it may send or publish, its undos too; None: its source does not show all of it."""
 
 
 Consumer: TypeAlias = ServiceConsumer | AggregateConsumer | ProcessConsumer

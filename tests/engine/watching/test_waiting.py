@@ -84,7 +84,7 @@ async def test_gives_the_event_once_it_is_durable() -> None:
         assert await running.send_and_wait(Place(), until=Told) == Told("a", 0)
         assert "t.Told" in [message.type for message in await store.read_messages()]
         assert await running.send_and_wait(Place("b"), until=Placed) == Placed("b")
-        assert not running._waiting
+        assert not running._watching
 
 
 async def test_the_first_of_several_counts() -> None:
@@ -254,7 +254,7 @@ async def test_a_failure_while_it_looks_back_is_told_where_nothing_came(monkeypa
 
 
 async def test_a_long_story_is_looked_back_at_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagakit.engine.engine.STORY_PAGE", 2)
+    monkeypatch.setattr("sagakit.engine.watching.looking_back.STORY_PAGE", 2)
     async with engine(placing_app(), provide={Stage: Stage()}) as running:
         await running.send_and_wait(Place(), until=Told, idempotency_key="k")
         assert await running.send_and_wait(Place(), until=Told, idempotency_key="k") == Told("a", 0)
@@ -264,7 +264,7 @@ async def test_a_refused_send_leaves_no_waiter() -> None:
     async with engine(placing_app(), provide={Stage: Stage()}, limits=Limits(unfinished=0)) as running:
         with pytest.raises(Exception, match="unfinished"):
             await running.send_and_wait(Place(), until=Told)
-        assert not running._waiting
+        assert not running._watching
 
 
 async def test_nobody_waits_on_for_an_engine_that_has_stopped() -> None:

@@ -54,6 +54,8 @@ class Service(Part, Asking):
     role: Role
     declared: HandlerDeclaration | ListenerDeclaration | ForwarderDeclaration
     first: str
+    open: bool = False
+    """It may answer more than its annotation and its source show."""
 
     @property
     def key(self) -> str | None:

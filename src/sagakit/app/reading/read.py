@@ -76,6 +76,7 @@ class _ModuleReader:
                 role=role,
                 declared=declared,
                 first=signature.first,
+                open=self._open(function, signature),
                 asks=signature.asks,
                 optional=signature.optional,
             )
@@ -97,6 +98,10 @@ class _ModuleReader:
         if not signature.problems:
             self._problem(where, *_odd_answers(returns, messages, role))
         return messages
+
+    def _open(self, function: Callable[..., Any], signature: Signature) -> bool:
+        says_all = signature.returns is not None and not signature.returns.anything
+        return not says_all and read_answers(function, self._names).unseen
 
     def _provider(self, provider: Callable[..., Any]) -> None:
         where = named_place(self._module, provider.__name__, provider)

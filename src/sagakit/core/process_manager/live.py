@@ -58,6 +58,10 @@ class ManagerDefinition:
             raise ProcessBug(f"{self.cls.__name__} has to start without arguments: {error}") from error
         return ManagerLive(self, id, key, state, ManagerRecord(msgspec.Raw(_NOTHING)))
 
+    def retell(self, id: str, key: str) -> ManagerLive:
+        """A new instance that is run through a known history; none of it logs."""
+        return self.start(id, key)
+
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> ManagerLive:
         """An instance as it was stored."""
         if row.state == _NOTHING:  # its start has failed

@@ -61,6 +61,12 @@ class SagaDefinition:
         """A new instance; its first input starts the code."""
         return SagaLive(self.name, self._code, self.receives, self._around, id, key)
 
+    def retell(self, id: str, key: str) -> SagaLive:
+        """A new instance that is run through a known history: it does not log."""
+        live = self.start(id, key)
+        live.silence()
+        return live
+
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> SagaLive:
         """An instance as it stood after the last reaction of its history."""
         live = self.start(row.id, row.key)

@@ -138,6 +138,10 @@ class SagaLive:
                 self._stack.undoers.clear()
         self._stack.restore(record)
 
+    def silence(self) -> None:
+        """Its code says nothing in the log."""
+        self._code.silent = True
+
     def evict(self) -> None:
         """Let go of the coroutine; nothing that it does while it is closed has an effect."""
         self._code.silent, self._writing.reacted = True, Reacted()

@@ -217,7 +217,7 @@ class ProcessHandler:
             if process.answers and slot.live.status in ENDED:
                 await self._end(draft, slot, given, sent, reacted)
                 return
-            self._reactions.describe(draft, slot, given)
+            self._reactions.describe(draft, slot, given.envelopes[0])
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
             await self._send(draft, slot, sent, reacted)
@@ -227,7 +227,7 @@ class ProcessHandler:
         asked = await self._children.asked(slot)
         if slot.search is not None and slot.search.ended_at is not None:
             asked = None  # it had ended before; since then an undo of something late was given up, and settled
-        self._reactions.describe(draft, slot, given)
+        self._reactions.describe(draft, slot, given.envelopes[0])
         if asked is None:
             await self._send(draft, slot, sent, reacted)
             return

@@ -6,11 +6,10 @@ import msgspec
 import structlog
 
 from sagakit.core.commit import Envelope, Instance, InstanceWrite, Search
-from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane
 from sagakit.engine.topology import ProcessConsumer
-from sagakit.errors import OutcomeUnknown
 from sagakit.ports import Clock, Store
 
 _log = structlog.get_logger("sagakit.processes")
@@ -41,7 +40,6 @@ class Parking:
         row.version += 1
         row.status = "parked"
         await self._describe(draft, row, cause, str(bug))
-        draft.stories.append(Failure(cause.correlation_id, OutcomeUnknown(f"{process.name} is parked: {bug}")))
 
     async def _describe(self, draft: Draft, row: Instance, cause: Envelope, error: str) -> None:
         now = self._clock.now()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from sagakit.core.commit import ENDED, Envelope, Instance, InstanceWrite, Reaction, Search
-from sagakit.core.process import Input, Reacted
-from sagakit.engine.draft import Draft, Failure
+from sagakit.core.process import Reacted
+from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.processes.instances import Slot
 from sagakit.engine.handlers.processes.parking import trace_id
 from sagakit.engine.lanes import Lane
 from sagakit.engine.routing import Router
-from sagakit.errors import NotDone, OutcomeUnknown, Refused
 
 
 class Reactions:
@@ -18,7 +17,6 @@ class Reactions:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._clock = router.clock
-        self._codecs = router.topology.codecs
 
     def write(
         self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted, state: bytes
@@ -40,12 +38,12 @@ class Reactions:
         row.version += 1
         row.status = live.status
         row.state = state
-        commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent)))
+        commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent), row.status, state))
         return sent
 
-    def describe(self, draft: Draft, slot: Slot, given: Input) -> None:
-        """An instance has come to another status: those who look for it are shown that, and those who wait told."""
-        row, live, cause = slot.row, slot.live, given.envelopes[0]
+    def describe(self, draft: Draft, slot: Slot, cause: Envelope) -> None:
+        """An instance has come to another status: those who look for it are shown that."""
+        row, live = slot.row, slot.live
         now = self._clock.now()
         known = slot.search
         search = Search(
@@ -63,20 +61,3 @@ class Reactions:
         )
         slot.search = search
         draft.commit.search.append(search)
-        self._tell_waiting(draft, slot, given)
-
-    def _tell_waiting(self, draft: Draft, slot: Slot, given: Input) -> None:
-        live = slot.live
-        if live.status not in ("undoing", "compensated", "compensation_failed"):
-            return
-        began = slot.began
-        if began is not None and began.sender is not None and live.status != "compensation_failed":
-            return  # whether its story has failed says the process that is told its end
-        error: NotDone = Refused(live.reason) if live.cause == "refused" else OutcomeUnknown(live.reason)
-        still = {message.__class__ for message in given.messages}
-        if live.status == "undoing":
-            by_name = self._codecs.by_name
-            still.update(by_name[name].cls for name in live.undos() if name in by_name)
-        assert slot.search is not None
-        for story in {given.envelopes[0].correlation_id, slot.search.correlation_id}:
-            draft.stories.append(Failure(story, error, frozenset(still)))

@@ -1,0 +1,119 @@
+"""What a story has come to already, for those who ask after the fact."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from sagakit.core.commit import Envelope
+from sagakit.core.streams import instance_id
+from sagakit.engine.topology import ProcessConsumer, Topology
+from sagakit.engine.watching.reach import Reach
+from sagakit.engine.watching.stories import Stories
+from sagakit.engine.watching.story import Story, Waiter
+from sagakit.engine.watching.verdicts import Handled, failure_of, judge, refusal
+from sagakit.errors import TerminalError
+from sagakit.ports import Store
+
+STORY_PAGE = 1_000
+
+
+class LookingBack:
+    """Reads a story from the log, and finds its instances."""
+
+    def __init__(self, topology: Topology, store: Store, reach: Reach, stories: Stories) -> None:
+        self._topology = topology
+        self._store = store
+        self._reach = reach
+        self._stories = stories
+
+    async def read(self, correlation_id: str, after: int = 0) -> AsyncGenerator[Envelope]:
+        """The messages of a story above a position, page by page."""
+        while page := await self._store.read_story(correlation_id, after=after, limit=STORY_PAGE):
+            for envelope in page:
+                yield envelope
+            after = page[-1].position
+            if len(page) < STORY_PAGE:
+                return
+
+    def message(self, envelope: Envelope) -> Any:
+        """The message of an envelope; None if its class is gone, or does not fit any more."""
+        if envelope.message is None:
+            try:
+                envelope.message = self._topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
+            except TerminalError:
+                return None
+        return envelope.message
+
+    async def catch_up(self, story: Story) -> Envelope | None:
+        """Learn what is under way in a story. Returns its first message."""
+        await self._stories.scan(story)
+        first: Envelope | None = None
+        found: dict[str, None] = {}
+        async with aclosing(self.read(story.correlation_id)) as messages:
+            async for envelope in messages:
+                first = first or envelope
+                story.position = max(story.position, envelope.position)
+                if not story.looked_back:
+                    found.update(dict.fromkeys(self._instances_of(envelope)))
+        await self._find(story, found)
+        return first
+
+    async def answer(self, waiter: Waiter) -> None:
+        """Tell one who waits what has come already, or why it cannot come any more."""
+        story = waiter.story
+        await self._stories.scan(story)
+        found: dict[str, None] = {}
+        handled: dict[str, Handled] = {}
+        async with aclosing(self.read(story.correlation_id)) as messages:
+            async for envelope in messages:
+                cls = self._reach.class_of(envelope.type)
+                story.position = max(story.position, envelope.position)
+                if cls in waiter.until and (message := self.message(envelope)) is not None:
+                    waiter.answer(message)
+                    return
+                waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
+                self._note(envelope, handled)
+                found.update(dict.fromkeys(self._instances_of(envelope)))
+        await self._find(story, found)
+        waiter.looking_back = False
+        ended = [one for one in handled.values() if one.events and self._leads_nowhere(one, waiter)]
+        judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
+
+    async def _find(self, story: Story, found: dict[str, None]) -> None:
+        for id in found:
+            row = await self._store.read_instance(id)
+            if row is not None:
+                search = None if row.status in ("running", "completed") else await self._store.read_search(id)
+                self._stories.found(story, row, search and failure_of(search))
+        story.looked_back = True
+
+    def _note(self, envelope: Envelope, handled: dict[str, Handled]) -> None:
+        """Remember a command of no process, and its events."""
+        if envelope.kind == "command":
+            if envelope.sender is None:
+                reach = self._reach.of_class(self._reach.class_of(envelope.type))
+                handled[envelope.id] = Handled(envelope.type, reach, [])
+        elif envelope.causation_id in handled and envelope.sender is None:
+            self.message(envelope)
+            handled[envelope.causation_id].events.append(envelope)
+
+    def _leads_nowhere(self, one: Handled, waiter: Waiter) -> bool:
+        types = [cls for event in one.events if (cls := self._reach.class_of(event.type)) is not None]
+        return self._reach.of(types).isdisjoint(waiter.until)
+
+    def _instances_of(self, envelope: Envelope) -> list[str]:
+        """The instances that have sent a message, or may have taken it."""
+        found = [] if envelope.sender is None else [envelope.sender.rpartition("/")[2]]
+        cls = self._reach.class_of(envelope.type)
+        if cls is None:
+            return found
+        takers = (*self._topology.takers.get(cls, ()), *self._topology.starters.get(cls, ()))
+        for taker in takers:
+            if isinstance(taker, ProcessConsumer) and (message := self.message(envelope)) is not None:
+                with suppress(Exception):  # the user's key: where it raises, no instance has taken it
+                    key = taker.key(message)
+                    if key is not None:
+                        found.append(instance_id(taker.name, key))
+        return found

@@ -1,0 +1,99 @@
+"""What messages may still lead to, by what the parts of an app declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sagakit.core.commit import Delivery, Instance
+from sagakit.core.display import undos_of
+from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
+
+NOTHING: frozenset[type] = frozenset()
+
+
+class Reach:
+    """Follows messages to those that take them, and on to what these make of them."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._everything = frozenset(topology.codecs.by_class)
+        self._known: dict[tuple[frozenset[type], str], frozenset[type]] = {}
+
+    def of(self, types: Iterable[type], without: str = "") -> frozenset[type]:
+        """These messages and all that may come of them. `without`: a process that makes nothing of them any more."""
+        start = frozenset(types)
+        known = self._known.get((start, without))
+        if known is None:
+            known = self._known[start, without] = self._follow(start, without)
+        return known
+
+    def of_class(self, cls: type | None) -> frozenset[type]:
+        """A message and all that may come of it; of a class that is gone, nobody can tell."""
+        return self._everything if cls is None else self.of((cls,))
+
+    def of_delivery(self, delivery: Delivery) -> frozenset[type]:
+        """What the handling of a delivery may lead to, with what its sender does when it is told."""
+        envelope = delivery.envelope
+        consumer = self._topology.consumers.get(delivery.consumer)
+        if consumer is None:
+            return self._everything
+        sender = (envelope.sender or "").rpartition("/")[0] if envelope.kind == "command" else ""
+        without = sender if envelope.undoes is not None else ""
+        cls = self.class_of(envelope.type)
+        made = self._made(cls, consumer)
+        if made is None:
+            return self._everything
+        told = NOTHING
+        process = self._topology.consumers.get(sender)
+        if not without and isinstance(process, ProcessConsumer):
+            told = self.of_process(process)
+        return self.of(made, without) | told
+
+    def of_process(self, process: ProcessConsumer) -> frozenset[type]:
+        """What an instance may lead to that goes on."""
+        return self._everything if process.leads_to is None else self.of(process.leads_to)
+
+    def of_instance(self, row: Instance) -> frozenset[type]:
+        """What an instance may lead to where it stands; nothing where it waits for a person."""
+        process = self._topology.consumers.get(row.type)
+        if row.status == "running" and isinstance(process, ProcessConsumer):
+            return self.of_process(process)
+        if row.status == "undoing":
+            return self.of((cls for cls in map(self.class_of, undos_of(row)) if cls is not None), row.type)
+        return NOTHING
+
+    def class_of(self, name: str) -> type | None:
+        """The class of a wire name."""
+        codec = self._topology.codecs.by_name.get(name)
+        return None if codec is None else codec.cls
+
+    def _follow(self, start: frozenset[type], without: str) -> frozenset[type]:
+        found: set[type] = set()
+        to_do = list(start)
+        while to_do:
+            cls = to_do.pop()
+            if cls in found:
+                continue
+            found.add(cls)
+            takers = (
+                *((self._topology.handlers[cls],) if cls in self._topology.handlers else ()),
+                *self._topology.takers.get(cls, ()),
+                *self._topology.starters.get(cls, ()),
+            )
+            for taker in takers:
+                if taker.name != without:
+                    made = self._made(cls, taker)
+                    if made is None:
+                        return self._everything
+                    to_do.extend(made)
+        return frozenset(found)
+
+    def _made(
+        self, cls: type | None, consumer: ServiceConsumer | AggregateConsumer | ProcessConsumer
+    ) -> frozenset[type] | None:
+        """What a consumer may make of a message; None if it does not say."""
+        if isinstance(consumer, ProcessConsumer):
+            return consumer.leads_to
+        if isinstance(consumer, ServiceConsumer):
+            return None if consumer.open else consumer.outcomes
+        return consumer.outcomes

@@ -1,0 +1,135 @@
+"""What the doors offer to those who wait and those who watch. Nobody polls: each Commit tells whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+from sagakit.core.commit import Delivery
+from sagakit.engine.draft import Draft
+from sagakit.engine.time.timers import Timer, Timers
+from sagakit.engine.topology import ProcessConsumer, Topology
+from sagakit.engine.watching.instances import InstanceWatches
+from sagakit.engine.watching.looking_back import LookingBack
+from sagakit.engine.watching.reach import Reach
+from sagakit.engine.watching.stories import Stories
+from sagakit.engine.watching.story import Waiter
+from sagakit.engine.watching.story_watches import StoryWatches
+from sagakit.engine.watching.updates import Update
+from sagakit.errors import WaitTimeout
+from sagakit.ports import Store
+
+MICROSECONDS = 1_000_000
+
+
+class Watching:
+    """Waiters and watchers of one engine."""
+
+    def __init__(
+        self, topology: Topology, store: Store, timers: Timers, in_memory: Callable[[], Iterable[Delivery]]
+    ) -> None:
+        reach = Reach(topology)
+        self._timers = timers
+        self._stories = Stories(reach, in_memory)
+        self._looking_back = LookingBack(topology, store, reach, self._stories)
+        self._of_stories = StoryWatches(self._stories, self._looking_back)
+        self._of_instances = InstanceWatches(store, topology.codecs)
+
+    # ------------------------------------------------------------------ what the engine tells
+
+    def __bool__(self) -> bool:
+        return bool(self._stories or self._of_instances)
+
+    def committed(self, draft: Draft) -> None:
+        """A Commit is durable: tell those whom it concerns."""
+        if self._stories:
+            self._stories.committed(draft)
+        if self._of_instances:
+            self._of_instances.committed(draft.commit)
+
+    def reading(self, reading: bool) -> None:
+        """Whether deliveries wait in the store unread."""
+        if reading:
+            self._stories.reading = True
+        else:
+            self._stories.read_all()
+
+    def end(self, why: Exception) -> None:
+        """Nothing will be told any more."""
+        self._stories.end(why)
+        self._of_instances.end(why)
+
+    # ------------------------------------------------------------------ waiting
+
+    @contextmanager
+    def expecting(self, correlation_id: str, until: tuple[type, ...], *, new: bool = False) -> Generator[Waiter]:
+        """Wait for an event of a story while the block lasts. `new`: before its first message is sent."""
+        story = self._stories.get(correlation_id, new=new)
+        waiter = Waiter(story, until, looking_back=not new)
+        story.waiters.append(waiter)
+        try:
+            yield waiter
+        finally:
+            story.waiters.remove(waiter)
+            self._stories.leave(story)
+
+    async def wait(self, correlation_id: str, until: tuple[type, ...], limit: float) -> Any:
+        """An event of a story, which may have come already."""
+        with self.expecting(correlation_id, until) as waiter:
+            await self._looking_back.answer(waiter)
+            return await self.outcome(waiter, limit)
+
+    async def outcome(self, waiter: Waiter, limit: float) -> Any:
+        """What a waiter is told. WaitTimeout after so many seconds."""
+        if waiter.future.done():
+            return waiter.future.result()
+
+        def late() -> None:
+            waiter.fail(WaitTimeout(f"no {waiter.wanted} within {limit:g} s; it may still come"))
+
+        timer = self._in(limit, late)
+        try:
+            return await waiter.future
+        finally:
+            timer.cancel()
+
+    async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float) -> Update:
+        """The update that ended an instance. WaitTimeout after so many seconds."""
+        watcher = self._of_instances.subscribe(process, key)
+
+        def late() -> None:
+            watcher.fail(WaitTimeout(f"{process.name} {str(key)!r} has not ended within {limit:g} s"))
+
+        timer = self._in(limit, late)
+        try:
+            async with aclosing(self._of_instances.follow(watcher, process, key, None)) as updates:
+                return [update async for update in updates][-1]
+        finally:
+            timer.cancel()
+            watcher.leave()
+
+    def _in(self, limit: float, call: Callable[[], None]) -> Timer:
+        return self._timers.at(self._timers.clock.now() + int(limit * MICROSECONDS), call)
+
+    # ------------------------------------------------------------------ watching
+
+    async def watch(self, process: ProcessConsumer, key: object, after: str | None) -> AsyncGenerator[Update]:
+        """Where an instance stands, or what came after a cursor; then every update, up to its end."""
+        watcher = self._of_instances.subscribe(process, key)
+        try:
+            async with aclosing(self._of_instances.follow(watcher, process, key, after)) as updates:
+                async for update in updates:
+                    yield update
+        finally:
+            watcher.leave()
+
+    async def watch_story(self, correlation_id: str, after: str | None) -> AsyncGenerator[Update]:
+        """How a story stands, or what came after a cursor; then every message, until it has ended."""
+        watcher = self._of_stories.subscribe(correlation_id)
+        try:
+            async with aclosing(self._of_stories.follow(watcher, correlation_id, after)) as updates:
+                async for update in updates:
+                    yield update
+        finally:
+            watcher.leave()
