@@ -41,6 +41,8 @@ Run:
   run MODULE:APP        Run an app: its engine and an HTTP door for commands
   check MODULE:APP      Check an app: what it consists of, or all its problems
   map MODULE:APP        Map an app: who sends what to whom, what leads nowhere
+  versions MODULE:APP   Which versions of its processes run, and which may go
+  verify MODULE:APP     Replay what runs against this code, without effect
   bench                 Measure sagas on this machine beside the bare database
 
 Look (also while an engine runs):

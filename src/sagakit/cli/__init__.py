@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sagakit.cli import running, upkeep
+from sagakit.cli import running, upkeep, versions
 from sagakit.cli.failures import BROKEN_PIPE, tell
 from sagakit.cli.help import Command, Overview
 from sagakit.cli.looking import map as app_map
@@ -36,6 +36,8 @@ app.command(cls=Command, rich_help_panel=RUN)(running.run)
 app.command(cls=Command, rich_help_panel=RUN)(running.check)
 app.command(cls=Command, rich_help_panel=RUN)(running.bench)
 app.command("map", cls=Command, rich_help_panel=RUN)(app_map.show_map)
+app.command("versions", cls=Command, rich_help_panel=RUN)(versions.show_versions)
+app.command("verify", cls=Command, rich_help_panel=RUN)(versions.verify)
 app.add_typer(processes.app, rich_help_panel=LOOK)
 app.add_typer(messages.app, rich_help_panel=LOOK)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.migrate)

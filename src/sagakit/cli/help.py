@@ -30,7 +30,7 @@ class Overview(TyperGroup):
                 yield command.rich_help_panel, " ".join(filter(None, (name, last, *takes))), _first_line(one.help)
 
 
-_PLACES = ("demo", "run", "check", "map", "processes", "messages", "migrate", "backup", "bench")
+_PLACES = ("demo", "run", "check", "map", "versions", "verify", "processes", "messages", "migrate", "backup", "bench")
 
 
 class Command(TyperCommand):

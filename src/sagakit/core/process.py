@@ -133,6 +133,11 @@ class Live(Protocol):
         """Why it is undone, or why its compensation failed."""
         ...
 
+    @property
+    def contradiction(self) -> str | None:
+        """Where its code contradicts its record, in words: it parks as soon as its code is needed."""
+        ...
+
     def react(self, given: Input) -> Reacted:
         """Handle one input. Raises ProcessBug if the code of the process cannot go on."""
         ...

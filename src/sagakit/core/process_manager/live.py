@@ -98,6 +98,11 @@ class ManagerLive:
             return next((sent.undo_error for sent in self.record.sent if sent.undo_error), "")
         return self.record.reason
 
+    @property
+    def contradiction(self) -> None:
+        """None: it is brought back by its state alone."""
+        return None
+
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
         return [sent.undo.type for sent in self.record.sent if sent.undo is not None and not sent.undone]

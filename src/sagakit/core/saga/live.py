@@ -78,6 +78,10 @@ class SagaLive:
             return next((step.undo_error for step in self.record.steps if step.state == "undo_failed"), "")
         return self.record.reason
 
+    @property
+    def contradiction(self) -> str | None:
+        return None if self._undoing.broken is None else str(self._undoing.broken)
+
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
         return self._stack.undos()
