@@ -2,14 +2,15 @@
 
 from sagakit.app import App, BlockingEngine
 from sagakit.core.decider import ONE, Loaded
-from sagakit.core.lifecycle import Cancelled, Failed
+from sagakit.core.lifecycle import Cancelled, DeadlineNear, Failed
 from sagakit.core.messages import Message, stable_id, wire
-from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.compensation import Undo
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import Step, StepSaga
+from sagakit.core.saga.timing.deadline import Deadline
 from sagakit.declare import Module
 from sagakit.engine.engine import Engine
 from sagakit.engine.handlers.context import Context
@@ -33,6 +34,7 @@ from sagakit.errors import (
     StoreFailed,
     StoreUnusable,
     TerminalError,
+    TimedOut,
     UnknownMessage,
     WaitTimeout,
 )
@@ -45,10 +47,13 @@ __all__ = [
     "CodeSaga",
     "Context",
     "CursorGone",
+    "Deadline",
+    "DeadlineNear",
     "DeclarationError",
     "End",
     "Engine",
     "Failed",
+    "Forget",
     "InvalidMessage",
     "KeyInFlight",
     "KeyReused",
@@ -62,6 +67,7 @@ __all__ = [
     "PayloadTooLarge",
     "Receipt",
     "Refused",
+    "Remind",
     "Retry",
     "RetryableError",
     "Saga",
@@ -72,6 +78,7 @@ __all__ = [
     "StoreFailed",
     "StoreUnusable",
     "TerminalError",
+    "TimedOut",
     "Undo",
     "Undoing",
     "UnknownMessage",

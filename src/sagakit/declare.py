@@ -15,6 +15,7 @@ from sagakit.core.retry import DEFAULT, Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import Step, StepSaga
+from sagakit.core.saga.timing.deadline import Deadline, deadline_of
 
 _A = TypeVar("_A", bound=Decider)
 _R = TypeVar("_R", bound=Reactor)
@@ -192,13 +193,23 @@ class Module:
         return declare
 
     def saga(
-        self, *, key: str, receives: MessageTypes = (), version: int = 1, name: str = ""
+        self,
+        *,
+        key: str,
+        receives: MessageTypes = (),
+        deadline: Seconds | Deadline | None = None,
+        version: int = 1,
+        name: str = "",
     ) -> Callable[[Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]], CodeSaga[_E]]:
-        """Run an `async def` as a saga: it starts with its first parameter, once for each value of `key`."""
+        """Run an `async def` as a saga: it starts with its first parameter, once for each value of `key`.
+
+        `deadline`: so long after its start it is undone, if it has not ended; a `Deadline` says what else happens.
+        """
 
         def declare(code: Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]) -> CodeSaga[_E]:
             taken = receives if isinstance(receives, tuple) else (receives,)
-            saga = CodeSaga[_E](name or code.__name__, code, key=key, receives=taken, version=version)
+            limit = deadline_of(deadline)
+            saga = CodeSaga[_E](name or code.__name__, code, key=key, receives=taken, deadline=limit, version=version)
             self.declared.code_sagas.append(saga)
             self._remember_names(code)
             return saga
@@ -212,10 +223,15 @@ class Module:
         starts_with: type[_E],
         key: str,
         undo: Callable[..., Message] | None = None,
+        deadline: Seconds | Deadline | None = None,
         version: int = 1,
     ) -> StepSaga[_E]:
-        """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done."""
-        saga = StepSaga[_E](name, *steps, starts_with=starts_with, key=key, undo=undo, version=version)
+        """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done.
+
+        `deadline`: as for `saga`.
+        """
+        limit = deadline_of(deadline)
+        saga = StepSaga[_E](name, *steps, starts_with=starts_with, key=key, undo=undo, deadline=limit, version=version)
         self.declared.step_sagas.append(saga)
         self._remember_names(steps[0].command if steps else saga)
         return saga

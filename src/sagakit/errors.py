@@ -4,6 +4,7 @@ Exception
 ├── NotDone                     a step of a saga was not done (raised inside code sagas and by send_and_wait)
 │   ├── Refused                 a declared refusal: known not done
 │   └── OutcomeUnknown          may have been done; what is left of it is undone
+│       └── TimedOut            its timeout has passed
 ├── TerminalError               trying again cannot help
 │   ├── DeclarationError        an app that cannot run: all its problems at once
 │   ├── InvalidMessage          a payload that does not fit its type
@@ -52,6 +53,10 @@ class Refused(NotDone):
 
 class OutcomeUnknown(NotDone):
     """The step may have been done: an error, retries used up, an undeclared event."""
+
+
+class TimedOut(OutcomeUnknown):
+    """The step's timeout has passed: it was given up, and may have been done."""
 
 
 class TerminalError(Exception):

@@ -12,10 +12,11 @@ from tests.core.messages import OUTCOMES, START, Start
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.commit import Envelope, History, Instance
 from sagakit.core.lifecycle import CancelRequested, CommandFailed, CommandLedToNothing, add_lifecycle
-from sagakit.core.process import Definition, Input, Live, Output, Reacted, Surroundings
+from sagakit.core.process import Definition, Input, Live, Output, Reacted, Surroundings, Timer
 from sagakit.core.saga.code_saga import SagaDefinition
 from sagakit.core.saga.compensation import SagaRecord, Step
 from sagakit.core.saga.live import SagaLive
+from sagakit.core.saga.timing.deadline import Deadline
 from sagakit.core.streams import instance_id
 
 MICROSECOND = 1
@@ -53,8 +54,13 @@ def surroundings() -> Surroundings:
 AROUND = surroundings()
 
 
-def saga(code: Callable[..., Any], *, receives: tuple[type, ...] = (messages.Paid, messages.Shipped)) -> SagaDefinition:
-    return SagaDefinition("test", code, AROUND, starts_with=(Start,), receives=receives, version=1)
+def saga(
+    code: Callable[..., Any],
+    *,
+    receives: tuple[type, ...] = (messages.Paid, messages.Shipped),
+    deadline: Deadline | None = None,
+) -> SagaDefinition:
+    return SagaDefinition("test", code, AROUND, starts_with=(Start,), receives=receives, deadline=deadline, version=1)
 
 
 class Driver:
@@ -76,7 +82,11 @@ class Driver:
         self.sent: list[Output] = []
         self.withdrawn: list[str] = []
         self.answered: set[str] = set()
+        self.timers: dict[str, Timer] = {}
+        """Those that wait to fire, by id."""
+        self.forgotten: list[str] = []
         self.count = 0
+        self.now = BEGIN
 
     # ------------------------------------------------------------------ what it is told
 
@@ -104,16 +114,29 @@ class Driver:
     def cancel(self, reason: str = "cancelled by hand") -> Reacted:
         return self.react(self.envelope(CancelRequested(reason)))
 
-    def envelope(self, message: Any, causation: str | None = None) -> Envelope:
+    def fire(self, timer: Timer | None = None, *, late: int = 0) -> Reacted:
+        """A timer fires (the next one that is due): at its time, or so many microseconds later."""
+        timer = timer or self.next
+        self.timers.pop(timer.id, None)
+        self.now = max(self.now, timer.due_at + late - MICROSECOND)
+        return self.react(self.envelope(timer.message, id=timer.id))
+
+    @property
+    def next(self) -> Timer:
+        """The timer that is due first."""
+        return min(self.timers.values(), key=lambda timer: timer.due_at)
+
+    def envelope(self, message: Any, causation: str | None = None, *, id: str = "") -> Envelope:
         self.count += 1
+        self.now += MICROSECOND
         codec, payload, sealed = AROUND.codecs.seal(message)
         return Envelope(
-            f"m{self.count}",
+            id or f"m{self.count}",
             "event",
             codec.name,
             payload,
             "story",
-            BEGIN + self.count * MICROSECOND,
+            self.now,
             causation_id=causation,
             message=sealed,
         )
@@ -144,6 +167,10 @@ class Driver:
         self._note_steps()
         self.sent += reacted.outputs
         self.withdrawn += reacted.withdrawn
+        self.forgotten += reacted.forgotten
+        self.timers |= {timer.id: timer for timer in reacted.timers}
+        for id in reacted.forgotten:
+            self.timers.pop(id, None)
         return reacted
 
     def _note_steps(self) -> None:
@@ -191,7 +218,8 @@ class Driver:
         new.row = msgspec.structs.replace(self.row, status=status or self.row.status)
         new.live = new.definition.revive(new.row, stored(self.history) if new.definition.replays else [])
         new.history, new.sent, new.withdrawn = list(self.history), list(self.sent), list(self.withdrawn)
-        new.answered, new.count = set(self.answered), self.count
+        new.answered, new.count, new.now = set(self.answered), self.count, self.now
+        new.timers, new.forgotten = dict(self.timers), list(self.forgotten)
         new.rows, new.given_up, new.ordinals = list(self.rows), list(self.given_up), dict(self.ordinals)
         return new
 

@@ -146,6 +146,7 @@ def _definition(part: Process, around: Surroundings, names: Mapping[str, Any]) -
             around,
             starts_with=part.starts,
             receives=tuple(cls for cls in part.takes if cls not in part.starts),
+            deadline=declared.deadline,
             version=part.version,
         )
     return ManagerDefinition(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec import Struct
 from sagakit.core.commit import ENDED, Envelope, History, Instance
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import WIRE
-from sagakit.core.process import Display
+from sagakit.core.process import Display, TimerKind, words_of
 from sagakit.core.process_manager.record import ManagerRecord
 from sagakit.core.saga.compensation import OUTSTANDING, SagaRecord, Step
 
@@ -42,6 +43,9 @@ class StepDisplay(Struct):
     undo_error: str | None = None
 
 
+_BESIDE: frozenset[TimerKind] = frozenset({"deadline", "warning"})
+"""Times that pass beside what an instance waits for."""
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _saga = msgspec.json.Decoder(SagaRecord).decode
 _manager = msgspec.json.Decoder(ManagerRecord).decode
@@ -59,6 +63,8 @@ def display(row: Instance) -> Display:
     if row.status in ENDED:
         return Display("", [])
     record = record_of(row)
+    timers = record.reminders if isinstance(record, ManagerRecord) else record.timers
+    times = [f"{words_of(timer)}, {_at(timer.due_at)}" for timer in timers if timer.kind not in _BESIDE]
     if isinstance(record, ManagerRecord):
         undoing = [(sent.type, sent.undo) for sent in record.sent if sent.undo_id and not sent.undone]
         waiting = [sent.type for sent in record.sent if not sent.settled and sent.undo is None]
@@ -67,8 +73,13 @@ def display(row: Instance) -> Display:
         waiting = [step.type for step in record.steps if step.state == "sent"] + record.receiving
     waiting += [undo.type for _, undo in undoing if undo is not None]
     if undoing:
-        return Display(f"undoing {undoing[-1][0] or row.type}", waiting)
-    return Display(waiting[-1] if waiting else "", waiting)
+        return Display(f"undoing {undoing[-1][0] or row.type}", waiting + times)
+    asleep = any(timer.kind == "sleep" for timer in timers)
+    return Display(waiting[-1] if waiting else "sleeping" if asleep else "", waiting + times)
+
+
+def _at(time: int) -> str:
+    return f"{datetime.fromtimestamp(time / 1_000_000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def undos_of(row: Instance) -> list[str]:

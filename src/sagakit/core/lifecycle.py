@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -56,13 +57,36 @@ class CancelChild(Struct, frozen=True):
 
 
 @wire("sagakit.TimerFired")
-class TimerFired(Struct, frozen=True):
-    """A time has come that an instance waits for. Which one, its message id says; `what` says it in words."""
+class TimerFired(Struct, frozen=True, omit_defaults=True):
+    """A time has come that an instance waits for. Which one, its message id says; `what` says it in words.
+
+    A reminder of a process manager carries the message that it is to be told.
+    """
 
     what: str
+    type: str = ""
+    version: int = 1
+    payload: msgspec.Raw | None = None
 
 
-LIFECYCLE: tuple[type, ...] = (CommandFailed, CommandLedToNothing, CancelRequested, CancelChild, TimerFired)
+@wire("sagakit.DeadlineNear")
+class DeadlineNear(Struct, frozen=True):
+    """The deadline of a process comes near, or has passed where it is to do no more than warn."""
+
+    process: str
+    key: str
+    instance: str
+    due_at: datetime
+
+
+LIFECYCLE: tuple[type, ...] = (
+    CommandFailed,
+    CommandLedToNothing,
+    CancelRequested,
+    CancelChild,
+    TimerFired,
+    DeadlineNear,
+)
 
 
 CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})

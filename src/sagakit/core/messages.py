@@ -95,3 +95,20 @@ def derived_id(input_id: str, consumer: str, index: int) -> str:
 def seconds(value: Seconds) -> float:
     """A duration in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+LONGEST = 10_000 * 366 * 86_400.0
+"""Ten thousand years, in seconds: a time that far away still fits into what a store keeps."""
+
+
+def microseconds(value: Seconds, what: str) -> int:
+    """A duration in microseconds, for `what`; 0 for one that is over. Raises ValueError where it is none."""
+    length = seconds(value)
+    if type(length) not in (int, float) or not length <= LONGEST:  # NaN neither
+        raise ValueError(f"{what} takes seconds or a timedelta, of ten thousand years at most, not {value!r}")
+    return max(round(length * 1_000_000), 0)
+
+
+def in_seconds(microseconds: int) -> str:
+    """A duration in words: `30 s`, `0.5 s`."""
+    return f"{microseconds / 1_000_000:f}".rstrip("0").rstrip(".") + " s"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from msgspec import Struct
 
 from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause, Envelope, History, Instance, Item, Kind, Status
-from sagakit.core.messages import Message
+from sagakit.core.messages import Message, in_seconds
 
 
 class Input(Struct, gc=False):
@@ -58,6 +58,38 @@ class Timer(Struct, gc=False):
     due_at: int
 
 
+TimerKind: TypeAlias = Literal["sleep", "receive", "step", "deadline", "warning", "reminder"]
+
+
+class PendingTimer(Struct, frozen=True, omit_defaults=True):
+    """A time that an instance waits for, as its state keeps it."""
+
+    id: str
+    """Its message id: the firing input has it."""
+    due_at: int
+    kind: TimerKind
+    what: str = ""
+    """What it is a time for: the wire name of the event or command, or the name of the reminder."""
+    after: int = 0
+    """How long it is, in microseconds."""
+
+
+def words_of(timer: PendingTimer) -> str:
+    """What a timer is for, in words."""
+    after = in_seconds(timer.after)
+    match timer.kind:
+        case "sleep":
+            return f"sleep of {after}"
+        case "receive" | "step":
+            return f"timeout of {after} on {timer.what}"
+        case "reminder":
+            return f"reminder {timer.what}"
+        case "deadline":
+            return f"deadline of {after}"
+        case "warning":
+            return f"warning after {after} of a deadline that comes"
+
+
 class Reacted(Struct, gc=False):
     """What a reaction leads to: messages to send now and later, and what is given up."""
 
@@ -73,6 +105,13 @@ class Reacted(Struct, gc=False):
     """Rows of a batch that are new or have changed; `instance` is left empty, the engine fills it in."""
     recorded: bool = True
     """False: no reaction of its own in the history. What comes of an item of a batch stands in its row."""
+
+    def forget(self, id: str) -> None:
+        """A timer is not wanted any more."""
+        if any(timer.id == id for timer in self.timers):  # set in this very reaction
+            self.timers = [timer for timer in self.timers if timer.id != id]
+        else:
+            self.forgotten.append(id)
 
 
 class Log(Protocol):

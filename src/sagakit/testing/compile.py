@@ -40,7 +40,9 @@ def _saga(saga: CodeSaga[Any] | StepSaga[Any], around: Surroundings, names: Mapp
         code, receives = saga.code, saga.receives
     else:
         code, receives = compile_steps(saga, lambda build: _hints(build, names)), ()
-    return SagaDefinition(saga.name, code, around, starts_with=(), receives=receives, version=saga.version)
+    return SagaDefinition(
+        saga.name, code, around, starts_with=(), receives=receives, deadline=saga.deadline, version=saga.version
+    )
 
 
 def _manager(cls: type[Any], around: Surroundings, names: Mapping[str, Any]) -> ManagerDefinition:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from sagakit.core.messages import Message
+from sagakit.core.messages import Message, Seconds
 
 
 class Undoing:
@@ -18,6 +18,26 @@ class Undoing:
     def __init__(self, command: Message, *, of: Message) -> None:
         self.command = command
         self.of = of
+
+
+class Remind:
+    """Tell this instance a message after some time. A reminder of the same name replaces the earlier one."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]] = ("name", "message", "after")
+
+    def __init__(self, name: str, message: Message, *, after: Seconds) -> None:
+        self.name = name
+        self.message = message
+        self.after = after
+
+
+class Forget:
+    """Do not tell the reminder of this name. One that is gone already, or never was, is no error."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class End(Struct, frozen=True):

@@ -11,12 +11,21 @@ import msgspec
 from sagakit.core.bugs import bug_of
 from sagakit.core.codec import Codec
 from sagakit.core.commit import Cause, History, Instance, Kind, Status
-from sagakit.core.lifecycle import CancelChild, Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Failed
+from sagakit.core.lifecycle import (
+    CancelChild,
+    Cancelled,
+    CancelRequested,
+    CommandFailed,
+    CommandLedToNothing,
+    Failed,
+    TimerFired,
+)
 from sagakit.core.messages import Message, as_messages, derived_id
 from sagakit.core.process import Input, Output, Reacted, Surroundings
-from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.process_manager.mentions import mentions_undoing
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
+from sagakit.core.process_manager.reminders import Reminders
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import InvalidMessage, ProcessBug, TerminalError
 
@@ -87,6 +96,7 @@ class ManagerLive:
         self._definition = definition
         self._given: Input | None = None
         self._reacted = Reacted()
+        self._reminders = Reminders(definition.around.codecs, definition.takes, id, record)
 
     @property
     def cause(self) -> Cause:
@@ -125,6 +135,7 @@ class ManagerLive:
         """Handle one input; raises ProcessBug where `evolve` or `react` fails."""
         self._given, self._reacted = given, Reacted()
         before = self.status
+        self._reminders.begin(given, self._reacted)
         for message in self._told(given):
             self._tell(message)
         if self.status == "completed" != before:
@@ -143,6 +154,8 @@ class ManagerLive:
         first = given.messages[0]
         if isinstance(first, CancelRequested | CancelChild):
             return (Cancelled(first.reason),)
+        if isinstance(first, TimerFired):
+            return self._reminders.told(given.id, first)
         for sent in self.record.sent:
             if sent.id == given.command_id:
                 if not self._settled(sent, first):
@@ -238,6 +251,10 @@ class ManagerLive:
                 self._end(answer)
             elif isinstance(answer, Undoing):
                 self._undo(answer)
+            elif isinstance(answer, Remind):
+                self._reminders.remind(answer)
+            elif isinstance(answer, Forget):
+                self._reminders.forget(answer.name)
             else:
                 self._send(answer, None)
         except TerminalError as error:
@@ -248,6 +265,7 @@ class ManagerLive:
         self.status = end.status
         record.reason = end.reason or record.reason
         record.cause = "" if end.status == "completed" else record.cause or "refused"
+        self._reminders.clear()
 
     def _send(self, message: Any, undoes: str | None) -> Output:
         around = self._definition.around

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.commit import Cause
+from sagakit.core.process import PendingTimer
 from sagakit.core.saga.compensation import Recorded
 
 
@@ -33,5 +34,7 @@ class ManagerRecord(Struct, omit_defaults=True):
 
     state: msgspec.Raw
     sent: list[SentCommand] = []
+    reminders: list[PendingTimer] = []
+    """Those that have not come yet, one a name."""
     cause: Cause = ""
     reason: str = ""

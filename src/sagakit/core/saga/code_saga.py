@@ -10,6 +10,7 @@ from sagakit.core.messages import Message
 from sagakit.core.process import Input
 from sagakit.core.saga.live import SagaLive, Surroundings
 from sagakit.core.saga.operations import Saga
+from sagakit.core.saga.timing.deadline import Deadline
 
 _E_contra = TypeVar("_E_contra", bound=Message, contravariant=True)
 
@@ -24,12 +25,14 @@ class CodeSaga(Generic[_E_contra]):
         *,
         key: str,
         receives: tuple[type[Message], ...] = (),
+        deadline: Deadline | None = None,
         version: int = 1,
     ) -> None:
         self.name = name
         self.code = code
         self.key = key
         self.receives = receives
+        self.deadline = deadline
         self.version = version
 
     def __repr__(self) -> str:
@@ -47,6 +50,7 @@ class SagaDefinition:
         *,
         starts_with: tuple[type[Message], ...],
         receives: tuple[type[Message], ...],
+        deadline: Deadline | None = None,
         version: int,
     ) -> None:
         self.name = name
@@ -56,10 +60,11 @@ class SagaDefinition:
         self.replays = True
         self._code = code
         self._around = around
+        self._deadline = deadline
 
     def start(self, id: str, key: str) -> SagaLive:
         """A new instance; its first input starts the code."""
-        return SagaLive(self.name, self._code, self.receives, self._around, id, key)
+        return SagaLive(self.name, self._code, self.receives, self._around, id, key, self._deadline)
 
     def retell(self, id: str, key: str) -> SagaLive:
         """A new instance that is run through a known history: it does not log."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sagakit.core.commit import Cause
 from sagakit.core.lifecycle import CancelChild
 from sagakit.core.messages import WIRE, Message
-from sagakit.core.process import Surroundings
+from sagakit.core.process import PendingTimer, Surroundings
 from sagakit.errors import UnknownMessage
 
 StepState: TypeAlias = Literal["sent", "succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"]
@@ -77,6 +77,7 @@ class SagaRecord(Struct, omit_defaults=True):
     sent: int = 0
     undoing: bool = False
     """Its code is closed: only its undos go on."""
+    timers: list[PendingTimer] = []
     receiving: list[str] = []
     """The wire names of the events that its code waits for."""
     cause: Cause = ""

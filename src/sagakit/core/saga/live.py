@@ -9,19 +9,24 @@ from typing import Any, cast
 import msgspec
 
 from sagakit.core.commit import Cause, History, Instance, Status
-from sagakit.core.lifecycle import CANCELS
-from sagakit.core.process import Input, Reacted, Surroundings
+from sagakit.core.lifecycle import CANCELS, TimerFired
+from sagakit.core.messages import Seconds, microseconds
+from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
-from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Then
+from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
 from sagakit.core.saga.settling.flights import Flights
+from sagakit.core.saga.settling.outcomes import cause_of
+from sagakit.core.saga.settling.passing import Passing
 from sagakit.core.saga.settling.settling import Settling
 from sagakit.core.saga.settling.undoing import Undoing
+from sagakit.core.saga.timing.deadline import Deadline
+from sagakit.core.saga.timing.timers import Timers
 from sagakit.core.saga.writing import Writing
-from sagakit.errors import ProcessBug, Refused, TerminalError
+from sagakit.errors import Nondeterminism, ProcessBug, TerminalError
 
 __all__ = ["SagaLive", "Surroundings", "decode_record"]
 
@@ -40,20 +45,23 @@ class SagaLive:
         around: Surroundings,
         id: str,
         key: str,
+        deadline: Deadline | None = None,
     ) -> None:
         self.id, self.key = id, key
-        self._made_of = (name, code, receives, around, id, key)
+        self._made_of = (name, code, receives, around, id, key, deadline)
         self._receives, self._around = receives, around
         self._writing = Writing(around, id)
         self._stack = Compensation(around, self._writing)
         self._code = Running(name, code, around, self._writing, self._stack, id, key)
         self._arrivals = Arrivals()
         self._repairs = Repairs()
-        self._flights = Flights(around, self._writing, self._stack)
-        self._undoing = Undoing(self._stack, self._flights, self._code, self._arrivals, self._repairs)
+        self._timers = Timers(self._writing, self._stack)
+        self._flights = Flights(around, self._writing, self._stack, self._timers)
+        self._undoing = Undoing(self._stack, self._flights, self._code, self._arrivals, self._repairs, self._timers)
         self._settling = Settling(
             around, self._writing, self._stack, self._flights, self._repairs, self._undoing, self._relearn
         )
+        self._passing = Passing(deadline, name, key, id, self._writing, self._timers, self._undoing)
         self._started = False
         self._history: Sequence[tuple[Input, History]] = ()
 
@@ -105,10 +113,13 @@ class SagaLive:
             first = given.messages[0]
             if first.__class__ in CANCELS:
                 self._undoing.cancel(first.reason)
+            elif first.__class__ is TimerFired:
+                self._fire(given)
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
             elif not self._started:
                 self._started = True
+                self._passing.begin(given)
                 self._code.start(first, self)
             elif given.command_id is None or not self._settling.outcome(given.command_id, given.messages):
                 self._take(given.messages)
@@ -163,11 +174,14 @@ class SagaLive:
             return False
         if operation.__class__ is Receive:
             return self._receive(branch, cast("Receive", operation))
+        if operation.__class__ is Sleep:
+            return self._wait(branch, operation, cast("Sleep", operation).delay, "sleep")
         return self._repairs.undo_all(branch, self._stack)
 
     def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:
         lost = frozenset(waiting)
         self._arrivals.withdraw(lost)
+        self._timers.withdraw(lost)
         undos = self._repairs.withdraw(lost, heir)
         for command_id in reversed(self._flights.of(lost)):  # newest first, as all undoing
             step = self._flights.give_up(command_id)
@@ -186,12 +200,12 @@ class SagaLive:
             return
         self._code.main = None
         if main.error is not None:
-            cause: Cause = "refused" if isinstance(main.error, Refused) else "failed"
-            self._undoing.stop(cause, main.error.reason)
+            self._undoing.stop(cause_of(main.error), main.error.reason)
             self._undoing.next()
             return
         self._undoing.status = "completed"
         self._stack.forget()
+        self._timers.clear()
         if main.value is not None:
             try:
                 reacted = self._writing.reacted
@@ -204,14 +218,55 @@ class SagaLive:
     def _receive(self, branch: Branch, receive: Receive) -> bool:
         if receive.event not in self._receives:
             raise ProcessBug(f"{receive.where()}: {receive.what()}: declare it with receives={receive.event.__name__}")
-        return self._arrivals.receive(branch, receive.event)
+        if self._arrivals.receive(branch, receive.event):
+            return True
+        if receive.timeout is None:
+            return False
+        if self._wait(branch, receive, receive.timeout, "receive", self._around.codecs.by_class[receive.event].name):
+            self._arrivals.withdraw((branch,))
+            return True
+        return False
 
     def _take(self, messages: tuple[Any, ...]) -> None:
         for message in messages:
             if self.status == "running" and type(message) in self._receives:
                 branch = self._arrivals.take(message)
                 if branch is not None:
+                    self._timers.settled(branch)
                     branch.resume(message)
+
+    # ------------------------------------------------------------------ times
+
+    def _wait(self, branch: Branch, operation: Operation[Any], delay: Seconds, kind: TimerKind, what: str = "") -> bool:
+        """Set a timer for a branch. True if there is no time to wait."""
+        try:
+            after = microseconds(delay, "sleep()" if kind == "sleep" else "timeout=")
+        except ValueError as error:
+            raise ProcessBug(f"{operation.where()}: {operation.what()}: {error}") from error
+        if after:
+            self._timers.wake(branch, kind, after, what)
+        return not after
+
+    def _fire(self, given: Input) -> None:
+        """A timer fires. One that is not waited for any more changes nothing."""
+        timer = self._timers.fired(given.id)
+        broken = self._undoing.broken
+        if timer is None:
+            replayed = self._code.silent and broken is None
+            if replayed and not self._timers.known(given.id) and not self._passing.is_mine(given.id):
+                raise Nondeterminism(f"{given.messages[0].what} is recorded, the code sets no such timer any more")
+        elif timer.kind in ("deadline", "warning"):
+            self._passing.passed(timer, self.author)
+        elif broken is not None:
+            raise broken
+        else:
+            sleeper = self._timers.woken(given.id)
+            assert sleeper is not None
+            if timer.kind == "step":
+                self._settling.timed_out(sleeper.command_id, sleeper.branch, timer.after)
+            else:
+                self._arrivals.withdraw((sleeper.branch,))
+                sleeper.branch.resume()
 
     # ------------------------------------------------------------------ replay
 

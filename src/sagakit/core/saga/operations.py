@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from sagakit.core.bugs import place
-from sagakit.core.messages import Message
+from sagakit.core.messages import Message, Seconds
 from sagakit.core.process import Log
 from sagakit.core.saga.compensation import Undo, Undoer
 from sagakit.errors import ProcessBug
@@ -82,13 +82,22 @@ class Operation(Coroutine[Any, Any, _T]):
 class Do(Operation[Any]):
     """Send a command and wait for its outcome."""
 
-    __slots__ = ("command", "then", "undo")
+    __slots__ = ("command", "then", "timeout", "undo")
 
-    def __init__(self, driver: Driver, at: FrameType, command: Message, then: Then, undo: Undoer | None) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        at: FrameType,
+        command: Message,
+        then: Then,
+        undo: Undoer | None,
+        timeout: Seconds | None = None,
+    ) -> None:
         super().__init__(driver, at)
         self.command = command
         self.then = then
         self.undo = undo
+        self.timeout = timeout
 
     def what(self) -> str:
         return f"do({_name_of(self.command)})"
@@ -97,14 +106,28 @@ class Do(Operation[Any]):
 class Receive(Operation[Any]):
     """Wait for an event that comes by key."""
 
-    __slots__ = ("event",)
+    __slots__ = ("event", "timeout")
 
-    def __init__(self, driver: Driver, at: FrameType, event: type) -> None:
+    def __init__(self, driver: Driver, at: FrameType, event: type, timeout: Seconds | None = None) -> None:
         super().__init__(driver, at)
         self.event = event
+        self.timeout = timeout
 
     def what(self) -> str:
         return f"receive({self.event.__name__})"
+
+
+class Sleep(Operation[None]):
+    """Wait until so much time has passed."""
+
+    __slots__ = ("delay",)
+
+    def __init__(self, driver: Driver, at: FrameType, delay: Seconds) -> None:
+        super().__init__(driver, at)
+        self.delay = delay
+
+    def what(self) -> str:
+        return f"sleep({self.delay})"
 
 
 class UndoAll(Operation[None]):
@@ -136,7 +159,7 @@ class Join(Operation[Any]):
         return "first(...)" if self.first else "all(...)"
 
 
-OPERATIONS: frozenset[type] = frozenset({Do, Receive, UndoAll, Join})
+OPERATIONS: frozenset[type] = frozenset({Do, Receive, Sleep, UndoAll, Join})
 
 
 class Driver(Protocol):
@@ -175,25 +198,41 @@ class Saga:
         return self._driver.log
 
     @overload
-    def do(self, command: Message, *, then: None, undo: UndoOf[None] = ...) -> Awaited[None]: ...
-    @overload
-    def do(self, command: Message, *, then: type[_E], undo: UndoOf[_E] = ...) -> Awaited[_E]: ...
+    def do(
+        self, command: Message, *, then: None, undo: UndoOf[None] = ..., timeout: Seconds | None = ...
+    ) -> Awaited[None]: ...
     @overload
     def do(
-        self, command: Message, *, then: tuple[type[_E1], type[_E2]], undo: UndoOf[_E1 | _E2] = ...
+        self, command: Message, *, then: type[_E], undo: UndoOf[_E] = ..., timeout: Seconds | None = ...
+    ) -> Awaited[_E]: ...
+    @overload
+    def do(
+        self,
+        command: Message,
+        *,
+        then: tuple[type[_E1], type[_E2]],
+        undo: UndoOf[_E1 | _E2] = ...,
+        timeout: Seconds | None = ...,
     ) -> Awaited[_E1 | _E2]: ...
     @overload
     def do(
-        self, command: Message, *, then: tuple[type[_E1], type[_E2], type[_E3]], undo: UndoOf[_E1 | _E2 | _E3] = ...
+        self,
+        command: Message,
+        *,
+        then: tuple[type[_E1], type[_E2], type[_E3]],
+        undo: UndoOf[_E1 | _E2 | _E3] = ...,
+        timeout: Seconds | None = ...,
     ) -> Awaited[_E1 | _E2 | _E3]: ...
-    def do(self, command: Message, *, then: Any, undo: Any = None) -> Awaited[Any]:
+    def do(self, command: Message, *, then: Any, undo: Any = None, timeout: Seconds | None = None) -> Awaited[Any]:
         """Send a command and wait for its outcome: the event that `then` names (None: any, also none at all).
 
         `undo` is recorded with the send: a command, or a function of `Undo` that builds it and is called again as
         more is learnt. Raises Refused, or OutcomeUnknown once what the step may have left behind is undone.
+        `timeout`: of the whole step, retries included; when it has passed, the step is given up and raises TimedOut
+        (an OutcomeUnknown).
         """
         wanted: Then = then if then is None or then.__class__ is tuple else (then,)
-        return Do(self._driver, sys._getframe(1), command, wanted, undo)  # pyright: ignore[reportPrivateUsage]
+        return Do(self._driver, sys._getframe(1), command, wanted, undo, timeout)  # pyright: ignore[reportPrivateUsage]
 
     def on_undo(self, undo: Message | Callable[[Undo[None]], Message]) -> None:
         """Run this command too when the saga is undone, after the undos of all later steps."""
@@ -215,9 +254,22 @@ class Saga:
         """An id that is the same on a replay: of this instance, the name, and how often it was asked for."""
         return self._driver.new_id(name)
 
-    def receive(self, event: type[_E]) -> Awaited[_E]:
-        """Wait for an event of this type, found by the saga's key. The saga must declare it with `receives`."""
-        return Receive(self._driver, sys._getframe(1), event)  # pyright: ignore[reportPrivateUsage]
+    def sleep(self, delay: Seconds) -> Awaited[None]:
+        """Go on after this time, counted from `now`; at once if it is none. It holds across restarts."""
+        return Sleep(self._driver, sys._getframe(1), delay)  # pyright: ignore[reportPrivateUsage]
+
+    @overload
+    def receive(self, event: type[_E]) -> Awaited[_E]: ...
+    @overload
+    def receive(self, event: type[_E], *, timeout: None) -> Awaited[_E]: ...
+    @overload
+    def receive(self, event: type[_E], *, timeout: Seconds | None) -> Awaited[_E | None]: ...
+    def receive(self, event: type[_E], *, timeout: Seconds | None = None) -> Awaited[Any]:
+        """Wait for an event of this type, found by the saga's key. The saga must declare it with `receives`.
+
+        None if the timeout has passed before it came.
+        """
+        return Receive(self._driver, sys._getframe(1), event, timeout)  # pyright: ignore[reportPrivateUsage]
 
     @overload
     def all(self, a: Awaited[_T1], b: Awaited[_T2], /) -> Awaited[tuple[_T1, _T2]]: ...

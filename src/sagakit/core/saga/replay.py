@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from sagakit.core.commit import Envelope, History, Status
-from sagakit.core.process import Input, Output, Reacted
+from sagakit.core.process import Input, Output, Reacted, words_of
 from sagakit.core.saga.compensation import SagaRecord
 from sagakit.errors import Nondeterminism, ProcessBug
+
+DEADLINE = ("deadline", "warning")
 
 
 class Replayed(Protocol):
@@ -51,11 +53,23 @@ def check_record(replayed: SagaRecord, stored: SagaRecord, in_flight: Collection
             raise Nondeterminism(
                 f"step {step.ordinal}: {step.type} is recorded, as step {now[step.id].ordinal} it is found"
             )
+    _check_timers(replayed, stored)
     if replayed.sent != stored.sent:
         raise Nondeterminism(
             f"step {min(replayed.sent, stored.sent) + 1}: {stored.sent} steps and undos of the saga are recorded, "
             f"the code now has {replayed.sent}"
         )
+
+
+def _check_timers(replayed: SagaRecord, stored: SagaRecord) -> None:
+    """The timers of a deadline are left out: the recorded deadline stands, whatever the code declares now."""
+    now, was = ({one.id: one for one in of.timers if one.kind not in DEADLINE} for of in (replayed, stored))
+    for id, timer in was.items():
+        if id not in now:
+            raise Nondeterminism(f"{words_of(timer)}: recorded as waited for, the code does not wait for it any more")
+    for id, timer in now.items():
+        if id not in was:
+            raise Nondeterminism(f"{words_of(timer)}: the code now waits for it, it is not recorded")
 
 
 def _compare(ordinal: int, given: Input, recorded: History, sent: Sequence[Output]) -> None:

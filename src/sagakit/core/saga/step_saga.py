@@ -8,9 +8,10 @@ from types import CodeType, NoneType, UnionType
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from sagakit.core.bugs import bug_of
-from sagakit.core.messages import Message, field_names
+from sagakit.core.messages import Message, Seconds, field_names
 from sagakit.core.saga.compensation import Undo, UndoFacts
 from sagakit.core.saga.operations import Do, Saga
+from sagakit.core.saga.timing.deadline import Deadline
 from sagakit.errors import NotDone, ProcessBug
 
 _E_contra = TypeVar("_E_contra", bound=Message, contravariant=True)
@@ -25,9 +26,11 @@ class Step:
         *,
         then: type[Message] | tuple[type[Message], ...],
         undo: Callable[..., Message] | None = None,
+        timeout: Seconds | None = None,
         name: str = "",
     ) -> None:
         self.command = command
+        self.timeout = timeout
         self.then = then if isinstance(then, tuple) else (then,)
         self.undo = undo
         self.name = name or getattr(command, "__name__", "step")
@@ -43,10 +46,12 @@ class StepSaga(Generic[_E_contra]):
         starts_with: type[_E_contra],
         key: str,
         undo: Callable[..., Message] | None = None,
+        deadline: Deadline | None = None,
         version: int = 1,
     ) -> None:
         self.name = name
         self.steps = steps
+        self.deadline = deadline
         self.starts_with = starts_with
         self.key = key
         self.undo = undo
@@ -180,6 +185,7 @@ def compile_steps(
             Builder(step.command, hints(step.command)),
             step.then,
             Builder(step.undo, hints(step.undo)) if step.undo else None,
+            step.timeout,
         )
         for index, step in enumerate(saga.steps, 1)
     ]
@@ -190,11 +196,11 @@ def compile_steps(
         if whole is not None:
             undo_all = _undoing(whole, known)
             _built(f"the undo of the saga ({whole.name})", whole.code, lambda: hands.on_undo(undo_all))
-        for where, build, then, undo in steps:
+        for where, build, then, undo, timeout in steps:
             command: Message = _built(where, build.code, lambda build=build: build(known))
             # an undo is filled from what was known when its step was sent, and from its own outcome
             undoer = None if undo is None else _undoing(undo, known.now())
-            do: Do = cast("Any", hands).do(command, then=then, undo=undoer)
+            do: Do = cast("Any", hands).do(command, then=then, undo=undoer, timeout=timeout)
             do.at = where
             known.add(await do)
 

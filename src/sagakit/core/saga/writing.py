@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sagakit.core.commit import Kind
+from sagakit.core.lifecycle import TimerFired
 from sagakit.core.messages import Message, derived_id, stable_id
-from sagakit.core.process import Input, Output, Reacted, Surroundings
+from sagakit.core.process import Input, Output, PendingTimer, Reacted, Surroundings, Timer, TimerKind, words_of
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import UnknownMessage
 
@@ -20,12 +21,13 @@ class Writing:
         self._names: dict[str, int] = {}
         self.given: Input | None = None
         self.reacted = Reacted()
+        self._timers = 0
         self.commands: set[str] = set()
         """The ids of all commands that were sent: their outcomes are no events by key."""
 
     def begin(self, given: Input) -> Reacted:
         """A reaction begins."""
-        self.given = given
+        self.given, self._timers = given, 0
         self.reacted = reacted = Reacted()
         return reacted
 
@@ -57,6 +59,22 @@ class Writing:
     def withdraw(self, command_id: str) -> None:
         """Give a command up."""
         self.reacted.withdrawn.append(command_id)
+
+    def timer(self, kind: TimerKind, after: int, what: str, *, id: str = "") -> PendingTimer:
+        """Set a timer, due so many microseconds after the input that is handled."""
+        assert self.given is not None
+        if not id:
+            id = derived_id(self.given.id, f"{self._instance}/timer", self._timers)
+            self._timers += 1
+        pending = PendingTimer(id, self.given.now + after, kind, what, after)
+        codec, payload, sealed = self._codecs.seal(TimerFired(words_of(pending)))
+        timers = self.reacted.timers
+        timers.append(Timer(id, codec.name, codec.version, payload, sealed, pending.due_at))
+        return pending
+
+    def forget(self, id: str) -> None:
+        """A timer is not wanted any more."""
+        self.reacted.forget(id)
 
     def new_id(self, name: str) -> str:
         """An id that is the same on a replay."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from types import NoneType
 
+from sagakit.core.messages import Seconds, microseconds
 from sagakit.core.process import Surroundings
 from sagakit.core.saga.compensation import Compensation, Step
 from sagakit.core.saga.coroutine.branches import Branch
 from sagakit.core.saga.operations import Do, Then
 from sagakit.core.saga.settling.outcomes import names_of
+from sagakit.core.saga.timing.timers import Timers
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import ProcessBug, TerminalError
 
@@ -17,12 +19,13 @@ from sagakit.errors import ProcessBug, TerminalError
 class Flights:
     """Sends steps, gives them up, and knows which branch waits for which."""
 
-    def __init__(self, around: Surroundings, writing: Writing, stack: Compensation) -> None:
-        self._around, self._writing, self._stack = around, writing, stack
+    def __init__(self, around: Surroundings, writing: Writing, stack: Compensation, timers: Timers) -> None:
+        self._around, self._writing, self._stack, self._timers = around, writing, stack, timers
         self.out: dict[str, tuple[Branch, Do]] = {}
 
     def send(self, branch: Branch, do: Do) -> None:
-        """Send a step and record its undo."""
+        """Send a step, record its undo, and set its timer."""
+        after = 0 if do.timeout is None else self._timeout(do, do.timeout)
         try:
             output = self._writing.command(do.command)
         except TerminalError as error:
@@ -38,12 +41,21 @@ class Flights:
                 f"({type(error).__name__}: {error}): it must do with an outcome of None"
             ) from error
         self.out[output.id] = (branch, do)
+        if after:
+            self._timers.wake(branch, "step", after, output.type, command_id=output.id)
+
+    def land(self, command_id: str) -> tuple[Branch, Do] | None:
+        """Nobody waits for this command any more: the branch that did; None if none did."""
+        flight = self.out.pop(command_id, None)
+        if flight is not None and flight[1].timeout is not None:
+            self._timers.settled(flight[0])
+        return flight
 
     def give_up(self, command_id: str) -> Step:
         """Wait no more for a step that may have been done."""
         step = self._stack.of(command_id)
         assert step is not None
-        flight = self.out.pop(command_id, None)
+        flight = self.land(command_id)
         if flight is not None:
             then = flight[1].then
         else:  # the code that could tell cannot run: any declared outcome may be a success
@@ -51,6 +63,15 @@ class Flights:
         self._stack.unknown(step, names_of(then, self._around))
         self._writing.withdraw(command_id)
         return step
+
+    def _timeout(self, do: Do, timeout: Seconds) -> int:
+        try:
+            after = microseconds(timeout, "timeout=")
+            if not after:
+                raise ValueError(f"timeout= must be more than nothing, not {timeout!r}")
+        except ValueError as error:
+            raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
+        return after
 
     def of(self, branches: Collection[object]) -> list[str]:
         """The commands that these branches wait for, oldest first."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from sagakit.core.commit import Cause
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.process import Surroundings
 from sagakit.core.saga.operations import Then
-from sagakit.errors import NotDone, OutcomeUnknown, Refused
+from sagakit.errors import NotDone, OutcomeUnknown, Refused, TimedOut
 
 
 class Success(Struct, gc=False):
@@ -33,6 +34,13 @@ def judge(then: Then, command: type, messages: Sequence[Any], around: Surroundin
     if isinstance(first, CommandLedToNothing):
         return Refused(f"{first.type} led to no event")
     return _refusal(command, messages, around)
+
+
+def cause_of(error: NotDone) -> Cause:
+    """Why a saga is undone that this error has left."""
+    if isinstance(error, Refused):
+        return "refused"
+    return "timed_out" if isinstance(error, TimedOut) else "failed"
 
 
 def _refusal(command: type, messages: Sequence[Any], around: Surroundings) -> NotDone:

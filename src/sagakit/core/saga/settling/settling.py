@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sagakit.core.messages import in_seconds
 from sagakit.core.process import Surroundings
 from sagakit.core.saga.compensation import Compensation, Step
 from sagakit.core.saga.coroutine.branches import Branch
@@ -14,7 +15,7 @@ from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.outcomes import Success, classes_of, judge, names_of
 from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.writing import Writing
-from sagakit.errors import Refused
+from sagakit.errors import NotDone, Refused, TimedOut
 
 
 class Settling:
@@ -40,7 +41,7 @@ class Settling:
         step = self._stack.of(command_id)
         if step is None:
             return command_id in self._writing.commands
-        flight = self._flights.out.pop(command_id, None)
+        flight = self._flights.land(command_id)
         if flight is not None:
             self._settle(step, *flight, messages)
         elif step.undo_id != command_id:
@@ -56,16 +57,25 @@ class Settling:
             self._stack.succeeded(step, verdict.event)
             branch.resume(verdict.event)
             return
-        self._undoing.threw = True
         if isinstance(verdict, Refused):
             self._stack.refused(step)
         else:
             self._stack.unknown(step, names_of(do.then, self._around))
-            if step.undo is not None:
-                self._repairs.wait_for(step, branch, verdict)
-                self._stack.undo(step, verdict.reason)
-                return
-        branch.resume(error=verdict)
+        self._not_done(step, branch, verdict)
+
+    def timed_out(self, command_id: str, branch: Branch, after: int) -> None:
+        """The timeout of a step has passed: give it up."""
+        step = self._flights.give_up(command_id)
+        self._not_done(step, branch, TimedOut(f"timed out after {in_seconds(after)}"))
+
+    def _not_done(self, step: Step, branch: Branch, why: NotDone) -> None:
+        """Tell a branch, once the step has left nothing behind."""
+        self._undoing.threw = True
+        if step.state == "unknown" and step.undo is not None:
+            self._repairs.wait_for(step, branch, why)
+            self._stack.undo(step, why.reason)
+        else:
+            branch.resume(error=why)
 
     def _late(self, step: Step, messages: tuple[Any, ...]) -> None:
         if step.then == ():

@@ -10,6 +10,7 @@ from sagakit.core.saga.compensation import Compensation, Step
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
 from sagakit.core.saga.settling.flights import Flights
+from sagakit.core.saga.timing.timers import Timers
 from sagakit.errors import ProcessBug
 
 
@@ -17,7 +18,13 @@ class Undoing:
     """The way from running to compensated."""
 
     def __init__(
-        self, stack: Compensation, flights: Flights, code: Running, arrivals: Arrivals, repairs: Repairs
+        self,
+        stack: Compensation,
+        flights: Flights,
+        code: Running,
+        arrivals: Arrivals,
+        repairs: Repairs,
+        timers: Timers,
     ) -> None:
         self.status: Status = "running"
         self.broken: ProcessBug | None = None
@@ -25,7 +32,7 @@ class Undoing:
         self.threw = False
         """Whether this reaction has raised an exception in the code."""
         self._stack, self._flights = stack, flights
-        self._code, self._arrivals, self._repairs = code, arrivals, repairs
+        self._code, self._arrivals, self._repairs, self._timers = code, arrivals, repairs, timers
 
     def cancel(self, reason: str) -> None:
         """Somebody wants the saga undone."""
@@ -41,6 +48,7 @@ class Undoing:
             if step.state == "sent":
                 self._flights.give_up(step.id)
         self.close_code()
+        self._timers.clear()
         record.undoing, record.cause, record.reason = True, cause, reason
         self._stack.make_exact(reason)
 

@@ -1,0 +1,1 @@
+"""The times that a saga waits for: sleeps, timeouts, and its deadline."""
