@@ -179,6 +179,14 @@ class Clock(Protocol):
         """The time now, at least as late as ever told before."""
         ...
 
+    def has_been(self, seen: int) -> None:
+        """This time was told before, by another clock perhaps: never tell an earlier one."""
+        ...
+
     async def sleep_until(self, due: int) -> None:
         """Return once `now()` has reached `due`."""
+        ...
+
+    async def pause(self, microseconds: int) -> None:
+        """Return after so long, also if `now()` stands still."""
         ...

@@ -20,7 +20,7 @@ from tests.acceptance import test_three_ways as ways
 from tests.engine import test_lanes as lanes
 from tests.engine.handlers import test_failures as failures
 from tests.engine.handlers import test_process_handler as processes
-from tests.engine.time import test_timers as timers
+from tests.engine.time import test_clock as clocks
 
 from sagakit import OutcomeUnknown, Refused
 from sagakit.core.commit import Commit, Delivery, Rejected
@@ -38,7 +38,8 @@ from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.lanes import Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
-from sagakit.engine.time.timers import SystemClock, Timers
+from sagakit.engine.time.clock import SystemClock
+from sagakit.engine.time.timers import Timers
 from sagakit.stores.memory import MemoryData, matching, writing
 from sagakit.stores.memory import store as memory
 from sagakit.testing.faults import FaultyStore
@@ -461,7 +462,7 @@ FAULTS: dict[str, Fault] = {
         Fault(
             8,
             the_clock_goes_back,
-            lambda patch, _: at_once(timers.test_the_clock_never_goes_back, patch),
+            lambda patch, _: at_once(clocks.test_the_clock_never_goes_back, patch),
         ),
     )
 }

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime
 from threading import Thread
 from typing import Any, TypeVar, overload
 
@@ -30,11 +31,19 @@ class BlockingEngine:
         self._loop = loop
 
     def send(
-        self, command: Message, *, idempotency_key: str | None = None, expected_version: int | None = None
+        self,
+        command: Message,
+        *,
+        idempotency_key: str | None = None,
+        expected_version: int | None = None,
+        after: Seconds | None = None,
+        at: datetime | None = None,
     ) -> Receipt:
-        """Accept a command: durable when this returns. As `Engine.send`."""
+        """Accept a command, to be handled at once or later: durable when this returns. As `Engine.send`."""
         return self._wait(
-            self._engine.send(command, idempotency_key=idempotency_key, expected_version=expected_version)
+            self._engine.send(
+                command, idempotency_key=idempotency_key, expected_version=expected_version, after=after, at=at
+            )
         )
 
     def publish(self, event: Message, *, idempotency_key: str | None = None) -> Receipt:

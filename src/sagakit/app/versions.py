@@ -10,7 +10,7 @@ from sagakit.core.commit import Delivery, Instance
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.engine.handlers.processes.instances import Instances
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.time.timers import SystemClock
+from sagakit.engine.time.clock import SystemClock
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import TerminalError
 from sagakit.ports import Store

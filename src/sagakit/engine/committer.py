@@ -164,7 +164,7 @@ class Committer:
         self._drained.set()
         waiting, self._waiting = self._waiting, []
         self._waiting[:0] = self._refuse_doors(waiting, failure)
-        await self._clock.sleep_until(self._clock.now() + pause)
+        await self._clock.pause(pause)
 
     def _recovered(self) -> None:
         if self.failure is not None:

@@ -9,6 +9,9 @@ from typing import Any
 from sagakit.core.commit import Commit, Delivery, Envelope, Fence, Rejected
 from sagakit.engine.lanes import Lane
 
+DEEPEST = 16
+"""Reactions inside one another in one Commit: what goes deeper becomes a delivery."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -62,6 +65,10 @@ class Draft:
     def finish(self, delivery: Delivery) -> None:
         """This Commit handles that delivery."""
         self.commit.done.append(Fence(delivery.id, delivery.attempt))
+
+    def by_delivery(self) -> None:
+        """No process reacts in this Commit: each is told by a delivery."""
+        self.depth = DEEPEST
 
     def deliver(self, envelope: Envelope, consumer: str, lane: str, more: tuple[Envelope, ...] = ()) -> Delivery:
         """A message that is still to be handled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any, TypeVar, cast, overload
 
 from sagakit.core.decider import Decider, Loaded
@@ -11,6 +12,7 @@ from sagakit.core.messages import Message, Seconds, seconds
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.inbox import Receipt
 from sagakit.engine.running import Running
+from sagakit.engine.time.due import due_at
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
 from sagakit.engine.watching.updates import Update
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage
@@ -32,13 +34,19 @@ class Engine(Running):
         digest: str | None = None,
         expected_version: int | None = None,
         trace: str | None = None,
+        after: Seconds | None = None,
+        at: datetime | None = None,
     ) -> Receipt:
         """Accept a command: durable when this returns.
+
+        It is handled at once, or `after` so many seconds, or `at` a time (with a time zone): never earlier, and hardly
+        later, also by an engine that is started in between.
 
         The same `idempotency_key` gives the first receipt again; with another request (by `digest`, else by the
         command's payload) it raises KeyReused, while the first is being accepted KeyInFlight. `expected_version` is the
         version of the aggregate that the sender has seen: StaleVersion if it is another one.
         """
+        due = due_at(self.clock.now(), after, at)
         envelope = self._door.new_envelope(command, "command", expected_version=expected_version, trace=trace)
         if expected_version is not None:
             # the same request again is no stale one: its own first run may be what has moved the aggregate on
@@ -46,7 +54,7 @@ class Engine(Running):
             if known is not None:
                 return known
             await self._check_version(envelope.message, expected_version)
-        return await self._door.accept(envelope, key=idempotency_key, digest=digest)
+        return await self._door.accept(envelope, key=idempotency_key, digest=digest, due=due)
 
     async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
         """Record an event for whoever takes it: durable when this returns."""

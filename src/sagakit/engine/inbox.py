@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from sagakit.core.commit import Envelope, Inbox, Kind, Rejected
+from sagakit.core.commit import Delivery, Envelope, Inbox, Kind, Rejected
 from sagakit.core.messages import stable_id
 from sagakit.engine.draft import Draft
-from sagakit.engine.routing import Router
+from sagakit.engine.routing import DOOR, Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, UnknownMessage
 from sagakit.ports import Chance, Store
@@ -85,17 +85,19 @@ class Door:
             message=sealed,
         )
 
-    async def accept(self, envelope: Envelope, *, key: str | None = None, digest: str | None = None) -> Receipt:
-        """Record a message and what is to be done with it. Returns once that is durable."""
+    async def accept(
+        self, envelope: Envelope, *, key: str | None = None, digest: str | None = None, due: int | None = None
+    ) -> Receipt:
+        """Record a message and what is to be done with it, `due` later. Returns once that is durable."""
         self._check_open()
         if key is None:
-            return await self._record(envelope, None)
+            return await self._record(envelope, None, due)
         claim = (envelope.type, key)
         if claim in self._in_flight:
             raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")
         self._in_flight.add(claim)
         try:
-            return await self._record(envelope, _entry(envelope, key, digest))
+            return await self._record(envelope, _entry(envelope, key, digest), due)
         finally:
             self._in_flight.discard(claim)
 
@@ -126,20 +128,18 @@ class Door:
         if self._load() >= self._most:
             raise Busy(self._load())
 
-    async def _record(self, envelope: Envelope, inbox: Inbox | None) -> Receipt:
+    async def _record(self, envelope: Envelope, inbox: Inbox | None, due: int | None) -> Receipt:
         loop, rejected = asyncio.get_running_loop(), None
         while True:
             settled: asyncio.Future[Rejected | None] = loop.create_future()
             draft = Draft(_settle, settled)
             draft.at_door, draft.first = True, rejected is None
-            draft.commit.messages.append(envelope)
             if inbox is not None:
                 draft.commit.inbox.append(inbox)
-            try:
+            if due is None:
                 await self._route(draft, envelope)
-            except BaseException:
-                self._router.processes.abandon(draft)
-                raise
+            else:  # the log holds it once it is due; nobody is told before
+                draft.commit.deliveries.append(Delivery(envelope, DOOR, envelope.id, state="scheduled", due_at=due))
             self._submit(draft)
             rejected = await settled
             if rejected is None:
@@ -149,10 +149,15 @@ class Door:
             # else a process has moved on meanwhile, or is not new: once more
 
     async def _route(self, draft: Draft, envelope: Envelope) -> None:
-        if envelope.kind == "event":
-            await self._router.published(draft, (envelope,))
-        else:
-            await self._router.commands(draft, (envelope,))
+        draft.commit.messages.append(envelope)
+        try:
+            if envelope.kind == "event":
+                await self._router.published(draft, (envelope,))
+            else:
+                await self._router.commands(draft, (envelope,))
+        except BaseException:
+            self._router.processes.abandon(draft)
+            raise
 
 
 def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:

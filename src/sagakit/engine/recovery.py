@@ -128,7 +128,7 @@ class Recovery:
             self._set_reading(False)
 
     def _take(self, delivery: Delivery) -> None:
-        if not self._is_claimed(delivery):
+        if not self.claims(delivery):
             return
         is_old = self._first_left is None or delivery.id < self._first_left
         if not is_old:
@@ -141,9 +141,13 @@ class Recovery:
         if delivery.state == "retrying":
             self._failures.wait(self._lanes.get(delivery.lane), delivery)
 
-    def _is_claimed(self, delivery: Delivery) -> bool:
+    def claims(self, delivery: Delivery, takes: Callable[[Delivery], bool] | None = None) -> bool:
+        """Whether this app has the code for a delivery; one that it has not is noted as stranded.
+
+        `takes`: whether somebody takes it, if its messages are known; else that is its consumer.
+        """
         unknown = [envelope for envelope in (delivery.envelope, *delivery.more) if not self._is_known(envelope)]
-        if not unknown and delivery.consumer in self._topology.consumers:
+        if not unknown and (takes(delivery) if takes else delivery.consumer in self._topology.consumers):
             return True
         message = (unknown or [delivery.envelope])[0]
         stranded = f"{message.type} (version {message.version}) for {delivery.consumer}"
@@ -161,7 +165,7 @@ class Recovery:
         if delivery.id <= self._cursor:
             return True
         if not self.reading:
-            return not (delivery.consumer in self._topology.consumers or self._is_claimed(delivery))
+            return not (delivery.consumer in self._topology.consumers or self.claims(delivery))
         self._first_left = self._first_left or delivery.id
         self._left_upto = max(self._left_upto, delivery.id)
         self._left += 1

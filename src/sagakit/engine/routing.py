@@ -22,6 +22,9 @@ from sagakit.ports import Clock
 BAD_KEY = "!key/"
 """The lanes of messages whose key could not be found: each for itself."""
 
+DOOR = "sagakit.door"
+"""The consumer of a command that was sent for later, until it is due: then it goes to its handler."""
+
 _log = structlog.get_logger("sagakit.routing")
 
 

@@ -26,7 +26,10 @@ from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import BAD_KEY, Router
-from sagakit.engine.time.timers import SystemClock, Timers
+from sagakit.engine.time.clock import SystemClock
+from sagakit.engine.time.firing import Firing
+from sagakit.engine.time.schedule import Schedule
+from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.watching import Watching
 from sagakit.errors import Stopping, StoreUnusable
@@ -97,8 +100,22 @@ class Running:
         )
         self._withdrawing.find_unread = self._recovery.find
         self._recovery.on_reading = self._watching.reading
+        self._schedule = self._make_schedule()
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
+
+    def _make_schedule(self) -> Schedule:
+        firing = Firing(self._router)
+        return Schedule(
+            self.store,
+            self._timers,
+            firing.write,
+            lambda delivery: self._recovery.claims(delivery, firing.is_taken),
+            self._committer.submit,
+            self._processes.abandon,
+            lambda: self._recovery.unfinished() < self.limits.unfinished,
+            self._die,
+        )
 
     # ------------------------------------------------------------------ running
 
@@ -109,17 +126,26 @@ class Running:
             await self._providers.open()
             self._timers.start()
             self._committer.start()
+            await self._take_time_from_store()
             await self._recovery.start(self.topology, suspect=not clean)
+            await self._schedule.start(suspect=not clean)
         except BaseException:
             await self._close(clean=clean)
             raise
         self._lanes.start()
+
+    async def _take_time_from_store(self) -> None:
+        seen, now = await self.store.last_recorded(), self.clock.now()
+        if seen > now:
+            _log.warning("the clock is behind the newest message: it stands until then", seconds=(seen - now) // 10**6)
+            self.clock.has_been(seen)
 
     async def stop(self) -> None:
         """Accept nothing more, wait for what runs, write it down, and close. What is outstanding goes on later."""
         self._door.closed = "the engine is being stopped"
         began, within = asyncio.get_running_loop().time(), self.limits.stop_within
         await self._recovery.stop()
+        await self._schedule.stop(within)
         ended = await self._lanes.stop(within)
         left = within - (asyncio.get_running_loop().time() - began)
         ended = await self._runs.over(max(left, GRACE)) and ended
@@ -130,6 +156,7 @@ class Running:
 
     async def _close(self, *, clean: bool) -> None:
         self._watching.end(Stopping("the engine has stopped; the outcome may still come"))
+        await self._schedule.stop(0)
         await self._committer.stop()
         await self._timers.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -152,16 +179,18 @@ class Running:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits to run or waits to be written; retries that are not due do not count."""
-        return self._lanes.idle and self._committer.idle and not self._runs and not self._recovery.reading
+        still = self._lanes.idle and self._committer.idle and self._schedule.idle
+        return still and not self._runs and not self._recovery.reading
 
     @property
     def quiet(self) -> bool:
         """Whether all that runs are users' handlers: nothing can go on before one of them does."""
-        return self._lanes.working == self._services.calling and not self._lanes.waiting and self._committer.idle
+        still = self._lanes.working == self._services.calling and not self._lanes.waiting
+        return still and self._committer.idle and self._schedule.idle
 
     @property
     def next_due(self) -> int | None:
-        """When the next retry, timeout or wait is due."""
+        """When the next retry, timer, timeout or wait is due."""
         return self._timers.next_due()
 
     def ready(self) -> str | None:
@@ -216,8 +245,12 @@ class Running:
         if draft.withdrawn:
             self._withdrawing.carry_out(draft)
         for delivery in commit.deliveries:
-            if not self._recovery.leave(delivery):
+            if delivery.state == "scheduled":
+                self._schedule.put(delivery)
+            elif not self._recovery.leave(delivery):
                 self._lanes.put(delivery)
+        if commit.forgotten:
+            self._schedule.forget(commit.forgotten)
         if draft.coming:
             self._processes.came(draft)
         self._processes.settled(draft)
@@ -231,7 +264,7 @@ class Running:
         _log.error("the engine cannot go on", error=str(error) or type(error).__name__)
         self.fatal = error
         self._door.closed = f"the engine cannot go on: {error}"
-        self._lanes.running = False
+        self._lanes.running = self._schedule.running = False
         self._committer.end(error)
         self._watching.end(Stopping(self._door.closed))
         self._stopped.set()

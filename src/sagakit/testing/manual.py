@@ -39,12 +39,20 @@ class ManualClock:
                 sleeper.set_result(None)
         self._sleepers = [one for one in self._sleepers if not one[1].done()]
 
+    def has_been(self, seen: int) -> None:
+        """Move forward to a time that a store has seen."""
+        self.set(seen)
+
     async def sleep_until(self, due: int) -> None:
         """Return once the clock was moved to `due`."""
         if due > self._now:
             sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._sleepers.append((due, sleeper))
             await sleeper
+
+    async def pause(self, microseconds: int) -> None:
+        """Return once the clock was moved on by so much: in a test no time passes by itself."""
+        await self.sleep_until(self._now + microseconds)
 
 
 class ManualEngine(Engine):

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import Engine, Retry
-from sagakit.engine.time.timers import LONGEST_SLEEP, SystemClock, Timers
+from sagakit.engine.time.timers import Timers
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualClock
 
@@ -96,29 +96,6 @@ async def test_one_that_sets_another(watch: Watch) -> None:
     await watch.passes(1)
     await watch.passes(2)
     assert watch.fired == ["second"]
-
-
-# ---------------------------------------------------------------------- the system's clock
-
-
-def test_the_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([5_000_000_000, 3_000_000_000, 6_000_000_000])
-    monkeypatch.setattr(time, "time_ns", lambda: next(times))
-    clock = SystemClock()
-    assert [clock.now(), clock.now(), clock.now()] == [5_000_000, 5_000_000, 6_000_000]
-
-
-async def test_a_sleep_is_not_over_before_the_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0, 10, 3_600 * 10**9, 7_300 * 10**9])
-    monkeypatch.setattr(time, "time_ns", lambda: next(times))
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    await SystemClock().sleep_until(7_200 * SECOND)
-    assert slept == [LONGEST_SLEEP, LONGEST_SLEEP, LONGEST_SLEEP]
 
 
 async def test_one_that_fails_keeps_no_other_from_firing(watch: Watch) -> None:

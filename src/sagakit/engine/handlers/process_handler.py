@@ -18,7 +18,7 @@ from sagakit.core.commit import (
     Rejected,
 )
 from sagakit.core.process import Input, Live, Reacted
-from sagakit.engine.draft import Draft
+from sagakit.engine.draft import DEEPEST, Draft
 from sagakit.engine.handlers.processes.children import Children, as_outcome
 from sagakit.engine.handlers.processes.instances import Instances, Slot
 from sagakit.engine.handlers.processes.parking import Parking
@@ -35,8 +35,6 @@ from sagakit.errors import (
 )
 from sagakit.ports import Store
 
-DEEPEST = 16
-"""Reactions inside one another in one Commit: what goes deeper becomes a delivery."""
 BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
 """What parks an instance: its code cannot go on, or its input cannot be read."""
 

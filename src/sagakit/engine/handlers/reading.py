@@ -31,5 +31,5 @@ class Reader:
                 return await read(*args, **named)
             except StoreFailed as failure:
                 _log.warning("the store cannot be read; trying again", error=str(failure))
-            await self._clock.sleep_until(self._clock.now() + pause)
+            await self._clock.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

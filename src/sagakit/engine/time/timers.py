@@ -1,10 +1,9 @@
-"""Time: the system's clock, and what is due later: one heap, one sleeper, no polling."""
+"""What is due later, in memory: one heap, one sleeper, no polling."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -15,29 +14,6 @@ from sagakit.ports import Clock
 Call: TypeAlias = Callable[[], None]
 
 _log = structlog.get_logger("sagakit.timers")
-
-LONGEST_SLEEP = 3600.0
-
-
-class SystemClock:
-    """Wall-clock time that never goes back: stepped back, it stands at the highest time seen."""
-
-    def __init__(self) -> None:
-        self._highest = 0
-
-    def now(self) -> int:
-        """Microseconds since 1970 (UTC)."""
-        now = time.time_ns() // 1000
-        if now < self._highest:
-            return self._highest
-        self._highest = now
-        return now
-
-    async def sleep_until(self, due: int) -> None:
-        """Return once it is `due`. Sleeps at most an hour at a time, so that a clock set forward is noticed."""
-        while (left := due - self.now()) > 0:  # noqa: ASYNC110
-            # not a poll: one sleep, cut into hours so that a clock set forward is noticed
-            await asyncio.sleep(min(left / 1_000_000, LONGEST_SLEEP))
 
 
 class Timer:

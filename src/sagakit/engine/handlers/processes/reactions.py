@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sagakit.core.commit import ENDED, Envelope, Instance, InstanceWrite, Reaction, Search
+from sagakit.core.commit import ENDED, Commit, Delivery, Envelope, Instance, InstanceWrite, Reaction, Search
 from sagakit.core.process import Reacted
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.processes.instances import Slot
@@ -35,11 +35,35 @@ class Reactions:
                 row.id, row.type, row.key, row.definition, row.version, row.status, row.state, row.number
             )
             writes.append(InstanceWrite(row, row.version))
+        if reacted.timers or reacted.forgotten:
+            self._schedule(commit, slot, lane, envelopes[0], reacted)
         row.version += 1
         row.status = live.status
         row.state = state
         commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent), row.status, state))
         return sent
+
+    def _schedule(self, commit: Commit, slot: Slot, lane: Lane, cause: Envelope, reacted: Reacted) -> None:
+        now, process = self._clock.now(), slot.consumer.name
+        for timer in reacted.timers:
+            envelope = Envelope(
+                timer.id,
+                "event",
+                timer.type,
+                timer.payload,
+                cause.correlation_id,
+                now,
+                timer.version,
+                cause.id,
+                trace=cause.trace,
+            )
+            commit.deliveries.append(Delivery(envelope, process, lane.key, state="scheduled", due_at=timer.due_at))
+        for id in reacted.forgotten:
+            set_here = [one for one in commit.deliveries if one.state == "scheduled" and one.envelope.id == id]
+            if set_here:  # set and forgotten in one Commit: it never was
+                commit.deliveries.remove(set_here[0])
+            else:
+                commit.forgotten.append(id)
 
     def describe(self, draft: Draft, slot: Slot, cause: Envelope) -> None:
         """An instance has come to another status: those who look for it are shown that."""
