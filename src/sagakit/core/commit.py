@@ -104,7 +104,10 @@ class InstanceWrite(Struct, gc=False):
 
 
 class Search(Struct, gc=False):
-    """What people look for in an instance; written when it changes, not at every reaction."""
+    """What people look for in an instance; written when it changes, not at every reaction.
+
+    Its type, key and correlation id are those that were written first.
+    """
 
     instance: str
     type: str

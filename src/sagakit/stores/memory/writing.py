@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from copy import copy
 
+from msgspec.structs import replace
+
 from sagakit.core.commit import Commit, Envelope
 from sagakit.stores.memory.data import MemoryData, kept, whole
 
@@ -17,7 +19,10 @@ def write(data: MemoryData, commit: Commit) -> None:
         write.row.number = known.number if known else len(data.instances) + 1
         data.instances[write.row.id] = copy(write.row)
     for search in commit.search:
-        data.search[search.instance] = copy(search)
+        first = data.search.get(search.instance, search)
+        data.search[search.instance] = replace(
+            search, type=first.type, key=first.key, correlation_id=first.correlation_id
+        )
     for reaction in commit.reactions:
         data.reactions.setdefault(reaction.instance.id, []).append(copy(reaction))
     for item in commit.items:

@@ -5,7 +5,7 @@ A file has one owner, so what it wrote itself is true; what it does not know is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -70,15 +70,40 @@ class Known:
         if forgotten := [id for commit in commits for id in commit.forgotten]:
             for message_id, id, state in _read(connection, "known_carried", forgotten):
                 self.carry(message_id, id, state)
-        if unknown := [id for id in _deliveries(commits) if id not in self.deliveries]:
+        if unknown := self._unknown_deliveries(commits):
             self.deliveries.update(_read(connection, "known_deliveries", unknown))
-        if unknown := {stream for stream in _streams(commits) if stream not in self.streams}:
+        if unknown := self._unknown_streams(commits):
             found = _read(connection, "known_streams", unknown)
             self.streams.update((stream, version or 0) for stream, version in found)
-        if unknown := {id for id in _instances(commits) if id not in self.instances}:
+        if unknown := self._unknown_instances(commits):
             self.instances.update(dict.fromkeys(unknown, (0, 0)))
             found = _read(connection, "known_instances", unknown)
             self.instances.update((id, (number, version)) for id, number, version in found)
+
+    def _unknown_deliveries(self, commits: Sequence[Commit]) -> list[int]:
+        known = self.deliveries
+        unknown = [fence.delivery for commit in commits for fence in commit.done if fence.delivery not in known]
+        for commit in commits:
+            if commit.changes:
+                unknown += [change.fence.delivery for change in commit.changes]
+        return unknown
+
+    def _unknown_streams(self, commits: Sequence[Commit]) -> set[str]:
+        streams = {message.stream for commit in commits for message in commit.messages if message.stream is not None}
+        return streams.difference(self.streams) if streams else streams
+
+    def _unknown_instances(self, commits: Sequence[Commit]) -> set[str]:
+        """What is written of an instance is mostly written with its row: so these come cheap."""
+        known = self.instances
+        ids = {write.row.id for commit in commits for write in commit.instances}
+        for commit in commits:
+            if commit.reactions:
+                ids.update([reaction.instance.id for reaction in commit.reactions])
+            if commit.search:
+                ids.update([search.instance for search in commit.search])
+            if commit.items:
+                ids.update([item.instance for item in commit.items])
+        return {id for id in ids if id not in known}
 
     def carry(self, message_id: str, id: int, state: str) -> None:
         """A delivery of the group at hand carries this message."""
@@ -95,41 +120,13 @@ class Known:
     def remove(self, id: int) -> None:
         """This delivery is there no more."""
         self.deliveries.pop(id, None)
-        if self.states:
-            self.states.pop(id, None)
+        self.states.pop(id, None)
 
     def _load_inbox(self, connection: Connection, entries: Iterable[Inbox]) -> None:
         for entry in entries:
             row = connection.execute(QUERIES["read_inbox"], {"scope": entry.scope, "key": entry.key}).fetchall()
             if row:
                 self.inbox[entry.scope, entry.key] = Inbox(*row[0])
-
-
-def _deliveries(commits: Sequence[Commit]) -> Iterator[int]:
-    for commit in commits:
-        for fence in commit.done:
-            yield fence.delivery
-        for change in commit.changes:
-            yield change.fence.delivery
-
-
-def _streams(commits: Sequence[Commit]) -> Iterator[str]:
-    for commit in commits:
-        for message in commit.messages:
-            if message.stream is not None:
-                yield message.stream
-
-
-def _instances(commits: Sequence[Commit]) -> Iterator[str]:
-    for commit in commits:
-        for write in commit.instances:
-            yield write.row.id
-        for search in commit.search:
-            yield search.instance
-        for reaction in commit.reactions:
-            yield reaction.instance.id
-        for item in commit.items:
-            yield item.instance
 
 
 def _trim(kind: dict[K, V]) -> None:

@@ -73,8 +73,11 @@ class Plan:
                 self._add_carried(known, delivery)
             known.deliveries[delivery.id] = delivery.attempt
         for fence in commit.done:
-            known.remove(fence.delivery)
+            del known.deliveries[fence.delivery]
             self.deleted.append(fence.delivery)
+        if known.states:
+            for fence in commit.done:
+                known.states.pop(fence.delivery, None)
         for write in commit.instances:
             row = write.row
             row.number = known.instances[row.id][0]

@@ -69,10 +69,11 @@ INSERT INTO process_search (
     number, instance, type, key, status, correlation_id, started_at, updated_at, ended_at, cause, reason, trace_id,
     attributes
 ) VALUES :row
+-- type, key and correlation_id stay: an index is written anew for each column that is set, changed or not
 ON CONFLICT (number) DO UPDATE SET
-    key = excluded.key, status = excluded.status, correlation_id = excluded.correlation_id,
-    started_at = excluded.started_at, updated_at = excluded.updated_at, ended_at = excluded.ended_at,
-    cause = excluded.cause, reason = excluded.reason, trace_id = excluded.trace_id, attributes = excluded.attributes
+    status = excluded.status, started_at = excluded.started_at, updated_at = excluded.updated_at,
+    ended_at = excluded.ended_at, cause = excluded.cause, reason = excluded.reason, trace_id = excluded.trace_id,
+    attributes = excluded.attributes
 
 -- name: write_reactions
 INSERT INTO reactions (instance, version, first_input, inputs, first_output, outputs) VALUES :row

@@ -143,6 +143,14 @@ class KeepingContract:
         await write(store, Commit(search=[changed]))
         assert await store.read_search("one") == changed
 
+    async def test_what_an_instance_is_does_not_change(self, store: Store) -> None:
+        begin = started("one")
+        await write(store, begin)
+        await write(
+            store, Commit(search=[search("one", type="other", key="other", correlation_id="other", reason="so")])
+        )
+        assert await store.read_search("one") == search("one", reason="so")
+
     async def test_the_history_of_an_instance_in_pages(self, store: Store) -> None:
         row = instance("one", 0)
         expected: list[tuple[int, list[str], list[str]]] = []
