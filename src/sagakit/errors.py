@@ -13,6 +13,7 @@ Exception
 │   ├── NotFound
 │   ├── CursorGone              a watch cannot go on from there; it carries where things stand
 │   ├── StaleVersion            an aggregate has moved on since it was read
+│   ├── NotPossible             what an operator asks for, in the state that it is in
 │   ├── KeyReused               an idempotency key with another request
 │   ├── ProcessBug              a process that cannot go on: its instance parks
 │   │   └── Nondeterminism      code that contradicts the record
@@ -106,6 +107,10 @@ class StaleVersion(TerminalError):
         super().__init__(f"{stream} is at version {found}, not {expected}: read it again and decide anew")
         self.expected = expected
         self.found = found
+
+
+class NotPossible(TerminalError):
+    """An operator's action does not fit the state of what it is for; the text says what does."""
 
 
 class KeyReused(TerminalError):

@@ -63,6 +63,8 @@ class Delivery(Struct, gc=False):
     error: str | None = None
     more: tuple[Envelope, ...] = ()
     """The rest of an outcome of several events: the messages that follow `envelope` in the log."""
+    spent: int = 0
+    """Attempts that were made before an operator had it tried anew: they do not count any more."""
 
 
 class Fence(Struct, frozen=True, gc=False):
@@ -81,6 +83,12 @@ class DeliveryChange(Struct, frozen=True, gc=False):
     due_at: int = 0
     crashes: int = 0
     error: str | None = None
+    spent: int | None = None
+    """None: as before."""
+    envelope: Envelope | None = None
+    """A message of the same Commit, or of the log, that takes the place of the one that it had; None: no other."""
+    more: tuple[Envelope, ...] = ()
+    """The rest of an outcome, as `Delivery.more`; counts where `envelope` is given."""
 
 
 class Instance(Struct, gc=False):

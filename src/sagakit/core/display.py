@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.commit import ENDED, Envelope, History, Instance
-from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
+from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing, OperatorActed
 from sagakit.core.messages import WIRE
 from sagakit.core.process import Display, TimerKind, words_of
 from sagakit.core.process_manager.record import ManagerRecord
@@ -50,7 +50,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _saga = msgspec.json.Decoder(SagaRecord).decode
 _manager = msgspec.json.Decoder(ManagerRecord).decode
 _failed = msgspec.json.Decoder(CommandFailed).decode
-_FAILED, _NOTHING = (getattr(cls, WIRE)[0] for cls in (CommandFailed, CommandLedToNothing))
+_FAILED, _NOTHING, _ACTED = (getattr(cls, WIRE)[0] for cls in (CommandFailed, CommandLedToNothing, OperatorActed))
 
 
 def record_of(row: Instance) -> SagaRecord | ManagerRecord:
@@ -115,7 +115,7 @@ def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], 
     answers: dict[str, Answer] = {}
     for reaction in history:
         for given in reaction.inputs:
-            if given.causation_id is not None:
+            if given.causation_id is not None and given.type != _ACTED:
                 answers[given.causation_id] = _answered(answers.get(given.causation_id, Answer()), given)
         for output in reaction.outputs:
             if output.kind == "command" and output.undoes is None:

@@ -79,6 +79,24 @@ class DeadlineNear(Struct, frozen=True):
     due_at: datetime
 
 
+@wire("sagakit.OperatorActed")
+class OperatorActed(Struct, frozen=True, kw_only=True):
+    """Somebody has taken a hand in it. When, its message says; `details` are for people."""
+
+    action: str
+    target: str
+    """The id of the instance or delivery, or the name of what is paused."""
+    by: str
+    reason: str
+    command_id: str = ""
+    """The step or undo that it is about."""
+    type: str = ""
+    version: int = 1
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    """The message that was given by hand, if one was."""
+    details: dict[str, str] = {}
+
+
 LIFECYCLE: tuple[type, ...] = (
     CommandFailed,
     CommandLedToNothing,
@@ -86,6 +104,7 @@ LIFECYCLE: tuple[type, ...] = (
     CancelChild,
     TimerFired,
     DeadlineNear,
+    OperatorActed,
 )
 
 

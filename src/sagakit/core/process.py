@@ -96,6 +96,8 @@ class Reacted(Struct, gc=False):
     outputs: list[Output] = []
     withdrawn: list[str] = []
     """The ids of commands that are given up."""
+    again: list[str] = []
+    """The ids of parked commands that a person wants to be tried again."""
     answers: list[Output] = []
     """The last outputs, where they are what the process ends with: the outcome of the command that started it."""
     timers: list[Timer] = []

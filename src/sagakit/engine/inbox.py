@@ -119,12 +119,16 @@ class Door:
         self._submit(draft)
         await draft.subject
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise Stopping or StoreFailed where nothing can be recorded."""
         if self.closed is not None:
             raise Stopping(self.closed)
         failure = self.failure()
         if failure is not None:
             raise StoreFailed(str(failure))
+
+    def _check_open(self) -> None:
+        self.check_open()
         if self._load() >= self._most:
             raise Busy(self._load())
 

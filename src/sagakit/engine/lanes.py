@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from sagakit.core.commit import Delivery
+from sagakit.errors import Stopping
 
 GRACE = 1.0
 """Seconds that a handler has to end after it was cancelled."""
@@ -16,7 +17,7 @@ GRACE = 1.0
 class Lane:
     """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
 
-    __slots__ = ("alone", "busy", "cache", "key", "queue")
+    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "key", "queue", "rests")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -27,13 +28,20 @@ class Lane:
         """The aggregate or the process instance, as committed."""
         self.alone = False
         """Handle the next delivery by itself: a run of several has failed."""
+        self.rests = False
+        """It is paused: its head is ready, and nobody comes back to it by himself."""
+        self.claimed = False
+        """An operator's action has it: nothing is handled in it meanwhile."""
+        self.claims: deque[asyncio.Future[None]] | None = None
+        """Operators' actions that wait for it."""
 
 
 class Lanes:
     """Which lane has work, and who does it.
 
     A busy lane belongs to whoever made it busy: a worker, a Commit, a timer, or the run that it waits for. That one
-    releases or wakes it, once.
+    releases or wakes it, once. A lane whose head is parked, waits to be tried again or is paused rests: an operator's
+    action may claim it, and releases it after that.
     """
 
     def __init__(
@@ -104,6 +112,18 @@ class Lanes:
         delivery.state, delivery.error = "parked", error
         self.unfinished -= 1
 
+    def unpark(self, delivery: Delivery) -> None:
+        """An operator wants it handled after all."""
+        delivery.state, delivery.due_at = "ready", 0
+        self.unfinished += 1
+
+    def drop(self, lane: Lane, delivery: Delivery) -> None:
+        """An operator took this delivery away, whatever state it is in."""
+        if delivery in lane.queue:
+            lane.queue.remove(delivery)
+            if delivery.state != "parked":
+                self.unfinished -= 1
+
     def remove(self, lane: Lane, count: int) -> None:
         """The first deliveries of a lane are done."""
         for _ in range(count):
@@ -118,7 +138,7 @@ class Lanes:
 
     def take_out(self, lane: Lane, message_id: str) -> None:
         """A message was given up: its delivery is gone, wherever it stands."""
-        resting = bool(lane.queue) and lane.queue[0].state != "ready"
+        resting = bool(lane.queue) and not lane.claimed and (lane.rests or lane.queue[0].state != "ready")
         was_head = bool(lane.queue) and lane.queue[0].envelope.id == message_id
         for delivery in [delivery for delivery in lane.queue if delivery.envelope.id == message_id]:
             lane.queue.remove(delivery)
@@ -131,12 +151,18 @@ class Lanes:
 
     def wake(self, lane: Lane) -> None:
         """A busy lane can go on: handle its head."""
+        if lane.claimed:  # whoever has it releases it
+            return
+        lane.rests = False
         self._ready.append(lane)
         if not self._waking:
             self._wake_worker()
 
     def release(self, lane: Lane) -> None:
         """What ran in this lane is settled: go on with its queue, or let it rest."""
+        lane.claimed = lane.rests = False
+        if lane.claims and self._hand_over(lane):
+            return
         if lane.queue:
             lane.busy = True
             if lane.queue[0].state == "ready":  # a parked head holds its lane
@@ -151,6 +177,39 @@ class Lanes:
             key, oldest = self._idle.popitem(last=False)
             del self._lanes[key]
             self.on_evict(oldest.cache)
+
+    # ------------------------------------------------------------------ beside the lanes
+
+    async def claim(self, key: str) -> Lane:
+        """Take a lane, at once where nothing runs in it, else when what runs is settled. `release` gives it back."""
+        lane = self.get(key)
+        if lane.claimed or (lane.busy and not _is_at_rest(lane)):
+            claim: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            lane.claims = lane.claims if lane.claims is not None else deque()
+            lane.claims.append(claim)
+            try:
+                await claim
+            except asyncio.CancelledError:
+                if claim.done() and not claim.cancelled():  # it is ours already, and nobody wants it any more
+                    self.release(lane)
+                raise
+        lane.busy = lane.claimed = True
+        return lane
+
+    def came_to_rest(self, lane: Lane) -> None:
+        """Nobody comes back to this lane by himself for now: let those have it who wait for it."""
+        if lane.claims:
+            self._hand_over(lane)
+
+    def _hand_over(self, lane: Lane) -> bool:
+        """Give the lane to the next operator's action that waits for it. False if there is none any more."""
+        while lane.claims:
+            claim = lane.claims.popleft()
+            if not claim.done():
+                lane.busy = lane.claimed = True
+                claim.set_result(None)
+                return True
+        return False
 
     @property
     def waiting(self) -> int:
@@ -171,6 +230,10 @@ class Lanes:
     async def stop(self, within: float) -> bool:
         """Take nothing new; wait for what runs, then cancel it. False if something runs on all the same."""
         self.running = False
+        for lane in self._lanes.values():
+            for claim in lane.claims or ():
+                if not claim.done():
+                    claim.set_exception(Stopping("the engine is being stopped"))
         for resting in self._resting:
             if not resting.done():
                 resting.cancel()
@@ -207,6 +270,8 @@ class Lanes:
                 lane = self._ready.popleft()
                 if self._ready and not self._waking:
                     self._wake_worker()
+                if lane.claims and self._hand_over(lane):
+                    continue
                 self.working += 1
                 try:
                     await self._handle(lane)
@@ -224,3 +289,8 @@ class Lanes:
         error = None if worker.cancelled() else worker.exception()
         if error is not None:  # no lane can be told what became of it
             self._on_fatal(error)
+
+
+def _is_at_rest(lane: Lane) -> bool:
+    """Whether a busy lane is nobody's."""
+    return lane.rests or (bool(lane.queue) and lane.queue[0].state in ("parked", "retrying"))

@@ -215,6 +215,10 @@ class Recovery:
         self._committer.submit(draft)
         return False
 
+    def is_running(self, delivery: Delivery) -> bool:
+        """Whether this is the suspect whose turn it is: the others wait for it."""
+        return self._running is delivery
+
     async def _give_up(self, lane: Lane, delivery: Delivery, reason: str) -> None:
         consumer = self._topology.consumers[delivery.consumer]
         if isinstance(consumer, ProcessConsumer):

@@ -175,6 +175,26 @@ class Router:
             return f"{BAD_KEY}{consumer.name}/{envelope.id}"
         return envelope.id if key is None else lane_name(consumer.name, key)
 
+    def route_anew(self, draft: Draft, consumer: Consumer, envelope: Envelope) -> bool:
+        """A message whose key could not be found, into its lane at a consumer. False if it still cannot."""
+        try:
+            if envelope.message is None:
+                envelope.message = self.topology.codecs.decode(envelope.type, envelope.version, envelope.payload)
+            key = None if consumer.key is None else consumer.key(envelope.message)
+        except Exception:  # the user's key, or a message that does not fit its class
+            return False
+        if isinstance(consumer, ProcessConsumer):
+            if key is not None:
+                lane = lane_name(consumer.name, instance_id(consumer.name, key))
+                self.processes.deliver(draft, consumer, lane, (envelope,))
+            return True
+        if isinstance(consumer, ServiceConsumer) and consumer.role != "handler":
+            lane = self._taker_lane(consumer, envelope)
+        else:
+            lane = self.lane(consumer, envelope)
+        draft.deliver(envelope, consumer.name, lane)
+        return True
+
     def why_no_key(self, consumer: Consumer, envelope: Envelope) -> str:
         """What is wrong with the key of a message that is in a lane of its own for that."""
         try:

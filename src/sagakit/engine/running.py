@@ -24,6 +24,11 @@ from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
 from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
+from sagakit.engine.operating.acting import Acting
+from sagakit.engine.operating.deliveries import DeliveryActions
+from sagakit.engine.operating.instances import InstanceActions
+from sagakit.engine.operating.operator import Operator
+from sagakit.engine.operating.pauses import Pauses
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import BAD_KEY, Router
 from sagakit.engine.time.clock import SystemClock
@@ -103,6 +108,17 @@ class Running:
         self._schedule = self._make_schedule()
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
+        self._pauses = Pauses(topology, self._lanes)
+        self._pauses.on_change = self._paused
+        self.operator = self._operator(chance)
+        """A person's hands: what stands still and why, and what to do about it."""
+
+    def _operator(self, chance: Chance) -> Operator:
+        acting = Acting(self._router, self._lanes, chance, self._committer.submit)
+        instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
+        deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)
+        deliveries.reading = lambda: self._recovery.reading
+        return Operator(self.store, acting, instances, deliveries, self._pauses, self.clock, self._door.check_open)
 
     def _make_schedule(self) -> Schedule:
         firing = Firing(self._router)
@@ -127,6 +143,7 @@ class Running:
             self._timers.start()
             self._committer.start()
             await self._take_time_from_store()
+            self._pauses.began(await self.store.read_pauses())
             await self._recovery.start(self.topology, suspect=not clean)
             await self._schedule.start(suspect=not clean)
         except BaseException:
@@ -213,6 +230,8 @@ class Running:
         delivery = lane.queue[0]
         if self._runs and self._runs.hold(delivery.envelope, lambda: self._lanes.wake(lane)):
             return
+        if self._pauses and not self._recovery.is_running(delivery) and self._pauses.hold(lane, delivery.consumer):
+            return
         try:
             if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
                 return
@@ -230,6 +249,10 @@ class Running:
         except Exception as error:  # the engine's own bug must not take a worker or a lane with it
             _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
             await self._failures.failed(lane, delivery, error, ())
+
+    def _paused(self) -> None:
+        """Something began to stand still, or goes on."""
+        self._processes.is_paused = self._pauses.includes if self._pauses else None
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         """A Commit is durable, or was dropped: go on with everything that waited for it."""

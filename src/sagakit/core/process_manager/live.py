@@ -10,7 +10,7 @@ import msgspec
 
 from sagakit.core.bugs import bug_of
 from sagakit.core.codec import Codec
-from sagakit.core.commit import Cause, History, Instance, Kind, Status
+from sagakit.core.commit import ENDED, Cause, History, Instance, Kind, Status
 from sagakit.core.lifecycle import (
     CancelChild,
     Cancelled,
@@ -18,12 +18,14 @@ from sagakit.core.lifecycle import (
     CommandFailed,
     CommandLedToNothing,
     Failed,
+    OperatorActed,
     TimerFired,
 )
 from sagakit.core.messages import Message, as_messages, derived_id
 from sagakit.core.process import Input, Output, Reacted, Surroundings
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.process_manager.mentions import mentions_undoing
+from sagakit.core.process_manager.operated import operate, settled_by_hand
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.process_manager.reminders import Reminders
 from sagakit.core.saga.compensation import Recorded
@@ -96,7 +98,7 @@ class ManagerLive:
         self._definition = definition
         self._given: Input | None = None
         self._reacted = Reacted()
-        self._reminders = Reminders(definition.around.codecs, definition.takes, id, record)
+        self.reminders = Reminders(definition.around.codecs, definition.takes, id, record)
 
     @property
     def cause(self) -> Cause:
@@ -128,6 +130,15 @@ class ManagerLive:
         self.record.state = msgspec.Raw(stored)
         return _encode(self.record)
 
+    @property
+    def reacted(self) -> Reacted:
+        """What the reaction that is under way leads to."""
+        return self._reacted
+
+    def takes(self, kind: type) -> bool:
+        """Whether it takes messages of this class."""
+        return kind in self._definition.takes
+
     def evict(self) -> None:
         """Nothing is held."""
 
@@ -135,7 +146,7 @@ class ManagerLive:
         """Handle one input; raises ProcessBug where `evolve` or `react` fails."""
         self._given, self._reacted = given, Reacted()
         before = self.status
-        self._reminders.begin(given, self._reacted)
+        self.reminders.begin(given, self._reacted)
         for message in self._told(given):
             self._tell(message)
         if self.status == "completed" != before:
@@ -152,10 +163,11 @@ class ManagerLive:
 
     def _told(self, given: Input) -> Sequence[Any]:
         first = given.messages[0]
-        if isinstance(first, CancelRequested | CancelChild):
-            return (Cancelled(first.reason),)
-        if isinstance(first, TimerFired):
-            return self._reminders.told(given.id, first)
+        if isinstance(first, OperatorActed):
+            return operate(self, first, self._definition.around)
+        if isinstance(first, CancelRequested | CancelChild | TimerFired):
+            is_time = isinstance(first, TimerFired)
+            return self.reminders.told(given.id, first) if is_time else (Cancelled(first.reason),)
         for sent in self.record.sent:
             if sent.id == given.command_id:
                 if not self._settled(sent, first):
@@ -195,11 +207,16 @@ class ManagerLive:
     def _undo_answered(self, sent: SentCommand, given: Input) -> Sequence[Any]:
         first = given.messages[0]
         if isinstance(first, CommandFailed):
+            if sent.undone:
+                return ()
+            if self.status in ENDED:
+                self.record.ended = self.status
             self.status = "compensation_failed"
             self.record.cause = self.record.cause or "failed"
             sent.undo_error = first.reason
             return ()
-        sent.undone = True
+        sent.undone, sent.undo_error = True, ""
+        settled_by_hand(self)
         return () if isinstance(first, CommandLedToNothing) else given.messages
 
     def _tell(self, message: Any) -> None:
@@ -252,9 +269,9 @@ class ManagerLive:
             elif isinstance(answer, Undoing):
                 self._undo(answer)
             elif isinstance(answer, Remind):
-                self._reminders.remind(answer)
+                self.reminders.remind(answer)
             elif isinstance(answer, Forget):
-                self._reminders.forget(answer.name)
+                self.reminders.forget(answer.name)
             else:
                 self._send(answer, None)
         except TerminalError as error:
@@ -265,7 +282,7 @@ class ManagerLive:
         self.status = end.status
         record.reason = end.reason or record.reason
         record.cause = "" if end.status == "completed" else record.cause or "refused"
-        self._reminders.clear()
+        self.reminders.clear()
 
     def _send(self, message: Any, undoes: str | None) -> Output:
         around = self._definition.around
@@ -324,6 +341,10 @@ class ManagerLive:
         if self.status == "compensation_failed":  # nothing goes out before a person says so
             sent.undo_id = ""
             return
+        self.send_undo(sent, undo)
+
+    def send_undo(self, sent: SentCommand, undo: Recorded) -> None:
+        """Send an undo under a new id."""
         sent.undo_id = self._resend(sent, undo)
 
     def _resend(self, sent: SentCommand, undo: Recorded) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Struct
 
-from sagakit.core.commit import Cause
+from sagakit.core.commit import Cause, Status
 from sagakit.core.process import PendingTimer
 from sagakit.core.saga.compensation import Recorded
 
@@ -38,3 +40,5 @@ class ManagerRecord(Struct, omit_defaults=True):
     """Those that have not come yet, one a name."""
     cause: Cause = ""
     reason: str = ""
+    ended: Status | Literal[""] = ""
+    """The end that it had come to before the undo of a late success was given up."""

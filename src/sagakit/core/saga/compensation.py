@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from sagakit.core.commit import Cause
+from sagakit.core.commit import Cause, Status
 from sagakit.core.lifecycle import CancelChild
 from sagakit.core.messages import WIRE, Message
 from sagakit.core.process import PendingTimer, Surroundings
@@ -64,6 +64,8 @@ class Step(Struct, omit_defaults=True):
     undo_id: str = ""
     undo_error: str = ""
     """Why the undo could not be built anew, or why it was given up."""
+    undo_changed: bool = False
+    """The undo was made exact after it was given up: it goes out anew, not as it was."""
     child: str = ""
     """The lane of the instance that its command starts, until the end of that is known; else ""."""
     then: tuple[str, ...] | None = ()
@@ -82,6 +84,8 @@ class SagaRecord(Struct, omit_defaults=True):
     """The wire names of the events that its code waits for."""
     cause: Cause = ""
     reason: str = ""
+    ended: Status | Literal[""] = ""
+    """The end that it had come to before the undo of a late success was given up."""
     bug: str = ""
     """What went wrong while its code was closed."""
 
@@ -142,6 +146,10 @@ class Sender(Protocol):
 
     def withdraw(self, command_id: str) -> None:
         """Give a command up."""
+        ...
+
+    def again(self, command_id: str) -> None:
+        """Try a parked command again."""
         ...
 
 
@@ -236,13 +244,33 @@ class Compensation:
         step.state = "undo_failed"
         step.undo_error = reason
 
+    def undo_again(self, step: Step) -> None:
+        """A person wants an undo that was given up to be tried again: under the same id, unless it is another now."""
+        step.undo_error = ""
+        if step.undo_changed or not step.undo_id:
+            self._sender.withdraw(step.undo_id)
+            step.undo_changed = False
+            self._send(step, self.record.reason)
+        else:
+            self._sender.again(step.undo_id)
+            step.state = "undoing"
+
+    def undo_edited(self, step: Step, undo: Recorded, undo_id: str) -> None:
+        """A person has put another undo in the place of one that was given up."""
+        self._by_id.pop(step.undo_id, None)
+        step.undo, step.undo_id, step.undo_error, step.undo_changed = undo, undo_id, "", False
+        step.state = "undoing"
+        self._by_id[undo_id] = step
+
     def late_success(self, step: Step, outcome: Message | None, *, hold: bool) -> None:
         """A step that was given up was done after all: undo it (once more), under a new id.
 
         `hold`: nothing may go out now; it is undone again in its turn.
         """
         step.then = ()
+        before = step.undo
         self.undoers.make_exact(step, outcome=outcome)
+        step.undo_changed = step.state == "undo_failed" and (step.undo_changed or step.undo != before)
         if step.state == "undoing":
             self._sender.withdraw(step.undo_id)
         if step.state in ("undoing", "undone") and not hold:

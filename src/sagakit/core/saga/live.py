@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from sagakit.core.commit import Cause, History, Instance, Status
-from sagakit.core.lifecycle import CANCELS, TimerFired
+from sagakit.core.lifecycle import CANCELS, OperatorActed, TimerFired
 from sagakit.core.messages import Seconds, microseconds
 from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
@@ -19,6 +19,7 @@ from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
 from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
 from sagakit.core.saga.settling.flights import Flights
+from sagakit.core.saga.settling.operated import Operated
 from sagakit.core.saga.settling.outcomes import cause_of
 from sagakit.core.saga.settling.passing import Passing
 from sagakit.core.saga.settling.settling import Settling
@@ -62,6 +63,16 @@ class SagaLive:
             around, self._writing, self._stack, self._flights, self._repairs, self._undoing, self._relearn
         )
         self._passing = Passing(deadline, name, key, id, self._writing, self._timers, self._undoing)
+        self._operated = Operated(
+            around,
+            self._writing,
+            self._stack,
+            self._flights,
+            self._undoing,
+            self._settling,
+            self._arrivals,
+            self._timers,
+        )
         self._started = False
         self._history: Sequence[tuple[Input, History]] = ()
 
@@ -101,7 +112,7 @@ class SagaLive:
     def snapshot(self) -> bytes:
         record = self._stack.record
         awaited = self._arrivals.awaited()
-        if awaited or record.receiving:
+        if self._undoing.broken is None and (awaited or record.receiving):
             by_class = self._around.codecs.by_class
             record.receiving = [by_class[event].name for event in awaited]
         return _encode(record)
@@ -115,6 +126,8 @@ class SagaLive:
                 self._undoing.cancel(first.reason)
             elif first.__class__ is TimerFired:
                 self._fire(given)
+            elif first.__class__ is OperatorActed:
+                self._started = self._operated.act(first) or self._started
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
             elif not self._started:

@@ -76,6 +76,10 @@ class Writing:
         """A timer is not wanted any more."""
         self.reacted.forget(id)
 
+    def again(self, command_id: str) -> None:
+        """Try a parked command again."""
+        self.reacted.again.append(command_id)
+
     def new_id(self, name: str) -> str:
         """An id that is the same on a replay."""
         count = self._names[name] = self._names.get(name, 0) + 1

@@ -41,7 +41,8 @@ class Failures:
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
-        attempt = delivery.attempt - delivery.crashes  # crashes have a count of their own
+        # crashes have a count of their own; what was before an operator had it tried anew counts no more
+        attempt = delivery.attempt - delivery.crashes - delivery.spent
         wait = next_delay(retries or DEFAULT, error, attempt, self._chance.share())
         reason = _in_words(error)
         if wait is None:
@@ -73,9 +74,13 @@ class Failures:
 
     def wait(self, lane: Lane, delivery: Delivery) -> None:
         """The head of a lane is tried again when it is due; the lane waits with it."""
-        self._timers.at(delivery.due_at, lambda: self._due(lane, delivery))
+        due = delivery.due_at
+        self._timers.at(due, lambda: self._due(lane, delivery, due))
+        self.lanes.came_to_rest(lane)
 
-    def _due(self, lane: Lane, delivery: Delivery) -> None:
+    def _due(self, lane: Lane, delivery: Delivery, due: int) -> None:
+        if delivery.state != "retrying" or delivery.due_at != due:  # an operator had it tried before
+            return
         delivery.state = "ready"
         if lane.queue and lane.queue[0] is delivery:
             self.lanes.wake(lane)
@@ -116,6 +121,7 @@ class Failures:
                 self.lanes.release(lane)  # a process has moved on: try the same again
         elif result is None and parks:
             self.lanes.park(delivery, reason)
+            self.lanes.came_to_rest(lane)
         elif result is None:
             self._gone(lane, delivery)
 

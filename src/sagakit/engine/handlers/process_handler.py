@@ -57,7 +57,7 @@ class ProcessHandler:
         self._router = router
         self._topology = router.topology
         self._clock = router.clock
-        self._instances = Instances(router.topology, store, read)
+        self.instances = self._instances = Instances(router.topology, store, read)
         self._reactions = Reactions(router)
         self._children = Children(router, store, read)
         self._parking = Parking(store, read, router.clock)
@@ -67,6 +67,8 @@ class ProcessHandler:
         self._most = most
         self.inline = True
         """False while deliveries wait in the store unread: a reaction must not overtake them."""
+        self.is_paused: Callable[[str, str], bool] | None = None
+        """Whether a lane of a process stands still; None while nothing does."""
         self._coming: dict[str, int] = {}
         """Lanes that Commits under way have deliveries for, by how many."""
 
@@ -89,6 +91,9 @@ class ProcessHandler:
     ) -> None:
         """React inline if the instance's lane is idle or in this very draft; else make it a delivery."""
         if not self.inline or lane_key in self._coming or draft.depth == DEEPEST:
+            self.deliver(draft, process, lane_key, envelopes)
+            return
+        if self.is_paused is not None and self.is_paused(process.name, lane_key):
             self.deliver(draft, process, lane_key, envelopes)
             return
         lane = self._lanes.find(lane_key)
@@ -206,7 +211,7 @@ class ProcessHandler:
                 _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
                 return
             slot = self._start(process, lane, key)
-        before = slot.live.status
+        before = slot.row.status
         if process.answers and starts and (envelopes[0].kind == "command" or not slot.row.version):
             slot.began = envelopes[0]  # a start that comes for a used key was turned away
         reacted, state = _reaction(slot.live, given)
@@ -234,6 +239,24 @@ class ProcessHandler:
         as_outcome(answers, asked)
         await self._send(draft, slot, sent[:last], reacted)
         await self._children.tell_end(draft, slot, asked, answers)
+
+    async def operate(self, draft: Draft, lane: Lane, slot: Slot, envelope: Envelope) -> Reacted:
+        """Have an instance take an operator's action, whatever else waits in its lane. Raises what forbids it."""
+        given = Input((envelope,), (envelope.message,))
+        before = slot.row.status
+        reacted = slot.live.react(given)
+        sent = self._reactions.write(draft, slot, lane, given.envelopes, reacted, slot.live.snapshot())
+        if slot.live.status != before and slot.live.status in ENDED and slot.consumer.answers:
+            await self._end(draft, slot, given, sent, reacted)
+            return reacted
+        if slot.live.status != before:
+            self._reactions.describe(draft, slot, envelope)
+        await self._send(draft, slot, sent, reacted)
+        return reacted
+
+    async def give_up(self, draft: Draft, message_id: str) -> None:
+        """A command is given up with this draft, by whoever decides."""
+        await self._withdraw(draft, message_id)
 
     def _start(self, process: ProcessConsumer, lane: Lane, key: str) -> Slot:
         definition = process.current

@@ -61,6 +61,10 @@ def _write_deliveries(data: MemoryData, commit: Commit) -> None:
         stored = data.deliveries[change.fence.delivery]
         stored.state, stored.attempt, stored.due_at = change.state, change.attempt, change.due_at
         stored.crashes, stored.error = change.crashes, change.error
+        if change.spent is not None:
+            stored.spent = change.spent
+        if change.envelope is not None:
+            stored.envelope, stored.more = kept(change.envelope), tuple(map(kept, change.more))
     for fence in commit.done:
         _remove(data, fence.delivery)
     for id in commit.withdrawn:

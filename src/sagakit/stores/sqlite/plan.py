@@ -46,6 +46,8 @@ class Plan:
         self.snapshots: list[Any] = []
         self.checkpoints: list[Any] = []
         self.changed: list[tuple[Any, ...]] = []
+        self.edited: list[tuple[Envelope, int, int]] = []
+        """Another message for a delivery, how many more there are, and its id."""
         self.deleted: list[int] = []
         self.answers: list[Rejected | None] = []
         for commit in commits:
@@ -106,7 +108,11 @@ class Plan:
         for change in commit.changes:
             id = change.fence.delivery
             known.deliveries[id] = change.attempt
-            self.changed.append((change.state, change.attempt, change.due_at, change.crashes, change.error, id))
+            self.changed.append(
+                (change.state, change.attempt, change.due_at, change.crashes, change.error, change.spent, id)
+            )
+            if change.envelope is not None:
+                self.edited.append((change.envelope, len(change.more), id))
             if id in known.states:
                 known.states[id] = change.state
         for id in commit.withdrawn:

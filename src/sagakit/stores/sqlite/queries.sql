@@ -105,14 +105,18 @@ ON CONFLICT (scope, name) DO UPDATE SET
 DELETE FROM pauses WHERE scope = ? AND name = ?
 
 -- name: change_delivery
-UPDATE deliveries SET state = ?, attempt = ?, due_at = ?, crashes = ?, error = ? WHERE id = ?
+UPDATE deliveries SET state = ?, attempt = ?, due_at = ?, crashes = ?, error = ?, spent = coalesce(?, spent)
+WHERE id = ?
+
+-- name: edit_delivery
+UPDATE deliveries SET position = ?, more = ?, carried = NULL WHERE id = ?
 
 -- name: delete_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: deliveries_of_page
 SELECT
-    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried,
+    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent,
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM (:page) AS page

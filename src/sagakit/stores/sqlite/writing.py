@@ -21,6 +21,10 @@ def write_rows(connection: Connection, plan: Plan) -> None:
     _insert(connection, "write_carried", plan.carried)
     if plan.changed:
         connection.executemany(QUERIES["change_delivery"], plan.changed)
+    if plan.edited:
+        connection.executemany(
+            QUERIES["edit_delivery"], [(envelope.position, more, id) for envelope, more, id in plan.edited]
+        )
     if plan.deleted:
         connection.execute(QUERIES["delete_deliveries"], (str(plan.deleted),))
     _insert(connection, "write_processes", plan.processes)

@@ -46,7 +46,7 @@ class Settling:
             self._settle(step, *flight, messages)
         elif step.undo_id != command_id:
             self._late(step, messages)
-        elif step.state == "undoing":
+        elif step.state in ("undoing", "undo_failed"):
             self._undoing.answered(step, messages[0])
         return True
 

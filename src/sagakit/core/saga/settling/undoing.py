@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagakit.core.commit import Cause, Status
+from sagakit.core.commit import ENDED, Cause, Status
 from sagakit.core.lifecycle import CommandFailed
 from sagakit.core.saga.compensation import Compensation, Step
 from sagakit.core.saga.coroutine.running import Running
@@ -53,21 +53,36 @@ class Undoing:
         self._stack.make_exact(reason)
 
     def next(self) -> None:
-        """Send the next undo, or come to the end."""
-        if not self._stack.undo_next():
-            self.status = "compensated"
+        """Send the next undo, or come to the end; one that had ended before has that end again."""
+        record = self._stack.record
+        if not record.ended:
+            if not self._stack.undo_next():
+                self.status = "compensated"
+        elif not any(step.state == "undoing" for step in record.steps):
+            self.status, record.ended = record.ended, ""
+            if self.status == "completed":
+                record.undoing, record.cause = False, ""
+
+    def settled_by_hand(self) -> None:
+        """A person has seen to undos that were given up: go on, unless others are left."""
+        failed = any(step.state == "undo_failed" for step in self._stack.record.steps)
+        if self.status == "compensation_failed" and not failed:
+            self.status = "undoing"
+            self.next()
 
     def answered(self, step: Step, first: Any) -> None:
         """An undo has its answer."""
-        if isinstance(first, CommandFailed):
-            self.failed(step, first.reason)
-        else:
+        if not isinstance(first, CommandFailed):
             self.undone(step)
+        elif step.state == "undoing":
+            self.failed(step, first.reason)
 
     def undone(self, step: Step) -> None:
         """Nothing is left of a step: go on."""
         self._stack.answered(step)
-        if self.status == "undoing":
+        if self.status == "compensation_failed":
+            self.settled_by_hand()
+        elif self.status == "undoing":
             self.next()
         elif self.status == "running":
             self.threw = True
@@ -79,6 +94,8 @@ class Undoing:
         if self.status == "running":
             self.stop("failed", reason)
         record = self._stack.record
+        if self.status in ENDED:
+            record.ended = self.status
         record.undoing = True
         record.cause = record.cause or "failed"
         self.status = "compensation_failed"

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import structlog
 
 from sagakit.core.commit import ENDED, Envelope
-from sagakit.core.lifecycle import CancelChild
+from sagakit.core.lifecycle import CancelChild, OperatorActed
+from sagakit.core.messages import WIRE
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.processes.instances import Slot
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.routing import Router
 from sagakit.ports import Store
+
+FIRST_FEW = 20
+"""Reactions among which the start is: before it come operators' actions alone, where the start has failed."""
+ACTED = getattr(OperatorActed, WIRE)[0]
 
 _log = structlog.get_logger("sagakit.processes")
 
@@ -33,8 +38,9 @@ class Children:
     async def _began(self, slot: Slot) -> Envelope | None:
         """The message of its first reaction; None if it had none: its start has failed."""
         if slot.began is None and slot.row.version and not slot.looked:
-            page = await self._read(self._store.read_history, slot.row.id, after=0, limit=1)
-            slot.began, slot.looked = page[0].inputs[0] if page else None, True
+            page = await self._read(self._store.read_history, slot.row.id, after=0, limit=FIRST_FEW)
+            inputs = [entry.inputs[0] for entry in page if entry.inputs[0].type != ACTED]
+            slot.began, slot.looked = inputs[0] if inputs else None, True
         return slot.began
 
     async def turned_away(self, draft: Draft, slot: Slot | None, command: Envelope) -> bool:

@@ -10,6 +10,9 @@ ALTER TABLE deliveries ADD COLUMN message_id TEXT;
 ALTER TABLE deliveries ADD COLUMN message_type TEXT;
 ALTER TABLE deliveries ADD COLUMN message_sender TEXT;
 
+-- Attempts that were made before an operator had it tried anew.
+ALTER TABLE deliveries ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;
+
 CREATE INDEX deliveries_by_message ON deliveries (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX deliveries_scheduled ON deliveries (due_at, id) WHERE state = 'scheduled';
 CREATE INDEX deliveries_scheduled_by_lane ON deliveries (lane, id) WHERE state = 'scheduled';

@@ -86,9 +86,10 @@ def _read(connection: Connection, statement: str, bindings: dict[str, Any]) -> l
 
 
 def _delivery(rows: list[tuple[Any, ...]]) -> Delivery:
-    id, consumer, lane, state, due_at, attempt, crashes, error, carried = rows[0][:9]
+    id, consumer, lane, state, due_at, attempt, crashes, error, carried, spent = rows[0][:10]
     if carried is not None:
         messages = [Envelope(*msgspec.msgpack.decode(carried))]
     else:
-        messages = [Envelope(*row[9:]) for row in rows]
-    return Delivery(messages[0], consumer, lane, id, state, due_at, attempt, crashes, error, more=tuple(messages[1:]))
+        messages = [Envelope(*row[10:]) for row in rows]
+    rest = tuple(messages[1:])
+    return Delivery(messages[0], consumer, lane, id, state, due_at, attempt, crashes, error, rest, spent)

@@ -1,0 +1,96 @@
+"""What stands still until somebody resumes it: looked at before each delivery and each inline reaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sagakit.core.commit import Pause, PauseScope
+from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.topology import ProcessConsumer, Topology
+from sagakit.errors import NotFound
+
+
+class Pauses:
+    """The pauses of the store, in memory. While there are none, nobody pays for them."""
+
+    def __init__(self, topology: Topology, lanes: Lanes) -> None:
+        self._topology = topology
+        self._lanes = lanes
+        self._pauses: dict[tuple[PauseScope, str], Pause] = {}
+        self._by_consumer: dict[str, Pause | None] = {}
+        self._held: dict[str, Lane] = {}
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when something begins to stand still or goes on."""
+
+    def __bool__(self) -> bool:
+        return bool(self._pauses)
+
+    def all(self) -> list[Pause]:
+        """All that stands still, in the order in which it was paused."""
+        return list(self._pauses.values())
+
+    def find(self, scope: PauseScope, name: str) -> Pause | None:
+        """The pause of this very thing."""
+        return self._pauses.get((scope, name))
+
+    def check(self, scope: PauseScope, name: str) -> None:
+        """Raise NotFound if the app has no such thing to pause."""
+        consumers = self._topology.consumers
+        if scope == "module":
+            known = {consumer.rpartition(".")[0] for consumer in consumers}
+            known |= {name for consumer in consumers if consumer.startswith(f"{name}.")}
+        elif scope == "process":
+            known = {one.name for one in consumers.values() if isinstance(one, ProcessConsumer)}
+        else:
+            return
+        if name not in known:
+            raise NotFound(f"the app has no {scope} {name!r}; it has: {', '.join(sorted(known)) or 'none'}")
+
+    def began(self, pauses: Iterable[Pause]) -> None:
+        """These stand still from now on."""
+        self._pauses |= {(pause.scope, pause.name): pause for pause in pauses}
+        self._by_consumer.clear()
+        self.on_change()
+
+    def ended(self, resumed: Iterable[tuple[PauseScope, str]]) -> None:
+        """These go on: wake what they have held."""
+        for one in resumed:
+            self._pauses.pop(one, None)
+        self._by_consumer.clear()
+        self.on_change()
+        for key, lane in list(self._held.items()):
+            if not lane.rests:
+                del self._held[key]
+            elif not lane.queue or self.of(lane.queue[0].consumer, key) is None:
+                del self._held[key]
+                self._lanes.wake(lane)
+
+    def of(self, consumer: str, lane_key: str) -> Pause | None:
+        """The pause that keeps this lane of a consumer from being handled, the widest first."""
+        if not self._pauses:
+            return None
+        if consumer not in self._by_consumer:
+            self._by_consumer[consumer] = self._of_consumer(consumer)
+        return self._by_consumer[consumer] or self._pauses.get(("instance", lane_key.rpartition("/")[2]))
+
+    def includes(self, consumer: str, lane_key: str) -> bool:
+        """Whether this lane of a consumer stands still."""
+        return self.of(consumer, lane_key) is not None
+
+    def hold(self, lane: Lane, consumer: str) -> bool:
+        """Whether the head of a busy lane has to wait: then the lane rests until it is resumed."""
+        if self.of(consumer, lane.key) is None:
+            return False
+        lane.rests = True
+        self._held[lane.key] = lane
+        self._lanes.came_to_rest(lane)
+        return True
+
+    def _of_consumer(self, consumer: str) -> Pause | None:
+        whole = self._pauses.get(("all", ""))
+        modules = (
+            pause
+            for (scope, name), pause in self._pauses.items()
+            if scope == "module" and consumer.startswith(f"{name}.")
+        )
+        return whole or next(modules, None) or self._pauses.get(("process", consumer))
