@@ -45,6 +45,20 @@ class Agency:
     def opens(self, action: str) -> None:
         self._gates[action].set()
 
+    def in_order(self) -> bool:
+        """Whether all that was dropped was the last that was held at that moment."""
+        held: list[str] = []
+        for action in self.actions:
+            verb, _, what = action.partition(" ")
+            taken = {"stay": STAY, "meal": MEAL}.get(what, (what,))
+            if verb == "hold":
+                held.append(what)
+            elif set(taken) & set(held):
+                if tuple(held[-len(taken) :]) != taken:
+                    return False
+                del held[-len(taken) :]
+        return held == self.held
+
     async def act(self, action: str, key: str, success: Any, refusal: Any = None) -> Any:
         """One run of a handler: what it answers."""
         self.runs[action] += 1

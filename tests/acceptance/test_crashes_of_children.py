@@ -1,0 +1,109 @@
+"""A saga in a saga in a saga, with a fault at every operation on the store: the end is the one without a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from tests.acceptance.orders.running import stores
+from tests.acceptance.trips.agency import Agency, Reply
+from tests.acceptance.trips.processes import trips
+from tests.acceptance.trips.running import End, end_of, run_trip
+
+from sagakit.ports import Store
+from sagakit.stores.sqlite import connection
+from sagakit.testing.faults import At, Fault
+
+
+@dataclass(frozen=True)
+class Script:
+    replies: dict[str, Reply | tuple[Reply, ...]] = field(default_factory=dict[str, Reply | tuple[Reply, ...]])
+    cancel_at: str | None = None
+
+
+SCRIPTS = {
+    "success": Script(),
+    "refused in the meal": Script({"hold_wine": "refused"}),
+    "unknown in the stay": Script({"hold_key": "broken after"}),
+    "refused after the stay": Script({"hold_bag": "refused"}),
+    "an undo of the stay fails": Script({"hold_key": "refused", "drop_room": "broken"}),
+    "another attempt in the meal": Script({"hold_table": ("fails", "done")}),
+    "cancelled before the stay": Script(cancel_at="hold visa"),
+    "cancelled in the stay": Script(cancel_at="hold room"),
+    "cancelled in the meal": Script(cancel_at="hold wine"),
+    "cancelled after the meal": Script(cancel_at="hold key"),
+    "cancelled after the stay": Script(cancel_at="hold bag"),
+}
+DONE, UNDONE, FAILED_UNDO = "completed", "compensated", "compensation_failed"
+LAST = {
+    "success": [DONE, DONE, DONE],
+    "refused in the meal": [UNDONE, UNDONE, UNDONE],
+    "unknown in the stay": [UNDONE, UNDONE, DONE],
+    "refused after the stay": [UNDONE, DONE, DONE],
+    "an undo of the stay fails": ["running", FAILED_UNDO, DONE],
+    "another attempt in the meal": [DONE, DONE, DONE],
+    "cancelled before the stay": [UNDONE, "", ""],
+    "cancelled in the stay": [UNDONE, UNDONE, ""],
+    "cancelled in the meal": [UNDONE, UNDONE, UNDONE],
+    "cancelled after the meal": [UNDONE, UNDONE, DONE],
+    "cancelled after the stay": [UNDONE, DONE, DONE],
+}
+"""How the trip, the stay and the meal stand at the end."""
+CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+FAILURES = (Fault.ANSWER_LOST, Fault.COMMIT_LOST, Fault.FAILED)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(connection, "SETTINGS", {**connection.SETTINGS, "synchronous": "off"})
+    return request.param
+
+
+class Runs:
+    """Runs one script on fresh stores, with and without faults."""
+
+    def __init__(self, kind: str, folder: Path, script: Script) -> None:
+        self._kind, self._folder, self._script = kind, folder, script
+        self._count = 0
+
+    async def run(self, *faults: At) -> tuple[End, Agency, list[str]]:
+        self._count += 1
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        make_store: Callable[[], Store] = stores(self._kind, folder)
+        agency = Agency(**self._script.replies)
+        store = await run_trip(trips(), make_store, agency, *faults, cancel_at=self._script.cancel_at)
+        return await end_of(make_store, agency), agency, store.operations
+
+    async def places(self) -> list[tuple[int, str | None]]:
+        """Where a fault may strike: every operation; on a disk, where the rest changes nothing, every commit."""
+        _, _, operations = await self.run()
+        if self._kind == "memory":
+            return [(number, None) for number in range(1, len(operations) + 1)]
+        return [(number, "commit") for number in range(1, operations.count("commit") + 1)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_fault_anywhere_changes_nothing(script: str, kind: str, tmp_path: Path) -> None:
+    runs = Runs(kind, tmp_path, SCRIPTS[script])
+    expected, _, _ = await runs.run()
+    for number, operation in await runs.places():
+        for fault in (*CRASHES, *FAILURES):
+            end, agency, _ = await runs.run(At(number, fault, operation))
+            if fault in CRASHES and SCRIPTS[script].cancel_at:
+                # what was under way at the crash is done before it is cancelled: the trip may have come one step on
+                assert {status.partition(" ")[0] for status in end.statuses} <= {UNDONE, DONE, ""}
+                end, wanted = (replace(one, statuses=one.statuses[:1]) for one in (end, expected))
+            else:
+                wanted = expected
+            assert end == wanted, f"{fault.name} at operation {number}"
+            assert agency.in_order(), f"{fault.name} at operation {number}: {agency.actions}"
+
+
+@pytest.mark.parametrize(("script", "statuses"), LAST.items())
+async def test_what_was_held_is_dropped_last_one_first(script: str, statuses: list[str], tmp_path: Path) -> None:
+    end, agency, _ = await Runs("memory", tmp_path, SCRIPTS[script]).run()
+    assert [status.partition(" ")[0] for status in end.statuses] == statuses
+    assert agency.in_order()
