@@ -223,15 +223,25 @@ class Module:
         starts_with: type[_E],
         key: str,
         undo: Callable[..., Message] | None = None,
+        returns: Callable[..., Message] | None = None,
         deadline: Seconds | Deadline | None = None,
         version: int = 1,
     ) -> StepSaga[_E]:
         """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done.
 
+        `returns`: the event that it ends with, filled as commands are; the outcome of the command that starts it.
         `deadline`: as for `saga`.
         """
-        limit = deadline_of(deadline)
-        saga = StepSaga[_E](name, *steps, starts_with=starts_with, key=key, undo=undo, deadline=limit, version=version)
+        saga = StepSaga[_E](
+            name,
+            *steps,
+            starts_with=starts_with,
+            key=key,
+            undo=undo,
+            returns=returns,
+            deadline=deadline_of(deadline),
+            version=version,
+        )
         self.declared.step_sagas.append(saga)
         self._remember_names(steps[0].command if steps else saga)
         return saga

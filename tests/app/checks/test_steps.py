@@ -100,7 +100,7 @@ def test_a_field_that_no_event_has(module: Module, problems: Problems) -> None:
     assert problems(module) == [
         (
             "m.steps, step 1 (Ship): no event known by then is sure to have Ship.place: "
-            "give it a default, or build the command with a function"
+            "give it a default, or build the message with a function"
         )
     ]
 
@@ -117,7 +117,7 @@ def test_a_field_that_an_undo_learns_too_late(module: Module, problems: Problems
     assert problems(module) == [
         (
             "m.steps, step 1 (Reserve), undo: no event known by then is sure to have BadRelease.place; "
-            "Reserved comes after the undo is recorded: give it a default, or build the command with a function"
+            "Reserved comes after the undo is recorded: give it a default, or build the message with a function"
         )
     ]
 
@@ -202,3 +202,36 @@ def test_what_builds_no_command(module: Module, problems: Problems) -> None:
     )
     mend = "must be a command class, or a function whose return annotation names one"
     assert problems(module) == [f"m.steps, step 1 (silent): {mend}", f"m.steps, step 2 (wrong): {mend}"]
+
+
+def test_what_it_returns_is_filled_from_what_is_known_at_its_end(module: Module, problems: Problems) -> None:
+    @dataclass(frozen=True)
+    class Sent:
+        id: str
+        place: str
+
+    @dataclass(frozen=True)
+    class Lost:
+        id: str
+        nowhere: str
+
+    def end(reserved: ReservedElsewhere) -> Shipped:
+        raise NotImplementedError
+
+    step = Step(Reserve, then=Reserved)
+    module.step_saga("fits", step, starts_with=Start, key="id", returns=Sent)
+    module.step_saga("lacks", step, starts_with=Start, key="id", returns=Lost)
+    module.step_saga("asks", step, starts_with=Start, key="id", returns=end)
+    module.step_saga("nothing", step, starts_with=Start, key="id", returns=str)
+    found = problems(module)
+    assert [problem.partition(": ")[::2] for problem in found] == [
+        ("m.nothing, returns", "must be an event class, or a function whose return annotation names one"),
+        (
+            "m.lacks, returns",
+            (
+                "no event known by then is sure to have Lost.nowhere: "
+                "give it a default, or build the message with a function"
+            ),
+        ),
+        ("m.asks, returns", "parameter 'reserved' asks for ReservedElsewhere, which is not known for certain by then"),
+    ]

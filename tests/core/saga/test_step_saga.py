@@ -38,8 +38,8 @@ def hints(build: Any) -> Mapping[str, Any]:
     return get_type_hints(build, include_extras=True)
 
 
-def saga(*steps: Step, undo: Any = None) -> Driver:
-    declared = StepSaga[Any]("steps", *steps, starts_with=Start, key="key", undo=undo)
+def saga(*steps: Step, undo: Any = None, returns: Any = None) -> Driver:
+    declared = StepSaga[Any]("steps", *steps, starts_with=Start, key="key", undo=undo, returns=returns)
     code = compile_steps(declared, hints)
     around: Surroundings = drivers.AROUND
     return Driver(SagaDefinition("steps", code, around, starts_with=(Start,), receives=(), version=1))
@@ -58,6 +58,34 @@ def test_steps_run_in_order_to_the_end() -> None:
         driver.answer(driver.waiting(command), done)
     assert driver.types == ["A", "B", "C"]
     assert driver.live.status == "completed"
+
+
+def test_it_ends_with_an_event_that_is_filled_from_what_is_known() -> None:
+    driver = saga(A_STEP, returns=CDone)
+    driver.start()
+    reacted = driver.answer(driver.waiting(A), ADone("a-1"))
+    assert [output.message for output in reacted.answers] == [CDone("a-1")]
+    assert driver.live.status == "completed"
+
+
+def test_a_function_says_what_it_ends_with() -> None:
+    def end(start: Start, done: ADone) -> BDone:
+        return BDone(f"{start.key} {done.id}")
+
+    driver = saga(A_STEP, returns=end)
+    driver.start()
+    reacted = driver.answer(driver.waiting(A), ADone("a-1"))
+    assert [output.message for output in reacted.answers] == [BDone("k a-1")]
+
+
+def test_an_end_that_cannot_be_built_parks() -> None:
+    def end(done: ADone) -> BDone:
+        raise ValueError("not today")
+
+    driver = saga(A_STEP, returns=end)
+    driver.start()
+    with pytest.raises(ProcessBug, match=r"returns=end: .*ValueError: not today"):
+        driver.answer(driver.waiting(A), ADone("a-1"))
 
 
 def test_a_refused_step_undoes_those_before_it_and_the_saga() -> None:

@@ -11,6 +11,7 @@ from tests.typing.accepted.messages import (
     ChargePayment,
     ConfirmOrder,
     OrderCancelled,
+    OrderCompleted,
     OrderConfirmed,
     OrderPlaced,
     OutOfStock,
@@ -48,6 +49,10 @@ def refund(order: OrderPlaced, undo: Undo[PaymentCharged]) -> RefundPayment:
     return RefundPayment(order.order_id, undo.outcome.payment_id if undo.outcome else None)
 
 
+def end_of_steps(order: OrderPlaced, charged: PaymentCharged) -> OrderCompleted:
+    return OrderCompleted(order.order_id, order.customer_id, order.total)
+
+
 fulfil_by_functions = orders.step_saga(
     "fulfil_by_functions",
     Step(ReserveStock, then=(StockReserved, OutOfStock), undo=ReleaseStock, name="reserve"),
@@ -55,6 +60,7 @@ fulfil_by_functions = orders.step_saga(
     Step(charge, then=PaymentCharged, undo=refund),
     starts_with=OrderPlaced,
     key="order_id",
+    returns=end_of_steps,
     version=2,
 )
 

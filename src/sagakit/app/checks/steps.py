@@ -39,10 +39,13 @@ class _Filling:
             if step.undo is not None:
                 yield from self._of(f"{at}, undo", step.undo, undo=True, then=step.then)
             self.known.append(step.then)
+        if self.saga.returns is not None:
+            yield from self._of("returns", self.saga.returns, undo=False)
 
     def _of(self, at: str, build: Callable[..., Any], *, undo: bool, then: tuple[type, ...] = ()) -> Iterator[str]:
         if isinstance(build, type):
-            yield from self._fields(at, build, undo=undo, then=then)
+            if is_message_type(build):  # else it is a problem of its own
+                yield from self._fields(at, build, undo=undo, then=then)
         elif callable(build):
             yield from self._parameters(at, build, undo=undo)
 
@@ -56,7 +59,7 @@ class _Filling:
             why = f"; {then[0].__qualname__} comes after the undo is recorded" if late else ""
             yield (
                 f"{at}: no event known by then is sure to have {cls.__qualname__}.{name}{why}: "
-                "give it a default, or build the command with a function"
+                "give it a default, or build the message with a function"
             )
 
     def _parameters(self, at: str, build: Callable[..., Any], *, undo: bool) -> Iterator[str]:

@@ -87,11 +87,18 @@ class ProcessReader:
             if not found:
                 at = f"{where}, {label}"
                 self._problem(at, "must be a command class, or a function whose return annotation names one")
+        ends = frozenset(built(saga.returns, self._names)) if saga.returns is not None else frozenset[type]()
+        if saga.returns is not None and not ends:
+            self._problem(
+                f"{where}, returns", "must be an event class, or a function whose return annotation names one"
+            )
         self._add(
             where=where,
             declared=saga,
             starts=(saga.starts_with,),
             takes=(saga.starts_with,),
+            answers=ends,
+            emits=ends,
             commands=frozenset(commands),
         )
 

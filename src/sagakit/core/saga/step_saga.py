@@ -46,10 +46,12 @@ class StepSaga(Generic[_E_contra]):
         starts_with: type[_E_contra],
         key: str,
         undo: Callable[..., Message] | None = None,
+        returns: Callable[..., Message] | None = None,
         deadline: Deadline | None = None,
         version: int = 1,
     ) -> None:
         self.name = name
+        self.returns = returns
         self.steps = steps
         self.deadline = deadline
         self.starts_with = starts_with
@@ -177,7 +179,7 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 def compile_steps(
     saga: StepSaga[Any], hints: Callable[[Any], Mapping[str, Any]]
-) -> Callable[[Any, Saga], Coroutine[Any, Any, None]]:
+) -> Callable[[Any, Saga], Coroutine[Any, Any, Message | None]]:
     """The code that runs these steps. `hints` gives the resolved annotations of a function or class."""
     steps = [
         (
@@ -190,8 +192,9 @@ def compile_steps(
         for index, step in enumerate(saga.steps, 1)
     ]
     whole = Builder(saga.undo, hints(saga.undo)) if saga.undo else None
+    end = Builder(saga.returns, hints(saga.returns)) if saga.returns else None
 
-    async def run(start: Any, hands: Saga) -> None:
+    async def run(start: Any, hands: Saga) -> Message | None:
         known = Known((start,))
         if whole is not None:
             undo_all = _undoing(whole, known)
@@ -203,6 +206,10 @@ def compile_steps(
             do: Do = cast("Any", hands).do(command, then=then, undo=undoer, timeout=timeout)
             do.at = where
             known.add(await do)
+        if end is None:
+            return None
+        returned: Message = _built(f"returns={end.name}", end.code, lambda end=end: end(known))
+        return returned
 
     return run
 

@@ -71,7 +71,7 @@ class Settling:
     def _not_done(self, step: Step, branch: Branch, why: NotDone) -> None:
         """Tell a branch, once the step has left nothing behind."""
         self._undoing.threw = True
-        if step.state == "unknown" and step.undo is not None:
+        if step.state == "unknown" and self._stack.owes(step):
             self._repairs.wait_for(step, branch, why)
             self._stack.undo(step, why.reason)
         else:
