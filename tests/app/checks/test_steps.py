@@ -64,6 +64,18 @@ class BadRelease:
     place: str
 
 
+@dataclass(frozen=True)
+class Sent:
+    id: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    id: str
+    nowhere: str
+
+
 @pytest.fixture
 def module() -> Module:
     module = Module("m")
@@ -205,16 +217,6 @@ def test_what_builds_no_command(module: Module, problems: Problems) -> None:
 
 
 def test_what_it_returns_is_filled_from_what_is_known_at_its_end(module: Module, problems: Problems) -> None:
-    @dataclass(frozen=True)
-    class Sent:
-        id: str
-        place: str
-
-    @dataclass(frozen=True)
-    class Lost:
-        id: str
-        nowhere: str
-
     def end(reserved: ReservedElsewhere) -> Shipped:
         raise NotImplementedError
 
