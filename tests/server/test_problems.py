@@ -26,6 +26,8 @@ def made(cls: type[Exception]) -> Exception:
     match cls.__name__:
         case "StaleVersion":
             return errors.StaleVersion("orders.Order/o-1", 1, 2)
+        case "CursorGone":
+            return errors.CursorGone("why", None)
         case "Busy":
             return errors.Busy(20_000, retry_after=7.2)
         case _:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from datetime import datetime
 from threading import Thread
 from typing import Any, TypeVar, overload
@@ -14,6 +14,7 @@ from sagakit.core.decider import Decider, Loaded
 from sagakit.core.messages import Message, Seconds
 from sagakit.engine.engine import Engine
 from sagakit.engine.inbox import Receipt
+from sagakit.engine.watching.updates import Update
 from sagakit.errors import Stopping
 
 _A = TypeVar("_A", bound=Decider)
@@ -71,6 +72,31 @@ class BlockingEngine:
             self._engine.send_and_wait(command, until=until, timeout=timeout, idempotency_key=idempotency_key)
         )
 
+    @overload
+    def wait(self, *, until: type[_E], correlation_id: str, timeout: Seconds = ...) -> _E: ...
+    @overload
+    def wait(self, *, until: tuple[type[_E1], type[_E2]], correlation_id: str, timeout: Seconds = ...) -> _E1 | _E2: ...
+    @overload
+    def wait(self, process: Any, key: object, *, timeout: Seconds = ...) -> Update: ...
+    def wait(self, *args: Any, **named: Any) -> Any:
+        """Wait for an event of a story, or for the end of an instance. As `Engine.wait`."""
+        steps: Coroutine[Any, Any, Any] = self._engine.wait(*args, **named)
+        return self._wait(steps)
+
+    @overload
+    def watch(self, process: Any, key: object, *, after: str | None = ...) -> Generator[Update]: ...
+    @overload
+    def watch(self, *, correlation_id: str, after: str | None = ...) -> Generator[Update]: ...
+    def watch(self, *args: Any, **named: Any) -> Generator[Update]:
+        """Where an instance or a story stands, then every update, up to the end. As `Engine.watch`."""
+        updates = self._engine.watch(*args, **named)
+        try:
+            while (update := self._wait(_next(updates))) is not None:
+                yield update
+        finally:
+            with suppress(Stopping, RuntimeError):  # it was closed with the engine, or is by an interrupt
+                self._wait(updates.aclose())
+
     def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate's state and version as committed. Raises NotFound if it has no event."""
         return self._wait(self._engine.load(aggregate, key))
@@ -86,6 +112,10 @@ class BlockingEngine:
         except BaseException:
             answer.cancel()  # whoever waited was interrupted: nobody wants the answer any more
             raise
+
+
+async def _next(updates: AsyncGenerator[Update]) -> Update | None:
+    return await anext(updates, None)
 
 
 @contextmanager

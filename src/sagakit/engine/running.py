@@ -37,7 +37,7 @@ from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.watching import Watching
-from sagakit.errors import Stopping, StoreUnusable
+from sagakit.errors import StoreUnusable
 from sagakit.ports import Chance, Clock, Store
 
 _log = structlog.get_logger("sagakit.engine")
@@ -172,7 +172,7 @@ class Running:
         await self._close(clean=ended and self.fatal is None)
 
     async def _close(self, *, clean: bool) -> None:
-        self._watching.end(Stopping("the engine has stopped; the outcome may still come"))
+        self._watching.end("the engine has stopped; the outcome may still come")
         await self._schedule.stop(0)
         await self._committer.stop()
         await self._timers.stop()
@@ -188,6 +188,10 @@ class Running:
                 _log.warning("the store could not be closed", error=str(error))
             finally:
                 self._stopped.set()
+
+    def end_watches(self) -> None:
+        """Tell all who watch an instance or a story, or wait for its end, to come again: there will be no news."""
+        self._watching.end_watches("the engine is being stopped: watch again from your cursor")
 
     async def stopped(self) -> None:
         """Wait until the engine has stopped, or can do nothing any more."""
@@ -289,5 +293,5 @@ class Running:
         self._door.closed = f"the engine cannot go on: {error}"
         self._lanes.running = self._schedule.running = False
         self._committer.end(error)
-        self._watching.end(Stopping(self._door.closed))
+        self._watching.end(self._door.closed)
         self._stopped.set()

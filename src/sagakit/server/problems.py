@@ -34,6 +34,7 @@ _BY_TYPE: Mapping[type[Exception], tuple[int, str, float | None]] = {
     errors.UnknownMessage: (404, "unknown_message", None),
     errors.NotFound: (404, "not_found", None),
     errors.NotPossible: (409, "not_possible", None),
+    errors.CursorGone: (410, "cursor_gone", None),
     errors.StaleVersion: (412, "stale_version", None),
     errors.KeyReused: (422, "idempotency_key_reused", None),
     errors.Refused: (422, "refused", None),

@@ -74,6 +74,7 @@ async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asynci
     finally:
         for one in waiting:
             one.cancel()
+        engine.end_watches()  # else those who wait for news would hold the server up
         server.should_exit = True
         await serving
     if engine.fatal is not None:

@@ -18,6 +18,7 @@ from sagakit import (
     ONE,
     App,
     BlockingEngine,
+    CursorGone,
     Engine,
     KeyInFlight,
     KeyReused,
@@ -26,6 +27,7 @@ from sagakit import (
     Receipt,
     Refused,
     StaleVersion,
+    Update,
     WaitTimeout,
     stable_id,
 )
@@ -52,6 +54,17 @@ async def main(cards: HttpCards) -> None:
         await engine.publish(OrderPlaced("o-3", "c-1", (), Decimal(0)), idempotency_key=receipt.message_id)
         assert_type(await engine.cancel(fulfil_order, "o-1", reason="enough"), bool)
         await engine.cancel(Fulfilment, "o-1", reason="enough")
+        late = await engine.wait(until=(OrderConfirmed, OrderCancelled), correlation_id=receipt.correlation_id)
+        assert_type(late, OrderConfirmed | OrderCancelled)
+        assert_type(await engine.wait(until=OrderConfirmed, correlation_id="c"), OrderConfirmed)
+        assert_type((await engine.wait(fulfil_order, "o-1", timeout=5)).status, str)
+        try:
+            async for update in engine.watch(fulfil_order, "o-1", after="3"):
+                assert_type(update, Update)
+        except CursorGone as gone:
+            print(gone.current.cursor)
+        async for update in engine.watch(correlation_id=receipt.correlation_id):
+            assert_type(update.cursor, str)
 
 
 def sync_main() -> None:
@@ -61,6 +74,9 @@ def sync_main() -> None:
         placed = engine.send_and_wait(PlaceOrder("o-1", "c-1", ()), until=OrderPlaced)
         assert_type(placed, OrderPlaced)
         assert_type(engine.load(Order, "o-1").state, Order)
+        assert_type(engine.wait(until=OrderConfirmed, correlation_id="c"), OrderConfirmed)
+        for update in engine.watch(fulfil_order, "o-1"):
+            assert_type(update, Update)
     shop.run("memory://")
 
 

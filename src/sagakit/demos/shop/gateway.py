@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,11 +11,12 @@ import msgspec
 from litestar import Litestar, Request, Response, get, post
 from uuid_utils import uuid7
 
-from sagakit import Engine, NotFound, stable_id
+from sagakit import Engine, NotFound, Stopping, WaitTimeout, stable_id
 from sagakit.demos.shop.order_request import BadRequest, read_order
 from sagakit.demos.shop.orders.messages import Item, OrderPlaced, PlaceOrder
 from sagakit.demos.shop.orders.order import Order
 from sagakit.server.keys import idempotency_key
+from sagakit.server.prefer import applied, preferred_wait, while_connected
 from sagakit.server.problems import Problem, answer_error, problem_response
 from sagakit.server.routes.health import health
 from sagakit.server.trace import traceparent
@@ -64,14 +66,18 @@ def gateway(engine: Engine) -> Litestar:
 
     @get("/orders/{order_id:str}")
     async def get_order(request: Request[Any, Any, Any]) -> Response[bytes]:
-        order_id = str(request.path_params["order_id"])
+        order_id, wait = str(request.path_params["order_id"]), preferred_wait(request)
         try:
             order, version = await engine.load(Order, order_id)
+            if wait and order.status == "PENDING":
+                await while_connected(request, _settled(engine, order_id, wait))
+                order, version = await engine.load(Order, order_id)
         except NotFound:
             return problem_response(Problem(404, "order_not_found"))
         if order.status == "NEW":
             return problem_response(Problem(404, "order_not_found"))
-        return _answer(_standing(order_id, order), status=200, headers={"ETag": f'"{version}"'})
+        headers = {"ETag": f'"{version}"', **applied(wait)}
+        return _answer(_standing(order_id, order), status=200, headers=headers)
 
     return Litestar(
         [place_order, get_order, *health(engine)],
@@ -80,6 +86,13 @@ def gateway(engine: Engine) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+
+
+async def _settled(engine: Engine, order_id: str, wait: int) -> None:
+    """Wait until the process of an order has ended, at most so many seconds; the order is answered as it is then."""
+    process = engine.topology.starters[OrderPlaced][0].name
+    with suppress(WaitTimeout, Stopping):
+        await engine.wait(process, order_id, timeout=wait)
 
 
 def _placed(event: OrderPlaced) -> OrderView:

@@ -14,7 +14,7 @@ from sagakit.core.streams import instance_id
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.engine.watching.retelling import Retelling
 from sagakit.engine.watching.updates import Update, Watcher, place
-from sagakit.errors import CursorGone, NotFound, TerminalError
+from sagakit.errors import CursorGone, NotFound, Stopping, TerminalError
 from sagakit.ports import Store
 
 HISTORY_PAGE = 1_000
@@ -27,6 +27,7 @@ class InstanceWatches:
         self._store = store
         self._codecs = codecs
         self._watchers: dict[str, list[Watcher]] = {}
+        self._ended: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
@@ -40,14 +41,17 @@ class InstanceWatches:
                     for watcher in watchers:
                         watcher.tell(version, update)
 
-    def end(self, why: Exception) -> None:
+    def end(self, why: str) -> None:
         """Nothing will be told any more."""
+        self._ended = self._ended or why
         for watchers in self._watchers.values():
             for watcher in watchers:
-                watcher.fail(why)
+                watcher.fail(Stopping(why))
 
     def subscribe(self, process: ProcessConsumer, key: object) -> Watcher:
         """Be told of an instance from now on, until the watcher leaves."""
+        if self._ended is not None:
+            raise Stopping(self._ended)
         id = instance_id(process.name, str(key))
 
         def leave(watcher: Watcher) -> None:

@@ -12,6 +12,7 @@ from sagakit.engine.watching.reach import Reach
 from sagakit.engine.watching.story import Story
 from sagakit.engine.watching.updates import Update, Watcher
 from sagakit.engine.watching.verdicts import Handled, failure_of, failure_of_parked, judge
+from sagakit.errors import Stopping
 
 
 class News:
@@ -35,6 +36,8 @@ class Stories:
         self._by_delivery: dict[int, Story] = {}
         self._by_instance: dict[str, list[Story]] = {}
         self._scan: asyncio.Future[None] | None = None
+        self.ended: str | None = None
+        """Why nobody is told anything any more."""
         self.reading = False
         """Whether deliveries wait in the store unread: what is in memory is not all."""
 
@@ -61,13 +64,18 @@ class Stories:
             if not sharing:
                 del self._by_instance[id]
 
-    def end(self, why: Exception) -> None:
-        """Nothing will be told any more."""
+    def end(self, why: str) -> None:
+        """Those who wait are told nothing more."""
+        self.ended = self.ended or why
         for story in self._stories.values():
             for waiter in story.waiters:
-                waiter.fail(why)
+                waiter.fail(Stopping(why))
+
+    def end_watches(self, why: str) -> None:
+        """Those who watch are told nothing more."""
+        for story in self._stories.values():
             for watcher in story.watchers:
-                watcher.fail(why)
+                watcher.fail(Stopping(why))
 
     # ------------------------------------------------------------------ what was there before
 

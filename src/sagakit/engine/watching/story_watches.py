@@ -10,7 +10,7 @@ from sagakit.engine.watching.looking_back import LookingBack
 from sagakit.engine.watching.stories import Stories
 from sagakit.engine.watching.story import Story
 from sagakit.engine.watching.updates import Update, Watcher, place
-from sagakit.errors import CursorGone, NotFound
+from sagakit.errors import CursorGone, NotFound, Stopping
 
 
 class StoryWatches:
@@ -19,6 +19,12 @@ class StoryWatches:
     def __init__(self, stories: Stories, looking_back: LookingBack) -> None:
         self._stories = stories
         self._looking_back = looking_back
+        self._ended: str | None = None
+
+    def end(self, why: str) -> None:
+        """Nothing will be told any more."""
+        self._ended = self._ended or why
+        self._stories.end_watches(why)
 
     def subscribe(self, correlation_id: str) -> Watcher:
         """Be told of a story from now on, until the watcher leaves."""
@@ -27,6 +33,8 @@ class StoryWatches:
             story.watchers.remove(watcher)
             self._stories.leave(story)
 
+        if self._ended is not None:
+            raise Stopping(self._ended)
         story = self._stories.get(correlation_id)
         watcher = Watcher(leave)
         story.watchers.append(watcher)

@@ -17,7 +17,7 @@ from sagakit.engine.watching.stories import Stories
 from sagakit.engine.watching.story import Waiter
 from sagakit.engine.watching.story_watches import StoryWatches
 from sagakit.engine.watching.updates import Update
-from sagakit.errors import WaitTimeout
+from sagakit.errors import Stopping, WaitTimeout
 from sagakit.ports import Store
 
 MICROSECONDS = 1_000_000
@@ -55,16 +55,23 @@ class Watching:
         else:
             self._stories.read_all()
 
-    def end(self, why: Exception) -> None:
+    def end_watches(self, why: str) -> None:
+        """Those who watch are told nothing more; those who wait for an event are."""
+        self._of_stories.end(why)
+        self._of_instances.end(why)
+
+    def end(self, why: str) -> None:
         """Nothing will be told any more."""
         self._stories.end(why)
-        self._of_instances.end(why)
+        self.end_watches(why)
 
     # ------------------------------------------------------------------ waiting
 
     @contextmanager
     def expecting(self, correlation_id: str, until: tuple[type, ...], *, new: bool = False) -> Generator[Waiter]:
         """Wait for an event of a story while the block lasts. `new`: before its first message is sent."""
+        if self._stories.ended is not None:
+            raise Stopping(self._stories.ended)
         story = self._stories.get(correlation_id, new=new)
         waiter = Waiter(story, until, looking_back=not new)
         story.waiters.append(waiter)
