@@ -124,12 +124,10 @@ class InstanceWatches:
                     if version > row.version:
                         return
                     messages = self._messages(entry)
-                    stood = retelling.tell(version, Input(entry.inputs, messages)) if messages else None
-                    if stood is None:
-                        return  # where it stands now is told next
-                    if version > seen:
-                        stood = row if version == row.version else stood
-                        yield _update(stood, version, messages[0], seen)
+                    stood = retelling.tell(version, Input(entry.inputs, messages))
+                    stood = row if version == row.version else stood
+                    if version > seen and stood is not None:
+                        yield _update(stood, version, messages[0] if messages else None, seen)
                         seen = version
         finally:
             retelling.close()

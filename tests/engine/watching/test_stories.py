@@ -1,0 +1,187 @@
+"""Waiting in a story that no process leads: what may still come is followed through handlers and listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.engine.stage import until
+from tests.engine.watching.chain import Charge, Declined, PaymentFailed, PaymentFinalized, Place, Placed, Script, chain
+
+from sagakit import OutcomeUnknown, Receipt, Refused, TerminalError, WaitTimeout
+from sagakit.engine.limits import Limits
+from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import ManualEngine, engine
+
+WANTED = (PaymentFinalized, PaymentFailed)
+
+
+class Broken(TerminalError):
+    pass
+
+
+async def waited(running: ManualEngine, receipt: Receipt) -> Any:
+    return await running.wait(until=WANTED, correlation_id=receipt.correlation_id, timeout=5)
+
+
+async def test_an_event_at_the_end_of_a_chain() -> None:
+    async with engine(chain(), provide={Script: Script()}) as running:
+        assert await running.send_and_wait(Place(), until=WANTED) == PaymentFinalized("a")
+        assert await waited(running, await running.send(Place("b"))) == PaymentFinalized("b")
+        assert not running._watching
+
+
+async def test_after_the_fact() -> None:
+    script, store = Script(answers={"Finalize": PaymentFailed("a")}), MemoryStore()
+    async with engine(chain(), store=store, provide={Script: script}) as running:
+        receipt = await running.send(Place())
+        await running.settle()
+        assert await waited(running, receipt) == PaymentFailed("a")
+    async with engine(chain(), store=store.again(), provide={Script: script}) as running:
+        assert await waited(running, receipt) == PaymentFailed("a")
+        assert not running._watching
+
+
+FAILURES = [
+    ("Place", Broken("no"), OutcomeUnknown, "Broken: no"),
+    ("Charge", Broken("no card"), OutcomeUnknown, r"c\.Charge for c\.charge is parked: Broken: no card"),
+    ("Charge", Declined("a", "poor"), Refused, "^poor$"),
+    ("Charge", Declined("a"), Refused, r"^c\.Declined$"),
+    ("Placed", Broken("deaf"), OutcomeUnknown, r"c\.Placed for c\.charge_what_is_placed is parked: Broken: deaf"),
+    ("Placed", None, OutcomeUnknown, "the story has come to its end without PaymentFinalized or PaymentFailed"),
+    ("Finalize", Broken("late"), OutcomeUnknown, "c.Finalize for c.finalize is parked: Broken: late"),
+]
+
+
+@pytest.mark.parametrize(("at", "answer", "error", "words"), FAILURES)
+@pytest.mark.parametrize("mailing", [False, True])
+async def test_a_failure_anywhere_is_told_when_nothing_else_can_lead_there(
+    at: str, answer: Any, error: type[Exception], words: str, mailing: bool
+) -> None:
+    script = Script(answers={at: answer}, closed={"Mailed"} if mailing and at != "Placed" else set())
+    async with engine(chain(), provide={Script: script}) as running:
+        with pytest.raises(error, match=words):
+            await running.send_and_wait(Place(), until=WANTED)
+        script.gates["Mailed"].set()
+
+
+@pytest.mark.parametrize(("at", "answer", "error", "words"), FAILURES)
+async def test_and_told_at_once_after_the_fact(at: str, answer: Any, error: type[Exception], words: str) -> None:
+    script, store = Script(answers={at: answer}), MemoryStore()
+    async with engine(chain(), store=store, provide={Script: script}) as running:
+        receipt = await running.send(Place(), idempotency_key="k")
+        await running.settle()
+        with pytest.raises(error, match=words):
+            await waited(running, receipt)
+    async with engine(chain(), store=store.again(), provide={Script: script}) as running:
+        with pytest.raises(error, match=words):
+            await waited(running, receipt)
+        with pytest.raises(error, match=words):
+            await running.send_and_wait(Place(), until=WANTED, idempotency_key="k")
+        assert not running._watching
+
+
+async def test_a_side_story_that_parks_is_not_the_answer() -> None:
+    script = Script(answers={"Mailed": Broken("no mail")}, closed={"Charge"})
+    async with engine(chain(), provide={Script: script}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=WANTED))
+        await until(lambda: "Charge" in script.began)
+        await running.advance(seconds=1)
+        later = asyncio.create_task(waited(running, Receipt("", next(iter(running.store.data.stories)))))  # type: ignore[attr-defined]
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        assert not later.done()
+        script.gates["Charge"].set()
+        assert await asyncio.gather(waiting, later) == [PaymentFinalized("a")] * 2
+
+
+async def test_what_was_never_declared_may_come_as_long_as_anything_goes_on() -> None:
+    script = Script(answers={"Finalize": Declined("a", "undeclared")}, closed={"Finalize"})
+    async with engine(chain(), provide={Script: script}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Charge("a"), until=Placed))
+        undeclared = asyncio.create_task(running.send_and_wait(Charge("a"), until=Declined))
+        await until(lambda: script.began.count("Finalize") == 2)
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        script.gates["Finalize"].set()
+        with pytest.raises(OutcomeUnknown, match="has come to its end without Placed"):
+            await waiting
+        with pytest.raises(Refused, match=r"c\.Charged"):  # it was declared at the charge, and not thereafter
+            await undeclared
+
+
+async def test_an_unknown_story_may_still_begin() -> None:
+    async with engine(chain(), provide={Script: Script()}) as running:
+        waiting = asyncio.create_task(running.wait(until=PaymentFinalized, correlation_id="nobody's", timeout=5))
+        await running.advance(seconds=4)
+        assert not waiting.done()
+        await running.advance(seconds=1)
+        with pytest.raises(WaitTimeout, match="no PaymentFinalized within 5 s"):
+            await waiting
+
+
+async def test_a_wait_needs_to_know_for_what() -> None:
+    async with engine(chain(), provide={Script: Script()}) as running:
+        with pytest.raises(TypeError, match="until= and correlation_id="):
+            await running.wait(until=PaymentFinalized)  # type: ignore[call-overload]
+
+
+async def test_a_parked_command_that_is_tried_again_goes_on() -> None:
+    script, store = Script(answers={"Charge": Broken("no card")}), MemoryStore()
+    async with engine(chain(), store=store, provide={Script: script}) as running:
+        receipt = await running.send(Place())
+        await running.settle()
+        with pytest.raises(OutcomeUnknown, match="no card"):
+            await waited(running, receipt)
+        (parked,) = store.data.deliveries.values()
+        parked.state = "ready"
+        script.answers.clear()
+        script.closed.add("Charge")
+    async with engine(chain(), store=store.again(), provide={Script: script}) as running:
+        waiting = asyncio.create_task(waited(running, receipt))
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        script.gates["Charge"].set()
+        assert await waiting == PaymentFinalized("a")
+
+
+async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_over() -> None:
+    script, store = Script(closed={"Charge"}), MemoryStore()
+    limits = Limits(stop_within=0.01)
+    async with engine(chain(), store=store, provide={Script: script}, limits=limits) as running:
+        receipts = [await running.send(Place(str(number))) for number in range(12)]
+        await until(lambda: script.began.count("Charge") == 12)
+    limits = Limits(page=1)
+    async with engine(chain(), store=store.again(), provide={Script: script}, limits=limits) as running:
+        assert running._recovery.reading
+        waiting = [asyncio.create_task(waited(running, receipt)) for receipt in receipts]
+        await running.advance(seconds=0)
+        assert not any(one.done() for one in waiting)
+        script.answers["Charge"] = Declined("a", "poor")
+        script.gates["Charge"].set()
+        while running._recovery.reading:
+            await running.advance(seconds=1)
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [str(answer) for answer in answers] == ["poor"] * 12
+
+
+async def test_many_who_ask_at_the_same_time_share_one_look() -> None:
+    script = Script(closed={"Charge"})
+    async with engine(chain(), provide={Script: script}) as running:
+        receipts = [await running.send(Place(str(number))) for number in range(50)]
+        await until(lambda: script.began.count("Charge") == 50)
+        looks = 0
+        look = running._watching._stories._in_memory
+
+        def counted() -> Any:
+            nonlocal looks
+            looks += 1
+            return look()
+
+        running._watching._stories._in_memory = counted
+        waiting = [asyncio.create_task(waited(running, receipt)) for receipt in receipts]
+        await running.advance(seconds=0)
+        script.gates["Charge"].set()
+        assert len(await asyncio.gather(*waiting)) == 50
+        assert looks == 1
