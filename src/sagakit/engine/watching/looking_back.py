@@ -61,7 +61,10 @@ class LookingBack:
         return first
 
     async def answer(self, waiter: Waiter) -> None:
-        """Tell one who waits what has come already, or why it cannot come any more."""
+        """Tell one who waits what has come already, or why it cannot come any more.
+
+        While deliveries wait in the store unread, nobody can tell what cannot come.
+        """
         story = waiter.story
         await self._stories.scan(story)
         found: dict[str, None] = {}
@@ -77,6 +80,8 @@ class LookingBack:
                 self._note(envelope, handled)
                 found.update(dict.fromkeys(self._instances_of(envelope)))
         await self._find(story, found)
+        if not story.scanned:
+            return
         waiter.looking_back = False
         ended = [one for one in handled.values() if one.events and self._leads_nowhere(one, waiter)]
         judge(story, failure=story.failure or refusal(waiter, ended[-1:]))

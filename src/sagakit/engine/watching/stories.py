@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from sagakit.core.commit import Commit, Delivery, Envelope, Instance
 from sagakit.engine.draft import Draft
 from sagakit.engine.watching.reach import Reach
-from sagakit.engine.watching.story import Story
+from sagakit.engine.watching.story import Story, Waiter
 from sagakit.engine.watching.updates import Update, Watcher
 from sagakit.engine.watching.verdicts import Handled, failure_of, failure_of_parked, judge
 from sagakit.errors import Stopping
@@ -36,6 +36,7 @@ class Stories:
         self._by_delivery: dict[int, Story] = {}
         self._by_instance: dict[str, list[Story]] = {}
         self._scan: asyncio.Future[None] | None = None
+        self._read: asyncio.Future[None] | None = None
         self.ended: str | None = None
         """Why nobody is told anything any more."""
         self.reading = False
@@ -93,6 +94,16 @@ class Stories:
         self.reading = False
         if self._stories:
             self._look()
+        if self._read is not None:
+            self._read.set_result(None)
+            self._read = None
+
+    async def until_read(self, waiter: Waiter) -> None:
+        """Wait until all deliveries are in memory, or somebody waits no longer."""
+        if self.reading:
+            self._read = self._read or asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._read, waiter.future), return_when=asyncio.FIRST_COMPLETED)
+        await self.scan(waiter.story)
 
     def _look(self) -> None:
         sought = {story.correlation_id: story for story in self._stories.values() if not story.scanned}

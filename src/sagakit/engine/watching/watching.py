@@ -97,6 +97,9 @@ class Watching:
 
         timer = self._in(limit, late)
         try:
+            if waiter.looking_back:
+                await self._stories.until_read(waiter)
+                await self._looking_back.answer(waiter)
             return await waiter.future
         finally:
             timer.cancel()
