@@ -93,27 +93,19 @@ class Running:
         self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, self._withdrawing.decide, run)
         self._router.processes = self._processes
         self._lanes.on_evict = self._processes.evicted
-        self._recovery = Recovery(
-            store,
-            read,
-            self._timers,
-            self._lanes,
-            self._failures,
-            self._processes,
-            self._committer,
-            self.limits.page,
-        )
+        timers, lanes, processes, page = self._timers, self._lanes, self._processes, self.limits.page
+        self._recovery = Recovery(store, read, timers, lanes, self._failures, processes, self._committer, page)
         self._withdrawing.find_unread = self._recovery.find
         self._recovery.on_reading = self._watching.reading
         self._schedule = self._make_schedule()
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
-        self._pauses = Pauses(topology, self._lanes)
-        self._pauses.on_change = self._paused
-        self.operator = self._operator(chance)
+        self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""
 
-    def _operator(self, chance: Chance) -> Operator:
+    def _make_operator(self, chance: Chance) -> Operator:
+        self._pauses = Pauses(self.topology, self._lanes)
+        self._pauses.on_change = self._paused
         acting = Acting(self._router, self._lanes, chance, self._committer.submit)
         instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
         deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)

@@ -124,7 +124,10 @@ class Acting:
         return Act(envelope, self._lanes)
 
     async def claim(self, act: Act, key: str) -> Lane:
-        """Claim a lane for an action."""
+        """Claim a lane for an action; one that it has already is its own."""
+        for known in act.lanes:
+            if known.key == key:
+                return known
         lane = await self._lanes.claim(key)
         act.lanes.append(lane)
         return lane
