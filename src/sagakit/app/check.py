@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sagakit.app.checks import commands, events, keys, names, provided, shapes, steps
+from sagakit.app.checks import commands, events, keys, names, provided, shapes, steps, timing
 from sagakit.app.reading.parts import Parts
 from sagakit.app.reading.roles import Roles
 
@@ -28,6 +28,8 @@ def problems_of(parts: Parts, roles: Roles) -> list[str]:
         *events.starts_with_nothing(parts),
         *keys.without_key(parts, roles),
         *steps.that_cannot_be_filled(parts),
+        *timing.that_cannot_pass(parts),
+        *timing.reminders_without_taker(parts),
         *shapes.states_without_a_beginning(parts),
         *shapes.states_that_do_not_round_trip(parts),
         *shapes.messages_that_do_not_round_trip(parts, roles),

@@ -190,6 +190,8 @@ def _takers(
 
 def takes_by_key(parts: Parts, roles: Roles, cls: type, process: Process) -> bool:
     """Whether a process takes an event by its key too, and not only as the outcome of a command of its own."""
+    if cls in process.made.reminded and cls not in roles.emitted and cls not in process.starts:
+        return False  # its reminders tell it that, and nobody else
     if cls in process.starts or not roles.is_answer(cls, process):
         return True
     if roles.is_internal_to_another(cls, process):

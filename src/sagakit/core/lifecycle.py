@@ -12,6 +12,7 @@ from sagakit.core.codec import Codec, Codecs
 from sagakit.core.messages import pinned, wire
 
 _M = TypeVar("_M")
+_NO_PAYLOAD = msgspec.Raw(b"null")
 
 
 @wire("sagakit.CommandFailed")
@@ -66,7 +67,7 @@ class TimerFired(Struct, frozen=True, omit_defaults=True):
     what: str
     type: str = ""
     version: int = 1
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = _NO_PAYLOAD
 
 
 @wire("sagakit.DeadlineNear")

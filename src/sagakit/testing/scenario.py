@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
 from sagakit.core.decider import Decider
@@ -15,6 +15,7 @@ from sagakit.testing.compile import subject_of
 from sagakit.testing.differences import difference
 from sagakit.testing.subjects import Subject
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -47,15 +48,16 @@ class Scenario:
 
         An event answers the command that waits for it; where several wait, `to` names its class. No message at all
         says that the command has led to no event. `Cancelled(reason)` asks a process to be undone. `now`: when it is
-        recorded.
+        recorded; timers that are due by then fire first.
         """
         self._subject.standing_well()
         self._now = now or self._now
         self._said = f"after {', '.join(repr(message) for message in messages) or 'an outcome without events'}"
+        self._answers = self._subject.pass_until(self._time())
         if not messages:
-            self._answers = self._subject.tell_nothing(self._time(), to)
+            self._subject.standing_well()
+            self._answers += self._subject.tell_nothing(self._time(), to)
             return self
-        self._answers = []
         for message in messages:
             self._subject.standing_well()
             self._answers += self._subject.tell(message, self._time(), to)
@@ -66,6 +68,29 @@ class Scenario:
         self._subject.standing_well()
         self._said = f"after a failure ({reason})"
         self._answers = self._subject.fail(reason, self._time(), to)
+        return self
+
+    def when_timed_out(self, *, to: type | None = None) -> Self:
+        """The time of what it waits for has passed: of its step, or of a `receive` (`to`: of this class).
+
+        A command without a timeout is given up, as when its handler never answers.
+        """
+        self._subject.standing_well()
+        due = self._subject.next_timeout(to)
+        if due is None:
+            return self.when_failed("timed out", to=to)
+        self._now = max(self._now, EPOCH + timedelta(microseconds=due))
+        self._said = "after a timeout"
+        self._answers = self._subject.pass_until(due)
+        return self
+
+    def when_passed(self, *, days: float = 0, hours: float = 0, seconds: float = 0) -> Self:
+        """So much time passes: what is due on the way happens, in its order."""
+        self._subject.standing_well()
+        passed = timedelta(days=days, hours=hours, seconds=seconds)
+        self._now += passed
+        self._said = f"after {passed}"
+        self._answers = self._subject.pass_until(self._time())
         return self
 
     def then(self, *messages: Message, undo: Message | None = None) -> Self:
@@ -102,7 +127,7 @@ class Scenario:
         return self
 
     def _time(self) -> int:
-        return int(self._now.timestamp() * 1_000_000)
+        return (self._now - EPOCH) // timedelta(microseconds=1)
 
     def _fail(self, what: str, detail: str) -> None:
         raise AssertionError(f"{self._said}, the {self._subject.kind} {what}\n{detail}")

@@ -12,7 +12,7 @@ from sagakit.core.codec import Codecs
 from sagakit.core.commit import Envelope, Status
 from sagakit.core.decider import decide, evolve
 from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing
-from sagakit.core.process import Definition, Input, Live, Output, Surroundings
+from sagakit.core.process import Definition, Input, Live, Output, Surroundings, Timer
 from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.live import SagaLive
 from sagakit.errors import ProcessBug
@@ -33,6 +33,14 @@ class Subject(Protocol):
 
     def fail(self, reason: str, now: int, to: type | None) -> list[Any]:
         """What it answers when its command is given up."""
+        ...
+
+    def pass_until(self, now: int) -> list[Any]:
+        """What it answers to the timers that are due by then, one after the other."""
+        ...
+
+    def next_timeout(self, of: type | None) -> int | None:
+        """When what it waits for times out next (of this type); None if that may take for ever."""
         ...
 
     def happened(self, event: Any, now: int) -> None:
@@ -80,6 +88,12 @@ class AggregateSubject:
         self._state = evolve(self._state, events)
         return events
 
+    def pass_until(self, now: int) -> list[Any]:
+        return []
+
+    def next_timeout(self, of: type | None) -> int | None:
+        raise TypeError(f"{self._name} is an aggregate: it waits for nothing that could time out")
+
     def happened(self, event: Any, now: int) -> None:
         self._state = evolve(self._state, [self._sealed(event)])
 
@@ -114,6 +128,7 @@ class ProcessSubject:
         self._live: Live | None = None
         self._bug: ProcessBug | None = None
         self._told = 0
+        self._timers: list[Timer] = []
         self._sent: list[Output] = []
         self._answered: set[str] = set()
         self._then: dict[str, tuple[type, ...] | None] = {}
@@ -142,12 +157,26 @@ class ProcessSubject:
         raw = msgspec.Raw(command.payload)
         return self._react(CommandFailed(command.id, command.type, command.version, raw, reason), command.id, now)
 
-    def _react(self, message: Any, causation: str | None, now: int) -> list[Any]:
+    def pass_until(self, now: int) -> list[Any]:
+        answers: list[Any] = []
+        while due := [timer for timer in self._timers if timer.due_at <= now]:
+            timer = min(due, key=lambda one: one.due_at)
+            self._timers.remove(timer)
+            self.standing_well()
+            answers += self._react(timer.message, None, timer.due_at, id=timer.id)
+        return answers
+
+    def next_timeout(self, of: type | None) -> int | None:
+        record = self._live.record if isinstance(self._live, SagaLive) else None
+        name = None if of is None else self._around.codecs.by_class[of].name
+        times = [timer for timer in record.timers if timer.kind in ("step", "receive")] if record else []
+        return min((timer.due_at for timer in times if name in (None, timer.what)), default=None)
+
+    def _react(self, message: Any, causation: str | None, now: int, *, id: str = "") -> list[Any]:
         self._told += 1
         codec, payload, sealed = self._around.codecs.seal(message)
-        envelope = Envelope(
-            f"message {self._told}", "event", codec.name, payload, "scenario", now, codec.version, causation
-        )
+        id = id or f"message {self._told}"
+        envelope = Envelope(id, "event", codec.name, payload, "scenario", now, codec.version, causation)
         if self._live is None:
             self._live = self._definition.start("instance", self._key_of(sealed))
         try:
@@ -158,6 +187,7 @@ class ProcessSubject:
             return []
         self._sent += reacted.outputs
         self._answered.update(reacted.withdrawn)
+        self._timers = [timer for timer in (*self._timers, *reacted.timers) if timer.id not in reacted.forgotten]
         if isinstance(self._live, SagaLive):
             self._then.update(self._live.in_flight())
         return [output.message for output in reacted.outputs]
@@ -221,6 +251,7 @@ class ProcessSubject:
         if self._live is None:
             return Standing("running", "", ("its start",))
         names = tuple(type(one.message).__name__ for one in self._waiting())
+        names += tuple(timer.message.what for timer in self._timers)
         return Standing(self._live.status, self._live.reason, names)
 
     def standing_well(self) -> None:

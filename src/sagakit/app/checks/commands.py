@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sagakit.app.reading.parts import Parts, Process
-from sagakit.app.reading.processes import builds, built
+from sagakit.app.reading.processes import at_deadline, builds, built
 from sagakit.app.reading.roles import Roles
+from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.step_saga import StepSaga
 
 
@@ -30,6 +31,9 @@ def sendings(parts: Parts) -> Iterator[Sending]:
             yield from _of_steps(parts, process)
         else:
             yield from _of_source(process)
+        if isinstance(process.declared, CodeSaga | StepSaga):
+            late = at_deadline(process.declared, parts.names_of(process.module))
+            yield Sending(f"{process.where}, deadline", late)
 
 
 def _of_steps(parts: Parts, process: Process) -> Iterator[Sending]:

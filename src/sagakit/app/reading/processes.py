@@ -12,13 +12,13 @@ from sagakit.app.reading.resolve import Named, annotations_of, named, read, text
 from sagakit.app.reading.signatures import evolved, named_place, taken
 from sagakit.app.reading.source import read_answers, read_saga
 from sagakit.core.lifecycle import Cancelled, Failed
-from sagakit.core.process_manager.answers import End, Undoing
+from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.declare import ManagerDeclaration, Module
 
-CONTROL: frozenset[type] = frozenset({End, Undoing, Failed, Cancelled})
+CONTROL: frozenset[type] = frozenset({End, Undoing, Remind, Forget, Failed, Cancelled})
 """What a process manager is told or answers besides messages."""
 
 
@@ -72,7 +72,7 @@ class ProcessReader:
             takes=tuple(dict.fromkeys((*starts, *saga.receives))),
             answers=frozenset(returns.messages),
             emits=frozenset(returns.messages) | made.published,
-            commands=made.commands,
+            commands=made.commands | at_deadline(saga, self._names),
             made=made,
         )
 
@@ -99,7 +99,7 @@ class ProcessReader:
             takes=(saga.starts_with,),
             answers=ends,
             emits=ends,
-            commands=frozenset(commands),
+            commands=frozenset(commands) | at_deadline(saga, self._names),
         )
 
     # ------------------------------------------------------------------ process managers
@@ -150,6 +150,12 @@ def builds(saga: StepSaga[Any]) -> list[tuple[str, Callable[..., Any]]]:
     if saga.undo is not None:
         found.append(("undo", saga.undo))
     return found
+
+
+def at_deadline(saga: CodeSaga[Any] | StepSaga[Any], names: Mapping[str, Any]) -> frozenset[type]:
+    """The commands that are sent when the deadline of a saga passes, as far as can be seen."""
+    then = None if saga.deadline is None else saga.deadline.then
+    return frozenset() if not callable(then) or isinstance(then, type) else frozenset(built(then, names))
 
 
 def built(build: Callable[..., Any], names: Mapping[str, Any]) -> tuple[type, ...]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from sagakit.app.reading.resolve import annotations_of, closure_of, named
 from sagakit.core.messages import is_message_type
-from sagakit.core.process_manager.answers import Undoing
+from sagakit.core.process_manager.answers import Remind, Undoing
 
 _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -59,6 +59,8 @@ class Made:
     """Undos beside those of the steps."""
     published: frozenset[type] = frozenset()
     returned: frozenset[type] = frozenset()
+    reminded: frozenset[type] = frozenset()
+    """What its reminders tell it."""
     unseen: bool = False
     """There is something that could not be seen."""
 
@@ -120,6 +122,7 @@ class _Reader:
     sent: set[type] = field(default_factory=set[type])
     undos: set[type] = field(default_factory=set[type])
     published: set[type] = field(default_factory=set[type])
+    reminded: set[type] = field(default_factory=set[type])
     unseen: bool = False
 
     def read(self) -> Made:
@@ -128,7 +131,8 @@ class _Reader:
             self._note(node)
         if self.saga is None:
             returned = self._of_all(_returns(self.tree))
-            return Made(undos=frozenset(self.undos), returned=returned, unseen=self.unseen)
+            undos, reminded = frozenset(self.undos), frozenset(self.reminded)
+            return Made(undos=undos, returned=returned, reminded=reminded, unseen=self.unseen)
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call):
                 self._call(node)
@@ -232,6 +236,9 @@ class _Reader:
         if called in self.inner or called in self.assigned:
             return self._of_name(called)
         target = self._value(call.func)
+        if target is Remind:
+            self.reminded |= self._of_all(_told_by(call))
+            return frozenset()
         if is_message_type(target) and target is not Undoing:
             return frozenset({target})
         if target is Undoing or called in _PASSES_ON:
@@ -264,6 +271,7 @@ class _Reader:
         if says.messages and not says.others and not says.anything:
             return frozenset(says.messages)
         made = _read(function, self.names, owner=self.owner, seen=self.seen)
+        self.reminded |= made.reminded
         self.unseen |= made.unseen
         return made.returned
 
@@ -282,6 +290,12 @@ class _Reader:
                 return self._value(value)
             case _:
                 return None
+
+
+def _told_by(remind: ast.Call) -> Iterator[ast.expr]:
+    """The message of a Remind."""
+    yield from remind.args[1:2]
+    yield from (keyword.value for keyword in remind.keywords if keyword.arg == "message")
 
 
 def _returns(function: _Function) -> Iterator[ast.expr]:

@@ -66,7 +66,7 @@ class Reminders:
         """What a reminder that fires tells; nothing if it was forgotten or replaced before."""
         reminders = self._record.reminders
         pending = next((one for one in reminders if one.id == id), None)
-        if pending is None or fired.payload is None:
+        if pending is None:
             return ()
         reminders.remove(pending)
         return (self._codecs.decode(fired.type, fired.version, bytes(fired.payload)),)
