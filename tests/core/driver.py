@@ -84,6 +84,8 @@ class Driver:
         self.answered: set[str] = set()
         self.timers: dict[str, Timer] = {}
         """Those that wait to fire, by id."""
+        self.set: list[Timer] = []
+        """All that were ever set."""
         self.forgotten: list[str] = []
         self.count = 0
         self.now = BEGIN
@@ -168,6 +170,7 @@ class Driver:
         self.sent += reacted.outputs
         self.withdrawn += reacted.withdrawn
         self.forgotten += reacted.forgotten
+        self.set += reacted.timers
         self.timers |= {timer.id: timer for timer in reacted.timers}
         for id in reacted.forgotten:
             self.timers.pop(id, None)
@@ -219,7 +222,7 @@ class Driver:
         new.live = new.definition.revive(new.row, stored(self.history) if new.definition.replays else [])
         new.history, new.sent, new.withdrawn = list(self.history), list(self.sent), list(self.withdrawn)
         new.answered, new.count, new.now = set(self.answered), self.count, self.now
-        new.timers, new.forgotten = dict(self.timers), list(self.forgotten)
+        new.timers, new.set, new.forgotten = dict(self.timers), list(self.set), list(self.forgotten)
         new.rows, new.given_up, new.ordinals = list(self.rows), list(self.given_up), dict(self.ordinals)
         return new
 

@@ -25,6 +25,7 @@ from tests.core.messages import (
     Undone,
 )
 
+from sagakit.core.process import Timer
 from sagakit.core.saga.operations import Saga
 from sagakit.errors import NotDone
 
@@ -38,7 +39,7 @@ async def two_branches(start: Start, saga: Saga) -> None:
 
     async def branch() -> None:
         with suppress(NotDone):
-            await saga.do(A(), then=ADone, undo=exact)
+            await saga.do(A(), then=ADone, undo=exact, timeout=30)
         await saga.do(D(), then=DDone, undo=UndoD())
 
     async def other() -> None:
@@ -121,6 +122,11 @@ def state_of(driver: Driver) -> str:
     """A step that was refused leaves nothing behind."""
     step = driver.step(A)
     return "refused" if step is None else step.state
+
+
+def timeout_of(driver: Driver) -> Timer:
+    """The timer of the step, as it was set; it may be forgotten since."""
+    return driver.set[0]
 
 
 def outs(driver: Driver) -> int:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 from tests.core import managers
 from tests.core.driver import Driver
+from tests.core.driver import saga as saga_under
 from tests.core.messages import (
     A,
     ADone,
@@ -31,6 +32,7 @@ from tests.core.protocol.benches import (
 from tests.core.protocol.checks import Check, check
 
 from sagakit.core.saga.operations import Saga
+from sagakit.core.saga.timing.deadline import Deadline
 from sagakit.errors import Nondeterminism, NotDone, ProcessBug
 
 
@@ -44,7 +46,7 @@ async def gives_up(start: Start, saga: Saga) -> None:
     """A has been given up and undone: something of it may come late."""
     with suppress(NotDone):
         await saga.do(A(), then=ADone, undo=exact)
-    await saga.do(B(), then=BDone, undo=UndoB())
+    await saga.do(B(), then=BDone, undo=UndoB(), timeout=60)
     await saga.receive(Paid)
 
 
@@ -55,7 +57,7 @@ def running() -> Driver:
 
 
 def gave_up() -> Driver:
-    driver = Driver(gives_up)
+    driver = Driver(saga_under(gives_up, deadline=Deadline(600)))
     driver.start()
     driver.fail(driver.last(A))
     driver.answer(driver.last(UndoA))
@@ -358,3 +360,35 @@ def _() -> str:
     driver = two_undos_out()
     driver.fail(driver.last(UndoB))
     return driver.live.status
+
+
+# ---------------------------------------------------------------------- times
+
+
+DEADLINE, TIMEOUT = 0, 1
+"""Which timer of `gives_up` was set first, and which after it."""
+
+
+@check("instances", "running", "timer")
+def _() -> str:
+    driver = gave_up()
+    driver.fire(driver.set[TIMEOUT])
+    assert driver.types[-1] == "UndoB"
+    return driver.live.status
+
+
+@check("instances", "running", "deadline")
+def _() -> str:
+    driver = gave_up()
+    driver.fire(driver.set[DEADLINE])
+    assert driver.withdrawn[-1] == driver.last(B).id
+    assert (driver.live.cause, driver.live.reason) == ("timed_out", "deadline of 600 s passed")
+    return driver.live.status
+
+
+for _state in INSTANCES:
+    if _state != "running":
+        for _event, _timer in (("timer", TIMEOUT), ("deadline", DEADLINE)):
+            check("instances", _state, _event)(
+                happens(_state, lambda driver, timer=_timer: driver.fire(driver.set[timer]))  # type: ignore[misc]
+            )

@@ -23,6 +23,7 @@ from tests.core.protocol.benches import (
     outs,
     sent,
     state_of,
+    timeout_of,
     undo_failed,
     undoing,
     undone,
@@ -216,3 +217,29 @@ def late(state: str, *events: Any) -> Check:
 for _state in ("unknown", "undoing", "undone", "undo_failed"):
     check("steps", _state, "late_refusal")(late(_state, ANo()))
     check("steps", _state, "late_unknown")(late(_state, Odd()))
+
+
+@check("steps", "sent", "timeout", then="undo_sent")
+def _() -> str:
+    driver = sent()
+    driver.fire(timeout_of(driver))
+    assert driver.withdrawn == [driver.last(A).id]
+    assert driver.last(UndoA).message == UndoA("", "timed out after 30 s")
+    assert driver.types == ["A", "B", "UndoA"], "the exception has not reached the code yet"
+    return state_of(driver)
+
+
+def timed_out_late(state: str) -> Check:
+    def come() -> str:
+        driver = STEPS[state]()
+        assert timeout_of(driver).id in driver.forgotten, "the winner deletes the timer"
+        before = outs(driver), driver.live.snapshot()
+        driver.fire(timeout_of(driver))
+        assert (outs(driver), driver.live.snapshot()) == before
+        return state_of(driver)
+
+    return come
+
+
+for _state in ("succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"):
+    check("steps", _state, "timeout")(timed_out_late(_state))
