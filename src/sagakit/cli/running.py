@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from sagakit.cli.terminal import counted, show, text
 if TYPE_CHECKING:
     from sagakit.app import App
 
-DEMOS = ("shop",)
+DEMOS = ("shop", "subscriptions")
 
 
 def demo(
@@ -27,12 +28,20 @@ def demo(
     db: DemoDatabase = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew: forget what is there.")] = False,
 ) -> None:
-    """Run a small shop, and try it with curl."""
+    """Run a small business: a shop or subscriptions."""
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
-    from sagakit.demos.shop.run import run_demo
+    _demo(name)(port, db or None, fresh)
 
-    run_demo(port, db or None, fresh)
+
+def _demo(name: str) -> Callable[[int, str | None, bool], None]:
+    """What runs a demo. Only the one that is asked for is imported."""
+    match name:
+        case "shop":
+            from sagakit.demos.shop.run import run_demo
+        case _:
+            from sagakit.demos.subscriptions.run import run_demo
+    return run_demo
 
 
 def run(app: AppName, db: Database = "", port: Port = 8080) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 
 from sagakit.core.codec import MEBIBYTE
 from sagakit.engine.engine import Engine
@@ -11,10 +12,10 @@ from sagakit.server.routes.commands import commands
 from sagakit.server.routes.health import health
 
 
-def api(engine: Engine) -> Litestar:
-    """An ASGI app on this engine."""
+def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
+    """An ASGI app on this engine, with more routes of its user's."""
     return Litestar(
-        [commands(engine), *health(engine)],
+        [commands(engine), *health(engine), *more],
         exception_handlers={Exception: answer_error},
         request_max_body_size=2 * MEBIBYTE,
         openapi_config=None,

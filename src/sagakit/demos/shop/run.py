@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from sagakit.app.running import signalled
-from sagakit.demos.files import file_of, forget
+from sagakit.demos.running import demo
 from sagakit.demos.shop.account import Account
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import gateway
@@ -13,7 +15,6 @@ from sagakit.demos.shop.greeting import greeting
 from sagakit.demos.shop.payments.cards import Books, books_of
 from sagakit.demos.terminal import Terminal
 from sagakit.server.log import log_to_stderr
-from sagakit.server.serve import address_of, bind, serve
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
@@ -23,18 +24,14 @@ def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> No
 
 
 async def _run(port: int, db: str | None, fresh: bool) -> None:
-    with bind(port) as bound, signalled() as told:
-        path = file_of("shop", db)
-        if fresh and path:
-            forget(path, books_of(path))
-        terminal = Terminal()
-        provide = {Account: Account(terminal.show), Books: Books(path and books_of(path))}
-        try:
-            async with shop.engine(db or str(path), provide=provide) as engine:
-                terminal.open(await greeting(engine, address_of(bound), path))
-                await serve(engine, gateway(engine), bound, told)
-            terminal.print(
-                "The shop is closed; it goes on where it stands when it is opened again." if path else "Closed."
-            )
-        finally:
-            terminal.close()
+    async with demo(shop, port=port, db=db, fresh=fresh, provide=_provided, others=_others) as opened:
+        opened.terminal.open(await greeting(opened.engine, opened.address, opened.path))
+        await opened.serve(gateway(opened.engine))
+
+
+def _others(path: Path) -> tuple[Path, ...]:
+    return (books_of(path),)
+
+
+def _provided(terminal: Terminal, path: Path | None) -> Mapping[Any, object]:
+    return {Account: Account(terminal.show), Books: Books(path and books_of(path))}

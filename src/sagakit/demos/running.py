@@ -1,0 +1,68 @@
+"""How a demo runs: its address, its database and its terminal, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sagakit import App, Engine
+from sagakit.app.running import signalled
+from sagakit.demos.files import file_of, forget
+from sagakit.demos.terminal import Terminal
+from sagakit.server.serve import address_of, bind, serve
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+ENDED = "Closed; what is unsettled goes on when it is opened again."
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo that is open."""
+
+    engine: Engine
+    terminal: Terminal
+    address: str
+    path: Path | None
+    """The file of its database; None: it is in memory."""
+    _bound: socket.socket
+    _told: asyncio.Event
+
+    @property
+    def kept(self) -> str:
+        """Where its data are, in words."""
+        return f"{self.path} (kept; --fresh starts anew)" if self.path else "in memory: gone when the demo ends"
+
+    async def serve(self, app: ASGIApp) -> None:
+        """Answer requests until it is told to stop."""
+        await serve(self.engine, app, self._bound, self._told)
+
+
+@asynccontextmanager
+async def demo(
+    app: App,
+    *,
+    port: int,
+    db: str | None,
+    fresh: bool,
+    provide: Callable[[Terminal, Path | None], Mapping[Any, object]] = lambda terminal, path: {},
+    others: Callable[[Path], tuple[Path, ...]] = lambda path: (),
+) -> AsyncGenerator[Demo]:
+    """Open a demo. `others`: the files beside its database that --fresh removes too."""
+    with bind(port) as bound, signalled() as told:
+        path = file_of(app.name, db)
+        if fresh and path:
+            forget(path, *others(path))
+        terminal = Terminal()
+        try:
+            async with app.engine(db or str(path), provide=provide(terminal, path)) as engine:
+                yield Demo(engine, terminal, address_of(bound), path, bound, told)
+            terminal.print(ENDED if path else "Closed.")
+        finally:
+            terminal.close()

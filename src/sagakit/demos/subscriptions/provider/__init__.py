@@ -1,0 +1,1 @@
+"""The payment provider: an HTTP service of its own, with latencies, refusals and outages, and its client."""
