@@ -21,6 +21,7 @@ FIRST = """
 INSERT INTO messages (position, id, kind, type, payload, correlation_id, recorded_at, version)
 VALUES (1, 'm1', 'command', 'shop.PlaceOrder', x'7b7d', 'story', 70, 1);
 INSERT INTO deliveries VALUES
+    (2, 1, 0, 'orders.place', 'lane', 7, 'scheduled', 99, 1, 0, NULL, NULL),
     (3, 1, 0, 'orders.place', 'lane', 7, 'ready', 0, 2, 0, NULL, NULL),
     (4, 1, 0, 'orders.mail', 'lane', 7, 'parked', 0, 9, 0, 'no mail today', NULL);
 INSERT INTO processes VALUES
@@ -50,7 +51,8 @@ async def test_the_engine_migrates_what_the_first_schema_held(path: Path) -> Non
     ready, parked = await store.read_deliveries()
     assert (ready.id, ready.envelope.id, ready.attempt, parked.error) == (3, "m1", 2, "no mail today")
     assert await store.find_deliveries(DeliveryQuery(state="parked")) == [parked]
-    assert await store.read_scheduled() == []
+    [asleep] = await store.read_scheduled()
+    assert (asleep.id, asleep.due_at, asleep.envelope.id) == (2, 99, "m1")
     assert [found.row.id for found in await store.read_instances(InstanceQuery(correlation_id="story"))] == [
         "two",
         "one",

@@ -6,7 +6,7 @@ from copy import copy
 
 from msgspec.structs import replace
 
-from sagakit.core.commit import Commit, Envelope
+from sagakit.core.commit import Commit, Delivery, Envelope
 from sagakit.stores.memory.data import MemoryData, kept, whole
 
 
@@ -64,6 +64,7 @@ def _write_deliveries(data: MemoryData, commit: Commit) -> None:
         if change.spent is not None:
             stored.spent = change.spent
         if change.envelope is not None:
+            _carry_no_more(data, stored)
             stored.envelope, stored.more = kept(change.envelope), tuple(map(kept, change.more))
     for fence in commit.done:
         _remove(data, fence.delivery)
@@ -75,9 +76,14 @@ def _write_deliveries(data: MemoryData, commit: Commit) -> None:
 
 def _remove(data: MemoryData, id: int) -> None:
     delivery = data.deliveries.pop(id, None)
-    if delivery is not None and not delivery.envelope.position:
+    if delivery is not None:
+        _carry_no_more(data, delivery)
+
+
+def _carry_no_more(data: MemoryData, delivery: Delivery) -> None:
+    if not delivery.envelope.position:
         carrying = data.carried[delivery.envelope.id]
-        carrying.discard(id)
+        carrying.discard(delivery.id)
         if not carrying:
             del data.carried[delivery.envelope.id]
 

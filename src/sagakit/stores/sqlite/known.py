@@ -34,11 +34,11 @@ class Known:
         self.streams: dict[str, int] = {}
         self.checkpoints: dict[str, int] = {}
         self.inbox: dict[tuple[str, str], Inbox] = {}
-        """Of the group at hand only, as `carried` and `states` are."""
+        """Of the group at hand only, as `carried` and `asleep` are."""
         self.carried: dict[str, list[int]] = {}
         """Deliveries that carry their message, by its id."""
-        self.states: dict[int, str] = {}
-        """The states of these deliveries."""
+        self.asleep: set[int] = set()
+        """Deliveries that are scheduled. No other one in `deliveries` is."""
 
     def clear(self) -> None:
         """Forget everything: what was told of a transaction that failed is not true."""
@@ -54,11 +54,11 @@ class Known:
         _trim(self.streams)
 
     def _end_group(self) -> None:
-        for id in self.states:  # many sleep, and for long: they would push out what is at work
+        for id in self.asleep:  # many sleep, and for long: they would push out what is at work
             self.deliveries.pop(id, None)
         self.inbox.clear()
         self.carried.clear()
-        self.states.clear()
+        self.asleep.clear()
 
     def load(self, connection: Connection, commits: Sequence[Commit]) -> None:
         """Read what these Commits will be checked by and is not known yet."""
@@ -68,10 +68,12 @@ class Known:
             if commit.checkpoints and not self.checkpoints:
                 self.checkpoints.update(_read(connection, "known_checkpoints"))
         if forgotten := [id for commit in commits for id in commit.forgotten]:
-            for message_id, id, state in _read(connection, "known_carried", forgotten):
-                self.carry(message_id, id, state)
+            for message_id, key in _read(connection, "known_carried", forgotten):
+                self.carry(message_id, key)
         if unknown := self._unknown_deliveries(commits):
-            self.deliveries.update(_read(connection, "known_deliveries", unknown))
+            found = _read(connection, "known_deliveries", unknown)
+            self.deliveries.update((abs(key), attempt) for key, attempt in found)
+            self.asleep.update(-key for key, _ in found if key < 0)
         if unknown := self._unknown_streams(commits):
             found = _read(connection, "known_streams", unknown)
             self.streams.update((stream, version or 0) for stream, version in found)
@@ -105,14 +107,21 @@ class Known:
                 ids.update([item.instance for item in commit.items])
         return {id for id in ids if id not in known}
 
-    def carry(self, message_id: str, id: int, state: str) -> None:
-        """A delivery of the group at hand carries this message."""
-        self.carried.setdefault(message_id, []).append(id)
-        self.states[id] = state
+    def carry(self, message_id: str, key: int) -> None:
+        """The delivery with this key carries this message."""
+        self.carried.setdefault(message_id, []).append(abs(key))
+        if key < 0:
+            self.asleep.add(-key)
+
+    def carry_no_more(self, id: int) -> None:
+        """The delivery has another message, which is in the log."""
+        for carrying in self.carried.values():
+            if id in carrying:
+                carrying.remove(id)
 
     def forget(self, message_id: str) -> list[int]:
         """The deliveries that are scheduled for this message: they are there no more."""
-        forgotten = [id for id in self.carried.get(message_id, ()) if self.states.get(id) == "scheduled"]
+        forgotten = [id for id in self.carried.get(message_id, ()) if id in self.asleep]
         for id in forgotten:
             self.remove(id)
         return forgotten
@@ -120,7 +129,7 @@ class Known:
     def remove(self, id: int) -> None:
         """This delivery is there no more."""
         self.deliveries.pop(id, None)
-        self.states.pop(id, None)
+        self.asleep.discard(id)
 
     def _load_inbox(self, connection: Connection, entries: Iterable[Inbox]) -> None:
         for entry in entries:

@@ -9,7 +9,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import astuple
 
-from sagakit.core.commit import Commit, Delivery, Envelope, Inbox, Pause, PauseScope, Rejected
+from sagakit.core.commit import Commit, Delivery, DeliveryChange, Envelope, Inbox, Pause, PauseScope, Rejected
 from sagakit.stores.sqlite.known import Known
 
 PARTITIONS = 256
@@ -35,7 +35,7 @@ class Plan:
         self.numbers = numbers
         self.messages: list[Any] = []
         self.deliveries: list[Any] = []
-        self.carried: list[Any] = []
+        self.rare_deliveries: list[Any] = []
         self.processes: list[Any] = []
         self.search: list[Any] = []
         self.reactions: list[Any] = []
@@ -45,9 +45,8 @@ class Plan:
         self.resumed: list[tuple[PauseScope, str]] = []
         self.snapshots: list[Any] = []
         self.checkpoints: list[Any] = []
-        self.changed: list[tuple[Any, ...]] = []
-        self.edited: list[tuple[Envelope, int, int]] = []
-        """Another message for a delivery, how many more there are, and its id."""
+        self.changed: list[tuple[str, tuple[Any, ...]]] = []
+        """Statements and their rows, in the order of the Commits."""
         self.deleted: list[int] = []
         self.answers: list[Rejected | None] = []
         for commit in commits:
@@ -69,17 +68,16 @@ class Plan:
                 known.streams[message.stream] = message.stream_version or 0
         for delivery in commit.deliveries:
             numbers.delivery = delivery.id = numbers.delivery + 1
-            if delivery.envelope.position:
-                self.deliveries += _delivery_row(delivery)
-            else:
-                self._add_carried(known, delivery)
             known.deliveries[delivery.id] = delivery.attempt
+            if delivery.envelope.position and delivery.state != "scheduled" and not delivery.spent:
+                self.deliveries += _delivery_row(delivery, delivery.id)
+            else:
+                self._add_rare_delivery(known, delivery)
         for fence in commit.done:
             del known.deliveries[fence.delivery]
             self.deleted.append(fence.delivery)
-        if known.states:
-            for fence in commit.done:
-                known.states.pop(fence.delivery, None)
+        if known.asleep:
+            self._delete_asleep(known, commit)
         for write in commit.instances:
             row = write.row
             row.number = known.instances[row.id][0]
@@ -98,28 +96,46 @@ class Plan:
             self.search += astuple(search)
         self._add_rare(known, commit)
 
-    def _add_carried(self, known: Known, delivery: Delivery) -> None:
-        envelope = delivery.envelope
-        self.carried += _delivery_row(delivery)
-        self.carried += (envelope.id, envelope.type, envelope.sender)
-        known.carry(envelope.id, delivery.id, delivery.state)
+    def _add_rare_delivery(self, known: Known, delivery: Delivery) -> None:
+        """One that carries its message, or is scheduled: the key of these is below zero."""
+        key, envelope = delivery.id, delivery.envelope
+        if delivery.state == "scheduled":
+            key = -key
+            known.asleep.add(delivery.id)
+        self.rare_deliveries += _delivery_row(delivery, key)
+        if envelope.position:
+            self.rare_deliveries += (None, None, None, delivery.spent)
+        else:
+            self.rare_deliveries += (envelope.id, envelope.type, envelope.sender, delivery.spent)
+            known.carry(envelope.id, key)
+
+    def _delete_asleep(self, known: Known, commit: Commit) -> None:
+        for fence in commit.done:
+            if fence.delivery in known.asleep:
+                known.asleep.remove(fence.delivery)
+                self.deleted.append(-fence.delivery)
+
+    def _change(self, known: Known, change: DeliveryChange) -> None:
+        id = change.fence.delivery
+        known.deliveries[id] = change.attempt
+        before = -id if id in known.asleep else id
+        key = -id if change.state == "scheduled" else id
+        if key != before:
+            known.asleep.symmetric_difference_update((id,))
+        values = (change.state, change.attempt, change.due_at, change.crashes, change.error, change.spent)
+        self.changed.append(("change_delivery" if key == before else "move_delivery", (key, *values, before)))
+        if change.envelope is not None:
+            known.carry_no_more(id)
+            self.changed.append(("edit_delivery", (change.envelope.position, len(change.more), key)))
 
     def _add_rare(self, known: Known, commit: Commit) -> None:
         for change in commit.changes:
-            id = change.fence.delivery
-            known.deliveries[id] = change.attempt
-            self.changed.append(
-                (change.state, change.attempt, change.due_at, change.crashes, change.error, change.spent, id)
-            )
-            if change.envelope is not None:
-                self.edited.append((change.envelope, len(change.more), id))
-            if id in known.states:
-                known.states[id] = change.state
+            self._change(known, change)
         for id in commit.withdrawn:
             known.remove(id)
-            self.deleted.append(id)
+            self.deleted += (id, -id)
         for message_id in commit.forgotten:
-            self.deleted += known.forget(message_id)
+            self.deleted += [-id for id in known.forget(message_id)]
         for entry in commit.inbox:
             known.inbox[entry.scope, entry.key] = entry
             self.inbox += astuple(entry)
@@ -153,10 +169,10 @@ def numbered(commit: Commit) -> Iterator[tuple[Any, str]]:
             yield write.row, "number"
 
 
-def _delivery_row(delivery: Delivery) -> tuple[Any, ...]:
+def _delivery_row(delivery: Delivery, key: int) -> tuple[Any, ...]:
     position, lane = delivery.envelope.position, delivery.lane
     return (
-        delivery.id,
+        key,
         position or None,
         len(delivery.more),
         delivery.consumer,

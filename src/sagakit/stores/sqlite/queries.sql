@@ -26,10 +26,11 @@ SELECT owner_pid, owner_url FROM store
 UPDATE store SET transactions = ?, last_position = ?, last_delivery = ?, last_instance = ? WHERE epoch = ?
 
 -- name: known_deliveries
-SELECT json_group_array(json_array(id, attempt)) FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
+SELECT json_group_array(json_array(d.id, d.attempt))
+FROM json_each(?) AS wanted CROSS JOIN deliveries AS d ON d.id IN (wanted.value, -wanted.value)
 
 -- name: known_carried
-SELECT json_group_array(json_array(message_id, id, state)) FROM deliveries
+SELECT json_group_array(json_array(message_id, id)) FROM deliveries
 WHERE message_id IN (SELECT value FROM json_each(?))
 
 -- name: known_instances
@@ -53,10 +54,10 @@ INSERT INTO deliveries (
     id, position, more, consumer, lane, partition, state, due_at, attempt, crashes, error, carried
 ) VALUES :row
 
--- name: write_carried
+-- name: write_rare_deliveries
 INSERT INTO deliveries (
     id, position, more, consumer, lane, partition, state, due_at, attempt, crashes, error,
-    carried, message_id, message_type, message_sender
+    carried, message_id, message_type, message_sender, spent
 ) VALUES :row
 
 -- name: write_processes
@@ -105,18 +106,26 @@ ON CONFLICT (scope, name) DO UPDATE SET
 DELETE FROM pauses WHERE scope = ? AND name = ?
 
 -- name: change_delivery
-UPDATE deliveries SET state = ?, attempt = ?, due_at = ?, crashes = ?, error = ?, spent = coalesce(?, spent)
-WHERE id = ?
+UPDATE deliveries SET
+    state = ?2, attempt = ?3, due_at = ?4, crashes = ?5, error = ?6, spent = coalesce(?7, spent)
+WHERE id = ?8
+
+-- name: move_delivery
+UPDATE deliveries SET
+    id = ?1, state = ?2, attempt = ?3, due_at = ?4, crashes = ?5, error = ?6, spent = coalesce(?7, spent)
+WHERE id = ?8
 
 -- name: edit_delivery
-UPDATE deliveries SET position = ?, more = ?, carried = NULL WHERE id = ?
+UPDATE deliveries SET
+    position = ?, more = ?, carried = NULL, message_id = NULL, message_type = NULL, message_sender = NULL
+WHERE id = ?
 
 -- name: delete_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: deliveries_of_page
 SELECT
-    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent,
+    abs(d.id), d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent,
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM (:page) AS page
@@ -125,23 +134,40 @@ LEFT JOIN messages AS m ON m.position BETWEEN d.position AND d.position + d.more
 ORDER BY :order, m.position
 
 -- name: page_outstanding
-SELECT id FROM deliveries INDEXED BY deliveries_outstanding
-WHERE state <> 'scheduled' AND id > :after ORDER BY id LIMIT :limit
+SELECT id FROM deliveries WHERE id > max(:after, 0) ORDER BY id LIMIT :limit
 
 -- name: page_scheduled
--- not (due_at, id) > (?, ?): that would go through all that are due at once, again for each page
+-- not (due_at, -id) > (?, ?): that would go through all that are due at once, again for each page
 SELECT due_at, id FROM deliveries INDEXED BY deliveries_scheduled
-WHERE state = 'scheduled' AND due_at = :due_at AND id > :after
+WHERE state = 'scheduled' AND due_at = :due_at AND id < -:after
 UNION ALL
 SELECT due_at, id FROM deliveries INDEXED BY deliveries_scheduled
 WHERE state = 'scheduled' AND due_at > :due_at
-ORDER BY due_at, id LIMIT :limit
+ORDER BY due_at, id DESC LIMIT :limit
 
 -- name: page_delivery
-SELECT id FROM deliveries WHERE id = :id
+SELECT id FROM deliveries WHERE id IN (:id, -:id)
 
--- name: page_found
-SELECT d.id AS id FROM :source LEFT JOIN messages AS m ON m.position = d.position WHERE :filters AND d.id > :after
+-- name: page_awake
+SELECT d.id AS id FROM deliveries AS d NOT INDEXED LEFT JOIN messages AS m ON m.position = d.position
+WHERE d.id > max(:after, 0) AND :filters ORDER BY d.id LIMIT :limit
+
+-- name: page_parked
+SELECT d.id AS id
+FROM deliveries AS d INDEXED BY deliveries_parked LEFT JOIN messages AS m ON m.position = d.position
+WHERE d.state = 'parked' AND d.id > max(:after, 0) AND :filters ORDER BY d.id LIMIT :limit
+
+-- name: page_asleep
+SELECT d.id AS id FROM deliveries AS d NOT INDEXED LEFT JOIN messages AS m ON m.position = d.position
+WHERE d.id < -max(:after, 0) AND :filters ORDER BY d.id DESC LIMIT :limit
+
+-- name: page_asleep_in_lane
+SELECT d.id AS id
+FROM deliveries AS d INDEXED BY deliveries_scheduled_by_lane LEFT JOIN messages AS m ON m.position = d.position
+WHERE d.state = 'scheduled' AND d.id < -max(:after, 0) AND :filters ORDER BY d.id DESC LIMIT :limit
+
+-- name: page_of_pages
+SELECT id FROM (SELECT id FROM (:one) UNION ALL SELECT id FROM (:two)) ORDER BY abs(id) LIMIT :limit
 
 -- name: read_messages
 SELECT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from msgspec.structs import astuple
@@ -18,13 +20,9 @@ def write_rows(connection: Connection, plan: Plan) -> None:
     """Everything that a plan changes, inside the transaction that is open."""
     _insert(connection, "write_messages", plan.messages)
     _insert(connection, "write_deliveries", plan.deliveries)
-    _insert(connection, "write_carried", plan.carried)
-    if plan.changed:
-        connection.executemany(QUERIES["change_delivery"], plan.changed)
-    if plan.edited:
-        connection.executemany(
-            QUERIES["edit_delivery"], [(envelope.position, more, id) for envelope, more, id in plan.edited]
-        )
+    _insert(connection, "write_rare_deliveries", plan.rare_deliveries)
+    for name, changes in groupby(plan.changed, key=itemgetter(0)):
+        connection.executemany(QUERIES[name], [row for _, row in changes])
     if plan.deleted:
         connection.execute(QUERIES["delete_deliveries"], (str(plan.deleted),))
     _insert(connection, "write_processes", plan.processes)

@@ -109,6 +109,28 @@ class KeepingContract:
             assert (found.due_at, found.crashes, found.error) == (attempt * 10, attempt, f"error {attempt}")
             assert found.envelope == commit.messages[0]
 
+    async def test_attempts_that_do_not_count_any_more(self, store: Store) -> None:
+        commit = sent(attempt=5, spent=3)
+        await write(store, commit)
+        assert await store.read_deliveries() == commit.deliveries
+        id = commit.deliveries[0].id
+        for attempt, (spent, expected) in enumerate([(None, 3), (5, 5), (None, 5), (0, 0)], 5):
+            await write(store, Commit(changes=[DeliveryChange(Fence(id, attempt), "ready", attempt + 1, spent=spent)]))
+            assert [found.spent for found in await store.read_deliveries()] == [expected]
+
+    async def test_a_delivery_gets_another_message(self, store: Store) -> None:
+        commit = sent(state="parked")
+        await write(store, commit)
+        id, new, rest = commit.deliveries[0].id, message(), message()
+        change = DeliveryChange(Fence(id, 1), "ready", 2, envelope=new, more=(rest,))
+        again = DeliveryChange(Fence(id, 2), "ready", 3, envelope=commit.messages[0])
+        await write(store, Commit(messages=[new, rest], changes=[change]))
+        [found] = await store.read_deliveries()
+        assert (found.id, found.envelope, found.more) == (id, new, (rest,))
+        await write(store, Commit(changes=[again]))
+        [found] = await store.read_deliveries()
+        assert (found.envelope, found.more) == (commit.messages[0], ())
+
     async def test_a_withdrawn_delivery_goes_and_is_no_fence(self, store: Store) -> None:
         commit = sent()
         await write(store, commit)

@@ -148,6 +148,18 @@ class SchedulingContract:
         await write(store, Commit(changes=[DeliveryChange(Fence(scheduled.id, 4), "scheduled", 5, due_at=9)]), forget)
         assert await store.read_delivery(scheduled.id) is None
 
+    async def test_one_that_got_another_message_carries_none(self, store: Store) -> None:
+        scheduled = timer()
+        await write(store, Commit(deliveries=[scheduled]))
+        other, forget = message(), Commit(forgotten=[scheduled.envelope.id])
+        change = DeliveryChange(Fence(scheduled.id, 1), "scheduled", 2, due_at=9, envelope=other)
+        await write(store, Commit(messages=[other], changes=[change]), forget)
+        await write(store, Commit(forgotten=[scheduled.envelope.id]))
+        [found] = await store.read_scheduled()
+        assert (found.id, found.envelope) == (scheduled.id, other)
+        await write(store, Commit(done=[Fence(scheduled.id, 2)]))
+        assert await store.read_scheduled() == []
+
     async def test_only_a_delivery_that_carries_its_message_is_forgotten(self, store: Store) -> None:
         waiting = sent(state="scheduled", due_at=5)
         await write(store, waiting)

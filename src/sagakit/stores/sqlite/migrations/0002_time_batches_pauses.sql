@@ -1,6 +1,6 @@
 -- Scheduled deliveries, batches, pauses, and what people look for.
 
--- Code that knows schema 1 alone would take a scheduled delivery for one that is ready, and overlook a pause.
+-- Code that knows schema 1 alone would overlook what is scheduled, and pauses.
 UPDATE store SET oldest_code = 2;
 
 ALTER TABLE store ADD COLUMN owner_url TEXT;            -- where the owner's HTTP door is, if it has one
@@ -13,10 +13,13 @@ ALTER TABLE deliveries ADD COLUMN message_sender TEXT;
 -- Attempts that were made before an operator had it tried anew.
 ALTER TABLE deliveries ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;
 
+-- The key of a scheduled row is its delivery's id below zero. So reading what is at work meets no sleeper, and needs
+-- no index that each delivery would have to be written to.
+UPDATE deliveries SET id = -id WHERE state = 'scheduled';
+
 CREATE INDEX deliveries_by_message ON deliveries (message_id) WHERE message_id IS NOT NULL;
-CREATE INDEX deliveries_scheduled ON deliveries (due_at, id) WHERE state = 'scheduled';
-CREATE INDEX deliveries_scheduled_by_lane ON deliveries (lane, id) WHERE state = 'scheduled';
-CREATE INDEX deliveries_outstanding ON deliveries (id) WHERE state <> 'scheduled';  -- recovery passes all sleepers by
+CREATE INDEX deliveries_scheduled ON deliveries (due_at, id DESC) WHERE state = 'scheduled';
+CREATE INDEX deliveries_scheduled_by_lane ON deliveries (lane, id DESC) WHERE state = 'scheduled';
 CREATE INDEX deliveries_parked ON deliveries (id) WHERE state = 'parked';
 
 CREATE TABLE items (

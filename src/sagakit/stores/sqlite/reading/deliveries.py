@@ -11,22 +11,15 @@ from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.queries import DeliveryQuery
 from sagakit.stores.sqlite.connection import Connection
 from sagakit.stores.sqlite.queries import QUERIES
-from sagakit.stores.sqlite.reading.rows import merged
 
 
-def _paged(page: str, order: str = "d.id") -> str:
+def _paged(page: str, order: str = "abs(d.id)") -> str:
     return QUERIES["deliveries_of_page"].replace(":page", page).replace(":order", order)
 
 
 OUTSTANDING = _paged(QUERIES["page_outstanding"])
-SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id")
+SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id DESC")
 ONE = _paged(QUERIES["page_delivery"])
-
-_ALL = "deliveries AS d NOT INDEXED", "TRUE"
-_AWAKE = "deliveries AS d INDEXED BY deliveries_outstanding", "d.state <> 'scheduled'"
-_PARKED = "deliveries AS d INDEXED BY deliveries_parked", "d.state = 'parked'"
-_ASLEEP = "deliveries AS d NOT INDEXED", "d.state = 'scheduled'"
-_ASLEEP_IN_LANE = "deliveries AS d INDEXED BY deliveries_scheduled_by_lane", "d.state = 'scheduled'"
 
 
 def read_deliveries(connection: Connection, after: int, limit: int) -> list[Delivery]:
@@ -60,24 +53,18 @@ def find_statement(query: DeliveryQuery) -> tuple[str, dict[str, Any]]:
         "error": "instr(coalesce(d.error, ''), :error)",
     }
     given = {name: getattr(query, name) for name in wanted if getattr(query, name) is not None}
-    selects = [
-        QUERIES["page_found"]
-        .replace(":source", source)
-        .replace(":filters", " AND ".join([condition, *(wanted[name] for name in given)]))
-        for source, condition in _sources(query)
-    ]
-    return _paged(merged(selects, "id")), {**given, "after": query.after, "limit": query.limit}
+    filters = " AND ".join([wanted[name] for name in given]) or "TRUE"
+    pages = [QUERIES[name].replace(":filters", filters) for name in _pages(query)]
+    page = pages[0] if len(pages) == 1 else QUERIES["page_of_pages"].replace(":one", pages[0]).replace(":two", pages[1])
+    return _paged(page), {**given, "after": query.after, "limit": query.limit}
 
 
-def _sources(query: DeliveryQuery) -> list[tuple[str, str]]:
-    """Where to look: the sleepers may be very many, the others are not."""
-    if query.state == "scheduled":
-        return [_ASLEEP if query.lane is None else _ASLEEP_IN_LANE]
-    if query.state == "parked":
-        return [_PARKED]
-    if query.state is not None:
-        return [_AWAKE]
-    return [_ALL] if query.lane is None else [_ASLEEP_IN_LANE, _AWAKE]
+def _pages(query: DeliveryQuery) -> list[str]:
+    """Where to look: those that sleep may be very many, the others are not."""
+    asleep = "page_asleep" if query.lane is None else "page_asleep_in_lane"
+    if query.state is None:
+        return ["page_awake", asleep]
+    return [{"scheduled": asleep, "parked": "page_parked"}.get(query.state, "page_awake")]
 
 
 def _read(connection: Connection, statement: str, bindings: dict[str, Any]) -> list[Delivery]:
