@@ -79,6 +79,46 @@ def test_the_doors(tmp_path: Path) -> None:
     assert engines() == []
 
 
+def test_watching_and_waiting() -> None:
+    with app.blocking("memory://") as engine:
+        receipt = engine.send(Add("a", 1))
+        assert engine.wait(until=Added, correlation_id=receipt.correlation_id) == Added("a", 1)
+        story = list(engine.watch(correlation_id=receipt.correlation_id, after="0"))
+        assert [(update.event, update.status) for update in story] == [
+            (Add("a", 1), "running"),
+            (Added("a", 1), "ended"),
+        ]
+        engine.send(Sleep("s"))
+        updates = engine.watch(sleep, "s")
+        assert next(updates).status == "running"
+        engine.publish(Never("s"))
+        assert [update.event for update in updates] == [Never("s")]
+        assert engine.wait(sleep, "s", timeout=5).status == "completed"
+        with pytest.raises(NotFound):
+            next(engine.watch(sleep, "t"))
+
+
+def test_a_watch_that_is_left_is_forgotten() -> None:
+    with app.blocking("memory://") as engine:
+        engine.send(Sleep("s"))
+        for update in engine.watch(sleep, "s"):
+            assert update.status == "running"
+            break
+        watching = engine.watch(sleep, "s")
+        next(watching)
+        watching.close()
+        assert not engine._engine._watching  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_watch_ends_with_the_engine() -> None:
+    with app.blocking("memory://") as engine:
+        engine.send(Sleep("s"))
+        updates = engine.watch(sleep, "s")
+        next(updates)
+    with pytest.raises(Stopping):
+        next(updates)
+
+
 def test_several_threads() -> None:
     with app.blocking("memory://") as engine, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: engine.send_and_wait(Add("a", number), until=Added), range(50)))

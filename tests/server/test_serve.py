@@ -2,17 +2,28 @@
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from litestar import Litestar, get
 
-from sagakit import App, Engine, TerminalError
+from sagakit import App, Engine, Saga, Stopping, TerminalError
 from sagakit.server.routes.health import health
 from sagakit.server.serve import CannotServe, address_of, bind, serve
 
 EMPTY = App("empty")
+
+
+@dataclass(frozen=True)
+class Begun:
+    key: str
+
+
+@dataclass(frozen=True)
+class Enough:
+    key: str
 
 
 def test_takes_a_free_port() -> None:
@@ -107,6 +118,37 @@ async def test_a_stop_finishes_what_is_being_answered() -> None:
         with pytest.raises(httpx.ConnectError):
             await asked(server.address)
         assert engine.ready() is None, "the engine is stopped after it, by whoever started it"
+
+
+async def test_those_who_watch_do_not_hold_a_stop_up() -> None:
+    app = App("patience")
+
+    @app.saga(key="key", receives=Enough)
+    async def waits(begun: Begun, saga: Saga) -> None:
+        await saga.receive(Enough)
+
+    async with app.engine("memory://") as engine, httpx.AsyncClient() as client:
+        watched = asyncio.Event()
+
+        @get("/watch")
+        async def watch() -> str:
+            try:
+                async for _ in engine.watch(waits, "a"):
+                    watched.set()
+            except Stopping as stopping:
+                return str(stopping)
+            return "ended"
+
+        await engine.publish(Begun("a"))
+        bound, told = bind(0), asyncio.Event()
+        serving = asyncio.ensure_future(
+            serve(engine, Litestar([watch], openapi_config=None, logging_config=None), bound, told)
+        )
+        asking = asyncio.ensure_future(client.get(f"{address_of(bound)}/watch"))
+        await watched.wait()
+        told.set()
+        assert (await asking).text == "the engine is being stopped: watch again from your cursor"
+        await serving
 
 
 async def test_an_engine_that_stops_ends_the_server() -> None:

@@ -12,18 +12,19 @@ from litestar import Request
 LONGEST_WAIT = 60
 """Seconds: who prefers to wait longer is answered after this, and asks again."""
 
-_PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
-_PARAMETER = re.compile(r'(?:[^";]|"(?:[^"\\]|\\.)*")+')
+_PREFERENCE = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.)*")*)(?:;(?:[^",]|"(?:[^"\\]|\\.)*")*)?(?:,|$)')
+"""One preference, without its parameters, up to the comma that ends it."""
 
 
 def preferred_wait(request: Request[Any, Any, Any]) -> int | None:
     """The seconds in `Prefer: wait=N`, at most LONGEST_WAIT. None without it; one that is malformed is ignored."""
     for header in request.headers.getall("prefer", []):
-        for preference in _PREFERENCE.findall(header):
-            first = _PARAMETER.match(preference)
-            name, _, value = first[0].partition("=") if first else ("", "", "")
+        start = 0
+        while start < len(header) and (found := _PREFERENCE.match(header, start)):
+            name, _, value = found[1].partition("=")
             if name.strip().lower() == "wait":  # the first one counts, whatever it says
                 return _seconds(value.strip())
+            start = found.end()
     return None
 
 

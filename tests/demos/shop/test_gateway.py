@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest import mock
 
@@ -10,15 +12,20 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.engine.stage import until
 
 from sagakit import ONE, Engine
 from sagakit.core.queries import InstanceQuery
-from sagakit.demos.shop.app import shop
+from sagakit.demos.shop.app import shop, shop_app
 from sagakit.demos.shop.gateway import gateway
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.demos.shop.orders.fulfilment import fulfil_order
+from sagakit.demos.shop.payments.cards import Cards
+from sagakit.engine.limits import Limits
 from sagakit.errors import Busy, CommitLost, Stopping, StoreFailed, WaitTimeout
 from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import ManualEngine
+from sagakit.testing.manual import engine as manual_engine
 
 
 def body(price: str = "50.00", quantity: str = "1", product: str = "prod_1", customer: str = "ann") -> str:
@@ -410,3 +417,106 @@ async def test_garbage_is_never_a_fault_of_the_server(
     assert answer.status_code in (201, 400, 409, 422)
     if answer.status_code != 201:
         assert set(answer.json()) == {"error", "message"}
+
+
+# ---------------------------------------------------------------- waiting
+
+
+async def test_waits_until_the_order_is_settled(client: httpx.AsyncClient) -> None:
+    placed = (await post(client)).json()
+    answer = await client.get(f"/orders/{placed['id']}", headers={"Prefer": "wait=10"})
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "CONFIRMED"
+    assert answer.headers["preference-applied"] == "wait=10"
+    again = await client.get(f"/orders/{placed['id']}", headers={"Prefer": "wait=600"})
+    assert again.headers["preference-applied"] == "wait=60"
+    assert again.headers["etag"] == answer.headers["etag"]
+
+
+@pytest.mark.parametrize("way", ["code", "steps", "manager"])
+async def test_waits_until_the_order_is_cancelled(way: Any) -> None:
+    async with shop_app(way).engine("memory://") as engine, client_of(engine) as client:
+        placed = (await post(client, body("600.00"))).json()
+        answer = await client.get(f"/orders/{placed['id']}", headers={"Prefer": "wait=10"})
+        assert (answer.json()["status"], answer.headers["preference-applied"]) == ("CANCELLED", "wait=10")
+
+
+@pytest.mark.parametrize("prefer", [None, "wait=x", "respond-async", "wait=0"])
+async def test_who_does_not_prefer_to_wait_is_answered_at_once(prefer: str | None) -> None:
+    async with held_shop() as (engine, client, placed):
+        answer = await client.get(f"/orders/{placed}", headers={} if prefer is None else {"Prefer": prefer})
+        assert answer.json()["status"] == "PENDING"
+        assert answer.headers.get("preference-applied") == ("wait=0" if prefer == "wait=0" else None)
+        assert not engine._watching
+
+
+async def test_after_n_seconds_it_is_answered_as_it_is_then() -> None:
+    async with held_shop() as (engine, client, placed):
+        asking = asyncio.create_task(client.get(f"/orders/{placed}", headers={"Prefer": "wait=7"}))
+        await until(lambda: engine._watching)
+        await engine.advance(seconds=6.999)
+        assert not asking.done()
+        await engine.advance(seconds=0.001)
+        answer = await asking
+        assert (answer.status_code, answer.json()["status"]) == (200, "PENDING")
+        assert answer.headers["preference-applied"] == "wait=7"
+
+
+async def test_a_closed_connection_frees_who_waits() -> None:
+    async with held_shop() as (engine, _, placed):
+        gone = asyncio.Event()
+
+        async def receive() -> Any:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            pass
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"/orders/{placed}",
+            "raw_path": f"/orders/{placed}".encode(),
+            "query_string": b"",
+            "headers": [(b"prefer", b"wait=60")],
+            "http_version": "1.1",
+            "scheme": "http",
+            "asgi": {"version": "3.0"},
+        }
+        asking = asyncio.create_task(gateway(engine)(scope, receive, send))  # type: ignore[arg-type]
+        await until(lambda: engine._watching)
+        gone.set()
+        await asking
+        assert not engine._watching
+
+
+async def test_a_stop_answers_those_who_wait() -> None:
+    async with held_shop() as (engine, client, placed):
+        asking = asyncio.create_task(client.get(f"/orders/{placed}", headers={"Prefer": "wait=60"}))
+        await until(lambda: engine._watching)
+        engine.end_watches()
+        answer = await asking
+        assert (answer.status_code, answer.json()["status"]) == (200, "PENDING")
+
+
+async def test_an_order_that_is_not_there_is_not_waited_for(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/orders/nobody", headers={"Prefer": "wait=60"})
+    assert (answer.status_code, answer.json()) == (404, {"error": "order_not_found"})
+
+
+@asynccontextmanager
+async def held_shop() -> AsyncIterator[tuple[ManualEngine, httpx.AsyncClient, str]]:
+    """A shop whose charge takes for ever, and an order in it."""
+    cards = mock.Mock(Cards)
+    cards.charge.side_effect = lambda *_: asyncio.Event().wait()
+    limits = Limits(stop_within=0.01)
+    async with (
+        manual_engine(shop_app(), provide={Cards: cards}, limits=limits) as engine,
+        client_of(engine) as client,
+    ):
+        yield engine, client, (await post(client)).json()["id"]
+
+
+def client_of(engine: Engine) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(gateway(engine)), base_url="http://shop")

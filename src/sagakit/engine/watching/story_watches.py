@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from sagakit.core.commit import Envelope
 from sagakit.engine.watching.looking_back import LookingBack
 from sagakit.engine.watching.stories import Stories
@@ -58,7 +60,8 @@ class StoryWatches:
         while status != "ended":
             position, update = await watcher.next()
             if position > seen or (update.event is None and update.status != status):
-                yield update
+                skipped, watcher.skipped = watcher.skipped, 0
+                yield replace(update, skipped=skipped) if skipped else update
                 seen, status = position, update.status
 
     async def _missed(self, story: Story, seen: int) -> AsyncGenerator[Update]:

@@ -32,18 +32,21 @@ class Update(Struct, frozen=True):
 class Watcher:
     """One who watches."""
 
-    __slots__ = ("_on_end", "_updates", "_wake", "_why")
+    __slots__ = ("_on_end", "_updates", "_wake", "_why", "skipped")
 
     def __init__(self, on_end: Callable[[Watcher], None]) -> None:
         self._on_end = on_end
         self._updates: deque[tuple[int, Update]] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._why: Exception | None = None
+        self.skipped = 0
+        """How many it was too slow for, before what it is told next."""
 
     def tell(self, number: int, update: Update) -> None:
         """There is something new. `number`: its place, which grows."""
         if len(self._updates) == MOST:
             self._updates.clear()
+            self.skipped += MOST
         self._updates.append((number, update))
         self._go_on()
 
