@@ -575,3 +575,34 @@ async def test_a_suspect_that_is_withdrawn_lets_the_next_one_run() -> None:
         assert await running.status("t.saga", "a") == await running.status("t.saga", "b") == "compensated"
     assert Ask("b") not in stage.began
     assert await left(store) == []
+
+
+def racing_app() -> App:
+    app = asking_app()
+
+    @app.handles
+    async def undo(command: Undo) -> Undone:
+        return Undone(command.key)
+
+    @app.saga(key="key")
+    async def race(begun: Begun, saga: Saga) -> None:
+        await saga.first(
+            saga.do(Ask("fast"), then=Told, undo=Undo("fast")), saga.do(Ask("slow"), then=Told, undo=Undo("slow"))
+        )
+
+    return app
+
+
+async def test_a_suspect_that_is_withdrawn_by_the_one_before_lets_the_next_one_run() -> None:
+    stage, store, app = Stage(), MemoryStore(), racing_app()
+    stage.closes(Ask("fast"), Ask("slow"))
+    async with doomed(app, store, stage) as running:
+        await running.publish(Begun("a"))
+        await running.send(Ask("c"))
+        await until(lambda: len(stage.now) == 2)
+    stage = Stage()
+    async with engine(app, store=store.again(), provide={Stage: stage}) as running:
+        await running.settle()
+        assert await running.status("t.race", "a") == "completed"
+    assert stage.began == [Ask("fast"), Ask("c")]
+    assert await left(store) == []

@@ -73,6 +73,8 @@ class Recovery:
         """The ids of those that may have been running when the engine before this one ended, in order."""
         self._queue: deque[Lane] = deque()
         self._running: Delivery | None = None
+        self._turn: Lane | None = None
+        """The lane that was woken for its suspect to run next."""
 
     # ------------------------------------------------------------------ reading
 
@@ -196,6 +198,7 @@ class Recovery:
     async def may_run(self, lane: Lane, delivery: Delivery) -> bool:
         """Whether the head of a lane may be handled now. A suspect waits for its turn, and is charged first."""
         if delivery.id not in self.suspects:
+            self.passes(lane)
             return True
         lane.alone = True
         if self._running is delivery:
@@ -203,7 +206,7 @@ class Recovery:
         if self._running is not None:
             self._queue.append(lane)
             return False
-        self._running = delivery
+        self._running, self._turn = delivery, None
         if delivery.crashes >= MOST_CRASHES:
             await self._give_up(lane, delivery, f"it was running at {delivery.crashes} crashes of the engine")
             return False
@@ -256,10 +259,21 @@ class Recovery:
         if self._running is not delivery:
             return
         self._running = None
+        self._wake_next()
+
+    def passes(self, lane: Lane) -> None:
+        """A lane was looked at, and no suspect of it begins: if it was its turn, the next one has it."""
+        if self._turn is lane:
+            self._turn = None
+            if self._running is None:
+                self._wake_next()
+
+    def _wake_next(self) -> None:
         while self._queue:
             lane = self._queue.popleft()
             self._lanes.wake(lane)
             if lane.queue and lane.queue[0].id in self.suspects:
+                self._turn = lane
                 return
 
 

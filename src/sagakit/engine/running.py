@@ -221,12 +221,15 @@ class Running:
     async def _handle(self, lane: Lane) -> None:
         """A busy lane can go on."""
         if not lane.queue:  # what was there was given up meanwhile
+            self._recovery.passes(lane)
             self._lanes.release(lane)
             return
         delivery = lane.queue[0]
         if self._runs and self._runs.hold(delivery.envelope, lambda: self._lanes.wake(lane)):
+            self._recovery.passes(lane)
             return
         if self._pauses and not self._recovery.is_running(delivery) and self._pauses.hold(lane, delivery.consumer):
+            self._recovery.passes(lane)
             return
         try:
             if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
