@@ -87,6 +87,8 @@ class Driver:
         self.set: list[Timer] = []
         """All that were ever set."""
         self.forgotten: list[str] = []
+        self.times: list[tuple[list[Timer], list[str]]] = []
+        """The timers that each reaction set and forgot."""
         self.count = 0
         self.now = BEGIN
 
@@ -170,6 +172,7 @@ class Driver:
         self.sent += reacted.outputs
         self.withdrawn += reacted.withdrawn
         self.forgotten += reacted.forgotten
+        self.times.append((reacted.timers, reacted.forgotten))
         self.set += reacted.timers
         self.timers |= {timer.id: timer for timer in reacted.timers}
         for id in reacted.forgotten:
@@ -222,6 +225,7 @@ class Driver:
         new.live = new.definition.revive(new.row, stored(self.history) if new.definition.replays else [])
         new.history, new.sent, new.withdrawn = list(self.history), list(self.sent), list(self.withdrawn)
         new.answered, new.count, new.now = set(self.answered), self.count, self.now
+        new.times = list(self.times)
         new.timers, new.set, new.forgotten = dict(self.timers), list(self.set), list(self.forgotten)
         new.rows, new.given_up, new.ordinals = list(self.rows), list(self.given_up), dict(self.ordinals)
         return new

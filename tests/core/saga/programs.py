@@ -20,11 +20,18 @@ class Do:
     command: type
     undoing: Undoing
     any_outcome: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
 class Receive:
     event: type
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Sleep:
+    delay: float
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,18 @@ class Join:
     branches: tuple[Node, ...]
 
 
-Node: TypeAlias = Do | Receive | Small | Seq | Try | Join
+Node: TypeAlias = Do | Receive | Sleep | Small | Seq | Try | Join
 
+times = st.sampled_from([None, None, None, 1.0, 2.5, 60.0])
 dos = st.builds(
-    Do, st.sampled_from([A, B, C, D]), st.sampled_from(["none", "message", "function", "function"]), st.booleans()
+    Do,
+    st.sampled_from([A, B, C, D]),
+    st.sampled_from(["none", "message", "function", "function"]),
+    st.booleans(),
+    times,
 )
-receives = st.builds(Receive, st.sampled_from([Paid, Shipped]))
+receives = st.builds(Receive, st.sampled_from([Paid, Shipped]), times)
+sleeps = st.builds(Sleep, st.sampled_from([0.0, 1.0, 30.0]))
 smalls = st.builds(Small, st.sampled_from(["publish", "send", "on_undo", "undo", "new_id"]))
 
 
@@ -67,7 +80,7 @@ def _larger(parts: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     )
 
 
-nodes: st.SearchStrategy[Node] = st.recursive(st.one_of(dos, dos, receives, smalls), _larger, max_leaves=8)
+nodes: st.SearchStrategy[Node] = st.recursive(st.one_of(dos, dos, receives, sleeps, smalls), _larger, max_leaves=8)
 programs = st.lists(nodes, min_size=1, max_size=4).map(lambda parts: Seq(tuple(parts)))
 
 
@@ -92,8 +105,10 @@ class Run:
         match node:
             case Do():
                 await self.do(node)
-            case Receive(event):
-                await self.saga.receive(event)
+            case Receive(event, timeout):
+                await self.saga.receive(event, timeout=timeout)
+            case Sleep(delay):
+                await self.saga.sleep(delay)
             case Small(what):
                 await _small(what, self.saga, next(self.numbers))
             case Join(first, branches):
@@ -118,7 +133,9 @@ class Run:
             if isinstance(branch, Do):
                 found.append(self.do(branch))
             elif isinstance(branch, Receive):
-                found.append(self.saga.receive(branch.event))
+                found.append(self.saga.receive(branch.event, timeout=branch.timeout))
+            elif isinstance(branch, Sleep):
+                found.append(self.saga.sleep(branch.delay))
             else:
                 found.append(self.node(branch))
         return found
@@ -132,7 +149,9 @@ class Run:
             return undo(f"{number}:{facts.outcome.id if facts.outcome else '?'}", facts.reason)
 
         how: Any = {"none": None, "message": undo(f"{number}"), "function": exact}[node.undoing]
-        return self.saga.do(node.command(number), then=None if node.any_outcome else done, undo=how)
+        return self.saga.do(
+            node.command(number), then=None if node.any_outcome else done, undo=how, timeout=node.timeout
+        )
 
 
 async def _small(what: str, saga: Saga, number: int) -> None:

@@ -12,7 +12,7 @@ from tests.core.messages import DOS, Notified, Notify, Odd, Paid, Shipped, Undon
 from tests.core.saga.programs import Do, Node, code_of, programs
 
 from sagakit.core.commit import ENDED
-from sagakit.core.process import Output
+from sagakit.core.process import Output, Timer
 
 UNDOS = {*(undo for _, _, undo in DOS.values()), UndoSaga}
 
@@ -52,6 +52,8 @@ class World:
             pending = self.driver.pending()
             if pending:
                 self.tell(pending[0], "success")
+            elif self.driver.timers:
+                self.driver.fire()
             else:
                 self.driver.event(Paid(1))
                 self.driver.event(Shipped("p"))
@@ -59,17 +61,28 @@ class World:
 
     def next(self) -> None:
         pending, unknown = self.driver.pending(), self.unknown()
-        match self.draw(st.sampled_from(["paid", "shipped", "cancel", *["command"] * 12, *["late"] * 3])):
+        match self.draw(
+            st.sampled_from(["paid", "shipped", "cancel", "stale", *["time"] * 3, *["command"] * 12, *["late"] * 3])
+        ):
             case "command" if pending:
                 self.command(self.draw(st.sampled_from(pending)))
             case "late" if unknown:
                 self.straggler(self.draw(st.sampled_from(unknown)))
             case "cancel" if self.draw(st.integers(0, 5)) == 0:
                 self.driver.cancel("by hand")
+            case "time" if self.driver.timers:
+                self.driver.fire(late=self.draw(st.integers(0, 10**6)))
+            case "stale" if self.driver.forgotten:
+                self.driver.fire(self.forgotten())
             case "paid":
                 self.driver.event(Paid(1))
             case _:
                 self.driver.event(Shipped("p"))
+
+    def forgotten(self) -> Timer:
+        """One that had fired when it was forgotten."""
+        ids = self.driver.forgotten
+        return self.draw(st.sampled_from([timer for timer in self.driver.set if timer.id in ids]))
 
     def unknown(self) -> list[Output]:
         """Commands of which something may still come: given up, and nothing known of them yet."""
@@ -145,6 +158,9 @@ def test_every_saga_ends_or_waits_for_a_person(program: Node, data: st.DataObjec
     world = played(program, data, failing_undos=True)
 
     assert world.over()
+    assert not world.driver.timers, "nothing is left that would fire after the end"
+    assert world.driver.record.timers == []
+    assert len({timer.id for timer in world.driver.set}) == len(world.driver.set)
     assert (world.driver.live.status == "compensation_failed") == (world.failed_undos > 0)
 
 
@@ -220,14 +236,15 @@ def test_a_replay_from_any_point_goes_on_the_same(program: Node, data: st.DataOb
     for point in range(1, len(driver.history)):
         history = stored(driver.history)
         live = driver.definition.revive(driver.rows[point - 1], history[:point])
-        for (given_again, recorded), row, given_up in zip(
-            history[point:], driver.rows[point:], driver.given_up[point:], strict=True
+        for (given_again, recorded), row, given_up, times in zip(
+            history[point:], driver.rows[point:], driver.given_up[point:], driver.times[point:], strict=True
         ):
             reacted = live.react(given_again)
             assert [(one.id, one.type, one.payload, one.undoes) for one in reacted.outputs] == [
                 (one.id, one.type, one.payload, one.undoes) for one in recorded.outputs
             ]
             assert reacted.withdrawn == given_up
+            assert (reacted.timers, reacted.forgotten) == times
             assert live.status == row.status
             assert live.snapshot() == row.state
         live.evict()

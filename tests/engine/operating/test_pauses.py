@@ -115,7 +115,7 @@ async def test_an_operators_action_passes_beside_a_pause() -> None:
 
 async def test_what_there_is_not_cannot_be_paused() -> None:
     async with running(World()) as (one, _):
-        with pytest.raises(NotFound, match="no process 'order'; it has: t.order"):
+        with pytest.raises(NotFound, match=r"no process 'order'; it has: t\.order"):
             await one.operator.pause("process", "order", **WHO)
         with pytest.raises(NotFound, match="no module 'x'; it has: t"):
             await one.operator.pause("module", "x", **WHO)
