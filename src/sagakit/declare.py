@@ -26,6 +26,7 @@ _Forwarder = TypeVar("_Forwarder", bound=Callable[..., Awaitable[Message | None]
 _Provider = TypeVar("_Provider", bound=Callable[..., object])
 
 MessageTypes: TypeAlias = type[Message] | tuple[type[Message], ...]
+HOUR = 3600.0
 Retries: TypeAlias = Retry | Sequence[Retry]
 
 
@@ -78,6 +79,7 @@ class ManagerDeclaration:
     key: str
     starts_with: tuple[type[Message], ...]
     version: int = 1
+    stuck_after: float = HOUR
 
 
 @dataclass
@@ -198,18 +200,21 @@ class Module:
         key: str,
         receives: MessageTypes = (),
         deadline: Seconds | Deadline | None = None,
+        stuck_after: Seconds = HOUR,
         version: int = 1,
         name: str = "",
     ) -> Callable[[Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]], CodeSaga[_E]]:
         """Run an `async def` as a saga: it starts with its first parameter, once for each value of `key`.
 
         `deadline`: so long after its start it is undone, if it has not ended; a `Deadline` says what else happens.
+        `stuck_after`: one that has not moved for so long is listed as stuck, unless it waits for a time.
         """
 
         def declare(code: Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]) -> CodeSaga[_E]:
             taken = receives if isinstance(receives, tuple) else (receives,)
             limit = deadline_of(deadline)
             saga = CodeSaga[_E](name or code.__name__, code, key=key, receives=taken, deadline=limit, version=version)
+            saga.stuck_after = seconds(stuck_after)
             self.declared.code_sagas.append(saga)
             self._remember_names(code)
             return saga
@@ -225,12 +230,13 @@ class Module:
         undo: Callable[..., Message] | None = None,
         returns: Callable[..., Message] | None = None,
         deadline: Seconds | Deadline | None = None,
+        stuck_after: Seconds = HOUR,
         version: int = 1,
     ) -> StepSaga[_E]:
         """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done.
 
         `returns`: the event that it ends with, filled as commands are; the outcome of the command that starts it.
-        `deadline`: as for `saga`.
+        `deadline` and `stuck_after`: as for `saga`.
         """
         saga = StepSaga[_E](
             name,
@@ -242,18 +248,23 @@ class Module:
             deadline=deadline_of(deadline),
             version=version,
         )
+        saga.stuck_after = seconds(stuck_after)
         self.declared.step_sagas.append(saga)
         self._remember_names(steps[0].command if steps else saga)
         return saga
 
     def process_manager(
-        self, *, key: str, starts_with: MessageTypes, version: int = 1, name: str = ""
+        self, *, key: str, starts_with: MessageTypes, stuck_after: Seconds = HOUR, version: int = 1, name: str = ""
     ) -> Callable[[type[_R]], type[_R]]:
-        """Run a class with `react` (and `evolve`) as a process manager, one instance a key."""
+        """Run a class with `react` (and `evolve`) as a process manager, one instance a key.
+
+        `stuck_after`: as for `saga`.
+        """
 
         def declare(cls: type[_R]) -> type[_R]:
             starts = starts_with if isinstance(starts_with, tuple) else (starts_with,)
-            self.declared.managers.append(ManagerDeclaration(name or cls.__name__, cls, key, starts, version))
+            late = seconds(stuck_after)
+            self.declared.managers.append(ManagerDeclaration(name or cls.__name__, cls, key, starts, version, late))
             self._remember_names(cls)
             return cls
 

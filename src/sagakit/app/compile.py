@@ -128,6 +128,7 @@ def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Su
         definitions=definitions,
         current=definitions[newest.version],
         declared=newest.subject,
+        stuck_after=int(newest.declared.stuck_after * 1_000_000),
         answers=any(cls in roles.handled for one in versions for cls in one.starts),
         leads_to=None
         if any(one.made.unseen for one in versions)

@@ -110,7 +110,8 @@ class Running:
         instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
         deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)
         deliveries.reading = lambda: self._recovery.reading
-        return Operator(self.store, acting, instances, deliveries, self._pauses, self.clock, self._door.check_open)
+        check_open = self._door.check_open
+        return Operator(self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
 
     def _make_schedule(self) -> Schedule:
         firing = Firing(self._router)

@@ -67,6 +67,8 @@ class ProcessConsumer:
     definitions: Mapping[int, Definition]
     current: Definition
     declared: CodeSaga[Any] | StepSaga[Any] | type[Reactor]
+    stuck_after: int
+    """Microseconds after which an instance that does not move is listed as stuck."""
     answers: bool
     """It starts with a command: whoever sent that is told how it has ended."""
     leads_to: frozenset[type] | None = None

@@ -34,6 +34,8 @@ class CodeSaga(Generic[_E_contra]):
         self.receives = receives
         self.deadline = deadline
         self.version = version
+        self.stuck_after = 3600.0
+        """Seconds after which an instance that does not move is listed as stuck."""
 
     def __repr__(self) -> str:
         return f"<saga {self.name}>"

@@ -58,6 +58,8 @@ class StepSaga(Generic[_E_contra]):
         self.key = key
         self.undo = undo
         self.version = version
+        self.stuck_after = 3600.0
+        """Seconds after which an instance that does not move is listed as stuck."""
 
     def __repr__(self) -> str:
         return f"<step saga {self.name}>"

@@ -8,16 +8,22 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct, structs
 
-from sagakit.core.commit import Pause, PauseScope
+from sagakit.core.commit import Delivery, Pause, PauseScope
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import lane_name
 from sagakit.engine.operating.acting import Act, Acted, Acting
 from sagakit.engine.operating.deliveries import DeliveryActions
+from sagakit.engine.operating.delivery_explained import explain_delivery
+from sagakit.engine.operating.detector import Detector, Stuck
+from sagakit.engine.operating.explain import explain
+from sagakit.engine.operating.explanation import Explanation
+from sagakit.engine.operating.facts import Gathering
 from sagakit.engine.operating.instances import InstanceActions
 from sagakit.engine.operating.pauses import Pauses
+from sagakit.engine.routing import Router
 from sagakit.errors import InvalidMessage, NotPossible, TerminalError
-from sagakit.ports import Clock, Store
+from sagakit.ports import Store
 
 InstanceAction: TypeAlias = Literal[
     "cancel",
@@ -55,7 +61,7 @@ class Operator:
         instances: InstanceActions,
         deliveries: DeliveryActions,
         pauses: Pauses,
-        clock: Clock,
+        router: Router,
         check_open: Callable[[], None],
     ) -> None:
         self._store = store
@@ -63,8 +69,31 @@ class Operator:
         self._instances = instances
         self._deliveries = deliveries
         self._pauses = pauses
-        self._clock = clock
+        self._topology, self._clock = router.topology, router.clock
         self._check_open = check_open
+
+    # ------------------------------------------------------------------ looking
+
+    async def explain(self, id: str) -> Explanation:
+        """Why an instance stands where it stands: since when, who can unblock it, and which command does."""
+        return explain(await self._gathering().of_instance(id))
+
+    async def explain_delivery(self, id: int) -> tuple[Delivery, Explanation]:
+        """A delivery, and why it stands where it stands."""
+        delivery = await self._deliveries.read(id)
+        return delivery, explain_delivery(await self._gathering().of_delivery(delivery), engine=True)
+
+    async def stuck(self, *, limit: int = 50, after: int | None = None) -> list[Stuck]:
+        """Instances that wait for a person, are past a time of theirs, or have been still for longer than their type.
+
+        The oldest first; `after` is the number of the last one seen.
+        """
+        return await Detector(self._store, self._topology, self._clock.now()).find(limit=limit, after=after)
+
+    def _gathering(self) -> Gathering:
+        return Gathering(self._store, self._topology, self._clock.now(), runs=True)
+
+    # ------------------------------------------------------------------ instances and deliveries
 
     async def act(
         self,
