@@ -6,7 +6,7 @@ from tests.cli import stories
 
 from sagakit.core.commit import Commit, History, Instance, Status
 from sagakit.core.display import Answer, display, record_of, steps
-from sagakit.core.process import Display
+from sagakit.core.process import Display, PendingTimer, TimerKind
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.saga.compensation import Recorded, SagaRecord, Step, StepState
 
@@ -154,3 +154,41 @@ def test_a_saga_that_receives_waits_for_the_event() -> None:
     tale.reacts([tale.event("a.Begun")])
     row = tale.commit("running", SagaRecord(receiving=["a.Shipped"])).instances[0].row
     assert display(row) == Display("a.Shipped", ["a.Shipped"])
+
+
+# ---------------------------------------------------------------------- times
+
+DUE = 1_767_225_600_000_000
+"""2026-01-01 00:00:00 UTC."""
+
+
+def timer(kind: TimerKind, what: str = "") -> PendingTimer:
+    return PendingTimer(kind, DUE, kind, what, 30_000_000)
+
+
+def test_a_saga_that_sleeps() -> None:
+    shown = display(row(SagaRecord(timers=[timer("sleep")])))
+    assert (shown.state, shown.waiting_for) == ("sleeping", ["sleep of 30 s, 2026-01-01 00:00:00"])
+
+
+def test_a_saga_that_waits_so_long_for_an_event_or_a_step() -> None:
+    record = SagaRecord([step(1, "a.A")], timers=[timer("step", "a.A"), timer("receive", "b.B")], receiving=["b.B"])
+    shown = display(row(record))
+    assert shown.state == "b.B"
+    assert shown.waiting_for == [
+        "a.A",
+        "b.B",
+        "timeout of 30 s on a.A, 2026-01-01 00:00:00",
+        "timeout of 30 s on b.B, 2026-01-01 00:00:00",
+    ]
+
+
+def test_a_deadline_is_not_waited_for() -> None:
+    shown = display(row(SagaRecord(timers=[timer("deadline"), timer("warning")])))
+    assert (shown.state, shown.waiting_for) == ("", [])
+
+
+def test_a_process_manager_waits_for_its_reminders() -> None:
+    record = ManagerRecord(msgspec.Raw(b"{}"), reminders=[timer("reminder", "pay")])
+    shown = display(row(record))
+    assert (shown.state, shown.waiting_for) == ("", ["reminder pay, 2026-01-01 00:00:00"])

@@ -23,7 +23,23 @@ from tests.typing.accepted.messages import (
 )
 from tests.typing.accepted.orders import Order
 
-from sagakit import ONE, App, Context, End, Engine, Message, Module, Retry, Saga, Step, Undo, wire
+from sagakit import (
+    ONE,
+    App,
+    Context,
+    Deadline,
+    End,
+    Engine,
+    Forget,
+    Message,
+    Module,
+    Remind,
+    Retry,
+    Saga,
+    Step,
+    Undo,
+    wire,
+)
 
 m = Module("m")
 
@@ -257,3 +273,25 @@ async def use(engine: Engine, context: Context) -> None:
     order = await engine.load(Order, "o-1")
     print(order.status)  # 62: it is in its state
     print((await context.load(Order, "o-1")).state.nope)  # 63: no such field
+
+
+# ---------------------------------------------------------------------- times
+
+
+@m.saga(key="order_id", deadline="30")  # 64: a deadline is a number, a timedelta or a Deadline
+async def hurry(order: OrderPlaced, saga: Saga) -> None:
+    saga.sleep(3)  # 65: not awaited
+    await saga.sleep("3")  # 66: no time
+    confirmed = await saga.receive(OrderConfirmed, timeout=3)
+    print(confirmed.order_id)  # 67: it may not have come
+    await saga.do(ConfirmOrder("o-1"), then=OrderConfirmed, timeout="3")  # 68: no time
+
+
+m.step_saga("s", Step(ReserveStock, then=StockReserved, timeout="3"), starts_with=OrderPlaced, key="x")  # 69: no time
+Deadline(3, "warn")  # 70: by name
+Deadline(3, then="explode")  # 71: no such thing to do
+Deadline(3, then=CancelOrder("o-1"))  # 72: a function makes the command
+Deadline(3, warn="1")  # 73: no time
+Remind("pay", ConfirmOrder, after=3)  # 74: a class
+Remind("pay", OrderConfirmed("o-1"))  # 75: when?
+Forget(OrderConfirmed("o-1"))  # 76: by its name

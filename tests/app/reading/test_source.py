@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sagakit import End, Message, Saga, Undoing
+from sagakit import End, Forget, Message, Remind, Saga, Undoing
+from sagakit.app.reading.processes import CONTROL
 from sagakit.app.reading.source import Do, Made, read_answers, read_saga
 
 
@@ -274,3 +275,19 @@ def test_answers_that_cannot_be_seen() -> None:
     made = read_answers(answers, {})
     assert made.returned == {Charge}
     assert made.unseen
+
+
+def test_what_a_reminder_tells_is_no_answer() -> None:
+    class Reminding:
+        def react(self, event: Placed) -> Any:
+            answers: list[Any] = [Remind("pay", Reserved(event.order_id), after=3), Charge("")]
+            answers.append(Remind(name="ship", message=Charged(event.order_id), after=3))
+            return [*answers, *self.more(), Forget("pay")]
+
+        def more(self) -> Any:
+            return Remind("more", Placed(""), after=1)
+
+    made = read_answers(Reminding.react, {}, Reminding)
+    assert not made.unseen
+    assert made.returned - CONTROL == {Charge}
+    assert made.reminded == {Reserved, Charged, Placed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar, assert_type
 
@@ -27,7 +28,7 @@ from tests.typing.accepted.messages import (
 from tests.typing.accepted.orders import orders
 from tests.typing.accepted.payments import payments
 
-from sagakit import App, Context, Message, NotDone, OutcomeUnknown, Refused, Retry, Saga, wire
+from sagakit import App, Context, Message, NotDone, OutcomeUnknown, Refused, Retry, Saga, TimedOut, wire
 
 shop = App("more", orders, inventory, payments, hotel)
 T = TypeVar("T")
@@ -64,7 +65,7 @@ def with_parcel(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "parcel": ""}
 
 
-@shop.saga(key="order_id", receives=(Shipped, OrderCompleted), version=3, name="deliver")
+@shop.saga(key="order_id", receives=(Shipped, OrderCompleted), deadline=timedelta(days=30), version=3, name="deliver")
 async def deliver(order: Remembered, saga: Saga) -> Returned | None:
     payment_id = saga.new_id("payment")
     assert_type(payment_id, str)
@@ -92,6 +93,15 @@ async def deliver(order: Remembered, saga: Saga) -> Returned | None:
     assert_type(group, GroupCheckoutCompleted | GroupCheckoutFailed)
     shipped = await saga.receive(Shipped)
     assert_type(shipped.parcel, str)
+    in_time = await saga.receive(Shipped, timeout=timedelta(days=3))
+    assert_type(in_time, Shipped | None)
+    assert_type(await saga.sleep(30), None)
+    shipped_or_late = await saga.first(saga.receive(Shipped), saga.sleep(timedelta(hours=1)))
+    assert_type(shipped_or_late, Shipped | None)
+    try:
+        await saga.do(ConfirmOrder(order.order_id), then=OrderConfirmed, timeout=timedelta(minutes=5))
+    except TimedOut as late:
+        saga.log.info("late", reason=late.reason)
     either = await saga.first(saga.receive(Shipped), saga.receive(OrderCompleted))
     assert_type(either, Shipped | OrderCompleted)
     confirmed, released = await saga.all(

@@ -25,7 +25,7 @@ from tests.typing.accepted.messages import (
     StockReserved,
 )
 
-from sagakit import Cancelled, End, Failed, Message, Module, Step, StepSaga, Undo, Undoing
+from sagakit import Cancelled, Deadline, End, Failed, Message, Module, Step, StepSaga, Undo, Undoing
 
 orders = Module("orders")
 
@@ -53,14 +53,19 @@ def end_of_steps(order: OrderPlaced, charged: PaymentCharged) -> OrderCompleted:
     return OrderCompleted(order.order_id, order.customer_id, order.total)
 
 
+def cancel(order: OrderPlaced) -> CancelOrder:
+    return CancelOrder(order.order_id, "too late")
+
+
 fulfil_by_functions = orders.step_saga(
     "fulfil_by_functions",
-    Step(ReserveStock, then=(StockReserved, OutOfStock), undo=ReleaseStock, name="reserve"),
+    Step(ReserveStock, then=(StockReserved, OutOfStock), undo=ReleaseStock, timeout=30, name="reserve"),
     Step(ReserveStock, then=StockReserved),
     Step(charge, then=PaymentCharged, undo=refund),
     starts_with=OrderPlaced,
     key="order_id",
     returns=end_of_steps,
+    deadline=Deadline(3600, then=cancel, warn=600),
     version=2,
 )
 
