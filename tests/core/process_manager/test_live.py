@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import msgspec
@@ -369,6 +369,36 @@ def test_a_late_success_sends_the_undo_once_more_and_is_not_told(undone: bool) -
     assert told(driver) == ("Cancelled",)
     driver.answer(driver.last(A), ADone("doubled"))
     assert driver.types.count("UndoA") == 2
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_that_a_command_is_undone_is_told_once_however_often_it_was_undone(undone: bool) -> None:
+    @dataclass(frozen=True)
+    class Counting:
+        told: tuple[str, ...] = ()
+
+        def evolve(self, event: Undone | Cancelled) -> Any:
+            return replace(self, told=(*self.told, type(event).__name__))
+
+        def react(self, event: Start | Cancelled) -> Any:
+            return A() if isinstance(event, Start) else Undoing(UndoA(), of=A())
+
+    driver = Driver(manager(Counting, (Undone, Cancelled), (Start, Cancelled)))
+    driver.start()
+    driver.cancel()
+    first = driver.last(UndoA)
+    if undone:
+        driver.answer(first, Undone())
+    driver.answer(driver.last(A), ADone("late"))
+    again = driver.last(UndoA)
+    driver = driver.revived()
+    if not undone:  # it was running when the late success came: its answer comes all the same
+        driver.answer(first, Undone())
+        assert told(driver) == ("Cancelled",)
+        assert driver.live.undos() == ["t.UndoA"]
+    driver.answer(again, Undone())
+    assert told(driver) == ("Cancelled", "Undone")
+    assert driver.live.undos() == []
 
 
 def test_a_late_success_after_the_end_is_undone() -> None:

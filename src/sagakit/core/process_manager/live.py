@@ -175,6 +175,8 @@ class ManagerLive:
                 break
             if sent.undo_id and sent.undo_id == given.command_id:
                 return self._undo_answered(sent, given)
+            if given.command_id in sent.earlier:
+                return ()
             if sent.cancel_id and sent.cancel_id == given.command_id:
                 self._child_ended(sent)
                 return ()
@@ -217,7 +219,10 @@ class ManagerLive:
             return ()
         sent.undone, sent.undo_error = True, ""
         settled_by_hand(self)
-        return () if isinstance(first, CommandLedToNothing) else given.messages
+        if sent.told or isinstance(first, CommandLedToNothing):
+            return ()
+        sent.told = True
+        return given.messages
 
     def _tell(self, message: Any) -> None:
         kind: type[Any] = message.__class__
@@ -337,6 +342,8 @@ class ManagerLive:
             return
         if not sent.undone:
             self._reacted.withdrawn.append(sent.undo_id)
+        if sent.undo_id:
+            sent.earlier.append(sent.undo_id)
         sent.undone = False
         if self.status == "compensation_failed":  # nothing goes out before a person says so
             sent.undo_id = ""

@@ -29,6 +29,10 @@ class SentCommand(Struct, omit_defaults=True):
     """What cancels the child: its undo goes out when that has ended."""
     undone: bool = False
     undo_error: str = ""
+    earlier: list[str] = []
+    """The undos that a late success has replaced: what comes of them counts no more."""
+    told: bool = False
+    """The process manager knows that it is undone."""
 
 
 class ManagerRecord(Struct, omit_defaults=True):
