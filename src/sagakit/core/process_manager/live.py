@@ -173,10 +173,8 @@ class ManagerLive:
                 if not self._settled(sent, first):
                     return ()
                 break
-            if sent.undo_id and sent.undo_id == given.command_id:
+            if given.command_id and given.command_id in (sent.undo_id, *sent.earlier):
                 return self._undo_answered(sent, given)
-            if given.command_id in sent.earlier:
-                return ()
             if sent.cancel_id and sent.cancel_id == given.command_id:
                 self._child_ended(sent)
                 return ()
@@ -208,6 +206,8 @@ class ManagerLive:
 
     def _undo_answered(self, sent: SentCommand, given: Input) -> Sequence[Any]:
         first = given.messages[0]
+        if given.command_id != sent.undo_id:  # a newer one has taken its place
+            return ()
         if isinstance(first, CommandFailed):
             if sent.undone:
                 return ()
