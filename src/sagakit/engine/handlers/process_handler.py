@@ -233,6 +233,8 @@ class ProcessHandler:
         self._reactions.describe(draft, slot, given.envelopes[0])
         if asked is None:
             await self._send(draft, slot, sent, reacted)
+            if given.envelopes[0].kind == "command":  # the cancel of a child whose start has failed
+                await self._router.outcome(draft, given.envelopes[0], ())
             return
         last = len(sent) - len(reacted.answers)
         answers = sent[last:]
