@@ -12,11 +12,13 @@ from sagakit.core.commit import Cause, History, Instance, Status
 from sagakit.core.lifecycle import CANCELS, OperatorActed, TimerFired
 from sagakit.core.messages import Seconds, microseconds
 from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
+from sagakit.core.queries import ItemQuery
+from sagakit.core.saga.batches.batches import Batches
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
-from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Sleep, Then
+from sagakit.core.saga.operations import Do, ForEach, Operation, Receive, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
 from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.operated import Operated
@@ -73,6 +75,7 @@ class SagaLive:
             self._arrivals,
             self._timers,
         )
+        self._batches = Batches(around, self._writing, self._stack, self._repairs, self._undoing, id)
         self._started = False
         self._history: Sequence[tuple[Input, History]] = ()
 
@@ -117,11 +120,17 @@ class SagaLive:
             record.receiving = [by_class[event].name for event in awaited]
         return _encode(record)
 
+    def wants(self, given: Input) -> Sequence[ItemQuery]:
+        """The rows of its batches that this input has to bring along."""
+        return self._batches.wants(given) if self._batches else ()
+
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where the saga's code cannot go on."""
         reacted, self._undoing.threw = self._writing.begin(given), False
         try:
             first = given.messages[0]
+            if self._batches:
+                self._batches.bring(given.items)
             if first.__class__ in CANCELS:
                 self._undoing.cancel(first.reason)
             elif first.__class__ is TimerFired:
@@ -134,6 +143,8 @@ class SagaLive:
                 self._started = True
                 self._passing.begin(given)
                 self._code.start(first, self)
+            elif self._batches and self._batches.take(given):
+                pass
             elif given.command_id is None or not self._settling.outcome(given.command_id, given.messages):
                 self._take(given.messages)
             if self._code.main is not None:
@@ -158,13 +169,15 @@ class SagaLive:
         else:
             try:
                 self._replay(history, running=True)
-                check_record(self.record, record, self._flights.out)
+                check_record(self.record, record, {*self._flights.out, *self._batches.in_flight()})
+                self._batches.check(record)
             except ProcessBug as contradiction:
                 self.evict()
                 self._undoing.broken = contradiction
                 self._flights.out.clear()
                 self._stack.undoers.clear()
         self._stack.restore(record)
+        self._batches.restore(record, code=self._code.main is not None)
 
     def silence(self) -> None:
         """Its code says nothing in the log."""
@@ -185,6 +198,8 @@ class SagaLive:
         if operation.__class__ is Do:
             self._flights.send(branch, cast("Do", operation))
             return False
+        if operation.__class__ is ForEach:
+            return self._batches.begin(branch, cast("ForEach", operation).asked)
         if operation.__class__ is Receive:
             return self._receive(branch, cast("Receive", operation))
         if operation.__class__ is Sleep:
@@ -196,14 +211,27 @@ class SagaLive:
         self._arrivals.withdraw(lost)
         self._timers.withdraw(lost)
         undos = self._repairs.withdraw(lost, heir)
-        for command_id in reversed(self._flights.of(lost)):  # newest first, as all undoing
-            step = self._flights.give_up(command_id)
+        for step in self._give_up(lost):
             if self._stack.owes(step):
                 self._stack.undo(step, "lost to another branch")
                 self._repairs.wait_for(step, heir)
                 undos += 1
         self._code.withdraw(losers)
         return undos
+
+    def _give_up(self, lost: frozenset[object]) -> list[Step]:
+        """What these branches wait for is given up, newest first, as all undoing."""
+        if not self._batches:
+            return [self._flights.give_up(command_id) for command_id in reversed(self._flights.of(lost))]
+        flights = [self._stack.of(command_id) for command_id in self._flights.of(lost)]
+        steps = [*self._batches.of(lost), *(step for step in flights if step is not None)]
+        steps.sort(key=lambda step: step.ordinal, reverse=True)
+        for step in steps:
+            if step.batch:
+                self._batches.give_up(step, "lost to another branch")
+            else:
+                self._flights.give_up(step.id)
+        return steps
 
     # ------------------------------------------------------------------ running the code
 
