@@ -148,6 +148,8 @@ LIFECYCLE: tuple[type, ...] = (
     *OWN,
 )
 
+TOLD: frozenset[type] = frozenset({DeadlineNear})
+"""Those of them that an app may take, as any event."""
 
 CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})
 """What an instance is told when it is to be undone."""
