@@ -17,10 +17,14 @@ from tests.acceptance import test_crash_everywhere as crash
 from tests.acceptance import test_disorder as disorder
 from tests.acceptance import test_slow_charge as slow
 from tests.acceptance import test_three_ways as ways
+from tests.engine import test_inbox as inbox
 from tests.engine import test_lanes as lanes
 from tests.engine.handlers import test_failures as failures
 from tests.engine.handlers import test_process_handler as processes
 from tests.engine.time import test_clock as clocks
+from tests.engine.time import test_firing as firings
+from tests.engine.time import test_schedule as schedules
+from tests.engine.time.stores import stores
 
 from sagakit import OutcomeUnknown, Refused
 from sagakit.core.commit import Commit, Delivery, Rejected
@@ -39,6 +43,7 @@ from sagakit.engine.lanes import Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
 from sagakit.engine.time.clock import SystemClock
+from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.stores.memory import MemoryData, matching, writing
 from sagakit.stores.memory import store as memory
@@ -372,6 +377,38 @@ def the_clock_goes_back(patch: Patch) -> None:
     patch.setattr(SystemClock, "now", lambda self: time.time_ns() // 1000)
 
 
+def a_timer_comes_early(patch: Patch) -> None:
+    put = Schedule.put
+
+    def put_early(self: Schedule, delivery: Delivery) -> None:
+        delivery.due_at -= 1_000_000
+        put(self, delivery)
+
+    patch.setattr(Schedule, "put", put_early)
+
+
+def sleepers_are_not_found_at_the_start(patch: Patch) -> None:
+    async def nothing(self: object, **_: object) -> list[Delivery]:
+        return []
+
+    patch.setattr(memory.MemoryStore, "read_scheduled", nothing)
+
+
+def a_timer_that_fires_stays(patch: Patch) -> None:
+    patch.setattr(Draft, "finish", lambda self, delivery: None)
+
+
+def a_timer_that_is_forgotten_stays(patch: Patch) -> None:
+    write = writing.write
+
+    def write_without(data: MemoryData, commit: Commit) -> None:
+        kept, commit.forgotten = commit.forgotten, []
+        write(data, commit)
+        commit.forgotten = kept
+
+    patch.setattr(memory, "write", write_without)
+
+
 async def at_once(check: Callable[[Patch], None], patch: Patch) -> None:
     """A check without anything to wait for."""
     check(patch)
@@ -399,7 +436,7 @@ FAULTS: dict[str, Fault] = {
         Fault(
             2,
             a_repeated_key_is_a_new_request,
-            lambda *_: disorder.test_every_message_three_times_through_its_door("manager", ""),
+            lambda *_: inbox.test_a_key_gives_the_first_receipt_again_also_after_a_restart(),
         ),
         Fault(2, a_second_start_is_another_instance, lambda *_: processes.test_starts_once_for_a_key()),
         Fault(3, each_attempt_has_a_key_of_its_own, crashes("success")),
@@ -459,6 +496,30 @@ FAULTS: dict[str, Fault] = {
         Fault(8, a_retry_never_comes, lambda *_: failures.test_a_technical_error_is_tried_again_under_the_same_key()),
         Fault(8, a_timeout_comes_early, lambda *_: slow.test_not_given_up_before_its_timeout("code", "obedient")),
         Fault(8, a_timeout_never_comes, given_up("obedient")),
+        Fault(
+            8,
+            a_timer_comes_early,
+            lambda _, folder: schedules.test_a_command_for_later_is_handled_when_it_is_due_and_not_before(
+                stores("memory", folder)
+            ),
+        ),
+        Fault(
+            8,
+            sleepers_are_not_found_at_the_start,
+            lambda _, folder: schedules.test_it_survives_a_restart(stores("memory", folder)),
+        ),
+        Fault(
+            8,
+            a_timer_that_fires_stays,
+            lambda _, folder: firings.test_a_month_passes_in_a_moment(stores("memory", folder)),
+        ),
+        Fault(
+            8,
+            a_timer_that_is_forgotten_stays,
+            lambda _, folder: firings.test_the_outcome_is_committed_first_and_the_timer_leaves_no_trace(
+                stores("memory", folder)
+            ),
+        ),
         Fault(
             8,
             the_clock_goes_back,
