@@ -31,6 +31,10 @@ bench: $(VENV)/.run.stamp  ## measure; JSON=file writes the numbers, HISTORY=n s
 test: $(VENV)/.dev.stamp  ## run the tests; ARGS="-k name" narrows them
 	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
+.PHONY: simulate
+simulate: $(VENV)/.run.stamp  ## simulate; SEEDS=n how many, SEED=n from which one (else others each time)
+	@$(BIN)/python -m sagakit.testing.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev.stamp  ## lint, format, types and layers
 	$(BIN)/ruff check

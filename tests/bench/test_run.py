@@ -27,8 +27,6 @@ NUMBERS = (
     "cpu_ms_per_saga",
     "idle_cpu_percent",
     "idle_memory_mb",
-    "asleep_start_ms",
-    "timer_late_ms",
 )
 
 

@@ -17,7 +17,6 @@ from sagakit.core.commit import Delivery, History, Instance
 from sagakit.core.display import steps
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.core.streams import lane_name
-from sagakit.engine.handlers.processes.parentage import children_of, parent_of
 from sagakit.ports import Store
 
 PAGE = 1000
@@ -51,12 +50,12 @@ def list_processes(
 @app.command("show", cls=Command)
 def show_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
     """All about one: steps, undos, what it waits for."""
-    listed, history, children, deliveries = asyncio.run(_show(db, id))
-    done, parent = steps(listed.row, history, children), parent_of(history)
+    listed, history, deliveries = asyncio.run(_show(db, id))
+    done = steps(listed.row, history)
     if as_json:
-        show_json(process_detail(listed, done, deliveries, parent))
+        show_json(process_detail(listed, done, deliveries))
     else:
-        pictures.process(listed, done, deliveries, parent)
+        pictures.process(listed, done, deliveries)
 
 
 @app.command("history", cls=Command)
@@ -84,11 +83,10 @@ async def _list(db: str, query: InstanceQuery) -> list[Listed]:
         return await store.read_instances(query)
 
 
-async def _show(db: str, id: str) -> tuple[Listed, list[History], dict[str, str], list[Delivery]]:
+async def _show(db: str, id: str) -> tuple[Listed, list[History], list[Delivery]]:
     async with reading(db) as store:
         listed = await _find(store, id)
-        history = await _whole_history(store, listed.row.id)
-        return listed, history, await children_of(store, history), await _outstanding(store, listed.row)
+        return listed, await _whole_history(store, listed.row.id), await _outstanding(store, listed.row)
 
 
 async def _history(db: str, id: str, after: int, limit: int) -> tuple[Listed, list[History]]:

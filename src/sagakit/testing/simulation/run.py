@@ -1,0 +1,133 @@
+"""One seed: engines come and go while clients ask; then nothing fails any more, and everything must end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import CRITICAL
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from sagakit.core.commit import ENDED
+from sagakit.engine.engine import Engine
+from sagakit.testing.simulation.audit import audit_store
+from sagakit.testing.simulation.loop import Stuck
+from sagakit.testing.simulation.reigns import Reigns
+from sagakit.testing.simulation.stage import Finding, Stage, Subject
+
+MOST_ROUNDS = 150
+"""Looks at whether everything has ended; between them time passes, longer and longer."""
+CALM_ROUNDS = 8
+"""So many of them without a change: then nothing more will come."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one seed."""
+
+    seed: int
+    subject: str
+    digest: str
+    instances: int
+    crashes: int
+    acknowledged: int
+    findings: tuple[Finding, ...]
+    steps: int
+    trace: tuple[str, ...] = ()
+
+
+def simulate(seed: int, subject: Subject, *, keep_trace: bool = False) -> Verdict:
+    """Run one seed, from its beginning to its audit. The same seed gives the same run, callback by callback."""
+    stage = Stage(seed, keep_trace=keep_trace)
+    collecting = gc.isenabled()
+    gc.disable()  # when it runs depends on all that was before
+    findings: list[Finding] = []
+    try:
+        with _silence():
+            try:
+                stage.loop.run_until_complete(_play(stage, subject))
+            except Stuck as stuck:
+                findings.append(Finding("unsettled", 5, str(stuck)))
+            except Exception as error:  # a broken engine may raise anything
+                findings.append(Finding("wrong", 0, f"{type(error).__name__}: {error}"))
+            findings.extend(Finding("wrong", 0, error) for error in stage.loop.errors)
+            digest = stage.digest()
+            findings.extend(audit_store(stage))
+            findings.extend(subject.audit(stage))
+            stage.loop.bury()
+    finally:
+        if collecting:
+            gc.enable()
+    return Verdict(
+        seed,
+        subject.name,
+        digest,
+        len(stage.data.instances),
+        stage.crashes,
+        len(stage.ledger.receipts),
+        tuple(dict.fromkeys(findings)),
+        stage.loop.steps,
+        tuple(stage.trace or ()),
+    )
+
+
+async def _play(stage: Stage, subject: Subject) -> None:
+    reigns = Reigns(stage, subject)
+    driving = asyncio.create_task(subject.drive(stage, reigns))
+    await reigns.rule()
+    reigns.faulty = False
+    stage.world.healed = True
+    stage.note("nothing fails any more")
+    last = None
+    while last is None:
+        last = await reigns.begin()
+    await driving
+    assert last.engine is not None
+    await _come_to_an_end(stage, subject, reigns, last.engine)
+    stage.note("all is over")
+    await asyncio.sleep(5.0)  # what was doubled may still show
+    await reigns.stop(last)
+
+
+async def _come_to_an_end(stage: Stage, subject: Subject, reigns: Reigns, engine: Engine) -> None:
+    """Let time pass until everything has ended, or nothing changes any more."""
+    pause, calm, length = 0.5, 0, 0
+    for _ in range(MOST_ROUNDS):
+        await subject.urge(stage, reigns)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.2, 30.0)
+        if engine.fatal is not None:
+            raise engine.fatal
+        moved = len(stage.data.messages) != length or engine.next_due is not None
+        calm, length = 0 if moved else calm + 1, len(stage.data.messages)
+        if calm == CALM_ROUNDS or (engine.idle and _all_over(stage)):
+            return
+
+
+def _all_over(stage: Stage) -> bool:
+    data = stage.data
+    waits = ("parked", "compensation_failed")
+    held = {one.lane for one in data.deliveries.values() if one.state == "parked"}
+    held |= {f"{row.type}/{row.id}" for row in data.instances.values() if row.status in waits}
+    return all(row.status in ENDED or row.status in waits for row in data.instances.values()) and all(
+        one.state == "parked" or one.lane in held for one in data.deliveries.values()
+    )
+
+
+@contextmanager
+def _silence() -> Generator[None]:
+    """What the engines log is not for people: they fail on purpose."""
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _drop(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    raise structlog.DropEvent

@@ -1,0 +1,230 @@
+"""What must hold of everything that the drawn processes did to the world."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from sagakit.core.commit import Envelope, Instance
+from sagakit.stores.memory import MemoryData
+from sagakit.testing.simulation.stage import Finding, Stage
+from sagakit.testing.simulation.wanderers.handlers import TIMEOUT
+from sagakit.testing.simulation.wanderers.programs import is_straight
+from sagakit.testing.simulation.world import Run, World
+
+DOS = {"Book": "Booked", "Pay": "Paid", "Pack": "Packed", "Put": "Stored"}
+SUCCESSES = {f"wanderers.{name}" for name in DOS.values()}
+DELAYS = {"book": 0.5, "pay": 0.5, "pack": 0.5}
+
+
+def audit_wanderers(stage: Stage) -> Iterator[Finding]:
+    """Promises 3, 4, 6 and 8 by the ledger of the world."""
+    yield from _asked(stage)
+    yield from _keys(stage.world, stage.data)
+    yield from _overlaps(stage.world)
+    yield from _lanes(stage.data)
+    yield from _retries(stage)
+    yield from _timeouts(stage)
+    held = {*stage.world.effects, *_stored(stage.data)} - {*stage.world.undone, *_taken(stage.data)}
+    for row in stage.data.instances.values():
+        yield from _compensation(stage, row, held)
+        yield from _late(stage, row)
+        yield from _backwards(stage, row)
+
+
+# ---------------------------------------------------------------------- 1: nothing acknowledged is lost
+
+
+def _asked(stage: Stage) -> Iterator[Finding]:
+    """What was asked for from outside was done or refused, or waits for a person; what was to begin has begun."""
+    data = stage.data
+    waiting = {delivery.envelope.id for delivery in data.deliveries.values()}
+    led = {message.causation_id for message in data.messages}
+    answered = {run.id for run in stage.world.runs if run.end in ("done", "refused", "nothing")}
+    begun = {row.key for row in data.instances.values()}
+    for key, receipt in stage.ledger.receipts.items():
+        what, _, name = key.partition("-")
+        if what == "start" and name not in begun:
+            yield Finding("lost", 1, f"{name} was acknowledged, and never began")
+        if what == "direct" and receipt.message_id not in led | waiting | answered:
+            yield Finding("lost", 1, f"{key} was acknowledged, and led to nothing")
+        if what == "signal" and receipt.message_id not in answered | waiting:
+            yield Finding("lost", 1, f"{key} was acknowledged, and nobody heard of it")
+
+
+# ---------------------------------------------------------------------- 3: at least once, with a stable key
+
+
+def _keys(world: World, data: MemoryData) -> Iterator[Finding]:
+    """Every call bears the id of a message in the log, and one piece of business one id alone."""
+    known = {message.id for message in data.messages}
+    by_business: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for run in world.runs:
+        if run.id not in known:
+            yield Finding("doubled", 3, f"{run.action} {run.business} was called with {run.id}, which is no message")
+        if run.action in ("book", "pay", "pack"):
+            by_business[run.action, run.business].add(run.id)
+    for (action, business), ids in by_business.items():
+        if len(ids) > 1:
+            yield Finding("doubled", 3, f"{action} {business} was called with {len(ids)} keys")
+
+
+# ---------------------------------------------------------------------- 4: in order per key
+
+
+def _overlaps(world: World) -> Iterator[Finding]:
+    """At one engine, nothing of one message or lane runs twice at a time, and no undo before its do has ended."""
+    for index, run in enumerate(world.runs):
+        end = run.over if run.end != "runs" else len(world.runs)
+        for other in world.runs[index + 1 : end]:
+            if other.life != run.life:
+                continue
+            if other.id == run.id:
+                yield Finding("doubled", 4, f"{run.action} {run.business} {run.id} ran twice at the same time")
+            elif run.lane is not None and other.lane == run.lane and other.action == run.action:
+                yield Finding("wrong", 4, f"{run.action} {other.business} ran while {run.business} did, in one lane")
+            elif other.undoes == run.id:
+                yield Finding("wrong", 6, f"{other.action} {other.business} ran while {run.action} still did")
+    begun: dict[str, Run] = {}
+    for run in world.runs:
+        if run.undoes:
+            begun.setdefault(run.undoes, run)
+        elif run.id in begun and begun[run.id].life == run.life and begun[run.id].effect:
+            yield Finding("wrong", 6, f"{run.action} {run.business} ran after its undo")
+
+
+def _lanes(data: MemoryData) -> Iterator[Finding]:
+    """The outcomes of one till, or of one shelf, come in the order of the commands."""
+    outcome: dict[str, int] = {}
+    for message in data.messages:
+        if message.causation_id is not None:
+            outcome.setdefault(message.causation_id, message.position)
+    last: dict[str, tuple[int, str]] = {}
+    for message in data.messages:
+        name = message.type.rpartition(".")[2]
+        if name not in ("Pay", "Put", "Take") or message.id not in outcome:
+            continue
+        payload: Mapping[str, Any] = msgspec.json.decode(message.payload)
+        lane = payload.get("till") or payload["shelf"]
+        before = last.get(lane)
+        if before is not None and before[0] > outcome[message.id]:
+            yield Finding("wrong", 4, f"{name} {message.id} overtook {before[1]} at {lane}")
+        last[lane] = (max(outcome[message.id], before[0] if before else 0), message.id)
+
+
+# ---------------------------------------------------------------------- 6: compensation is never forgotten
+
+
+def _stored(data: MemoryData) -> set[str]:
+    return {m.causation_id for m in data.messages if m.type == "wanderers.Stored" and m.causation_id}
+
+
+def _taken(data: MemoryData) -> set[str]:
+    undoes = {message.id: message.undoes for message in data.messages if message.undoes}
+    taken = [m.causation_id for m in data.messages if m.type == "wanderers.Taken"]
+    return {undoes[id] or "" for id in taken if id in undoes}
+
+
+def _compensation(stage: Stage, row: Instance, held: set[str]) -> Iterator[Finding]:
+    """What is compensated holds nothing; what is completed holds only what it knows to be done."""
+    if row.status not in ("compensated", "completed"):
+        return
+    reactions = stage.data.reactions.get(row.id, ())
+    outputs = [output for reaction in reactions for output in reaction.outputs]
+    undone = {output.undoes for output in outputs if output.undoes}
+    succeeded = {one.causation_id for reaction in reactions for one in reaction.inputs if one.type in SUCCESSES}
+    for output in outputs:
+        if output.type.rpartition(".")[2] not in DOS or output.id not in held or not _undoable(output):
+            continue
+        name = f"{row.type} {row.key} is {row.status}, and its {output.type} {output.id}"
+        if row.status == "compensated":
+            yield Finding("lost", 6, f"{name} is not undone")
+        elif output.id in undone:
+            yield Finding("lost", 6, f"{name}, which it gave up, is not undone")
+        elif output.id not in succeeded:
+            yield Finding("lost", 6, f"{name} may have been done, and is not undone")
+
+
+def _late(stage: Stage, row: Instance) -> Iterator[Finding]:
+    """A success that comes after its undo was sent is undone once more."""
+    sent: set[str] = set()
+    known: set[str] = set()
+    for reaction in stage.data.reactions.get(row.id, ()):
+        again = {output.undoes for output in reaction.outputs}
+        for one in reaction.inputs:
+            do = one.causation_id or ""
+            if one.type in SUCCESSES and do in sent - known and do not in again and row.status != "compensation_failed":
+                yield Finding("lost", 6, f"{row.type} {row.key}: {one.type} came late, and was not undone once more")
+            known.add(do)
+        sent |= {output.undoes for output in reaction.outputs if output.undoes}
+
+
+def _undoable(command: Envelope) -> bool:
+    payload: Mapping[str, Any] = msgspec.json.decode(command.payload)
+    return bool(payload["undoable"])
+
+
+def _backwards(stage: Stage, row: Instance) -> Iterator[Finding]:
+    """Where one thing follows the other, the undos go backwards, each after the answer to the one before."""
+    if row.status != "compensated" or not _is_straight(stage, row):
+        return
+    answered: dict[str, int] = {}
+    dos: dict[str, int] = {}
+    undos: list[Envelope] = []
+    for reaction in stage.data.reactions.get(row.id, ()):
+        for one in reaction.inputs:
+            answered.setdefault(one.causation_id or "", one.position)
+        for output in reaction.outputs:
+            if output.undoes:
+                undos.append(output)
+            elif output.type.rpartition(".")[2] in DOS:
+                dos[output.id] = len(dos)
+    once = [undo for index, undo in enumerate(undos) if undo.undoes not in {one.undoes for one in undos[:index]}]
+    order = [dos[undo.undoes] for undo in once if undo.undoes in dos]
+    if order != sorted(order, reverse=True):
+        yield Finding("wrong", 6, f"{row.type} {row.key} was undone in the order {order}")
+    if len(once) == len(undos):
+        for before, after in pairwise(undos):
+            if answered.get(before.id, 0) > after.position or before.id not in answered:
+                yield Finding("wrong", 6, f"{row.type} {row.key}: {after.type} did not wait for {before.type}")
+
+
+def _is_straight(stage: Stage, row: Instance) -> bool:
+    if row.type != "wanderers.walking":
+        return True
+    started = stage.data.reactions[row.id][0].inputs[0]
+    return is_straight(msgspec.json.decode(started.payload)["program"])
+
+
+# ---------------------------------------------------------------------- 8: never early
+
+
+def _timeouts(stage: Stage) -> Iterator[Finding]:
+    """What takes too long is given up: its answer counts no more."""
+    if stage.profile.skews:
+        return
+    outcomes = {message.causation_id: message.recorded_at for message in stage.data.messages}
+    runs: defaultdict[str, list[Run]] = defaultdict(list)
+    for run in stage.world.runs:
+        runs[run.id].append(run)
+    for id, (run, *more) in runs.items():
+        late = run.ended - run.began > (TIMEOUT + 1) * 1_000_000
+        if run.lane is not None and not more and run.end == "done" and late and outcomes.get(id, 0) >= run.ended:
+            yield Finding("wrong", 8, f"{run.action} {run.business} took its time, and was not given up")
+
+
+def _retries(stage: Stage) -> Iterator[Finding]:
+    """At one engine, a further attempt comes no sooner than its policy says."""
+    last: dict[tuple[int, str], Run] = {}
+    for run in stage.world.runs:
+        before = last.get((run.life, run.id))
+        if before is not None and before.end == "fails" and run.action in DELAYS:
+            shortest = int(DELAYS[run.action] * 0.8 * 1_000_000)
+            in_time = before.ended - before.began < TIMEOUT * 1_000_000  # else its wait was counted from then
+            if in_time and run.began - before.ended < shortest:
+                yield Finding("wrong", 8, f"{run.action} {run.business} was tried again too early")
+        last[run.life, run.id] = run
