@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from tests.acceptance.orders.running import stores
 from tests.acceptance.trips.agency import Agency, Reply
-from tests.acceptance.trips.processes import trips
+from tests.acceptance.trips.processes import STAYS, TRIPS, trips
 from tests.acceptance.trips.running import End, end_of, run_trip
 
 from sagakit.ports import Store
@@ -64,8 +64,9 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 class Runs:
     """Runs one script on fresh stores, with and without faults."""
 
-    def __init__(self, kind: str, folder: Path, script: Script) -> None:
+    def __init__(self, kind: str, folder: Path, script: Script, *ways: str) -> None:
         self._kind, self._folder, self._script = kind, folder, script
+        self._app = trips(*ways)
         self._count = 0
 
     async def run(self, *faults: At) -> tuple[End, Agency, list[str]]:
@@ -74,7 +75,7 @@ class Runs:
         folder.mkdir()
         make_store: Callable[[], Store] = stores(self._kind, folder)
         agency = Agency(**self._script.replies)
-        store = await run_trip(trips(), make_store, agency, *faults, cancel_at=self._script.cancel_at)
+        store = await run_trip(self._app, make_store, agency, *faults, cancel_at=self._script.cancel_at)
         return await end_of(make_store, agency), agency, store.operations
 
     async def places(self) -> list[tuple[int, str | None]]:
@@ -85,25 +86,38 @@ class Runs:
         return [(number, "commit") for number in range(1, operations.count("commit") + 1)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-async def test_a_fault_anywhere_changes_nothing(script: str, kind: str, tmp_path: Path) -> None:
-    runs = Runs(kind, tmp_path, SCRIPTS[script])
+async def hold_against_faults(script: str, runs: Runs, faults: Sequence[Fault]) -> None:
     expected, _, _ = await runs.run()
     for number, operation in await runs.places():
-        for fault in (*CRASHES, *FAILURES):
+        for fault in faults:
+            at = f"{fault.name} at operation {number}"
             end, agency, _ = await runs.run(At(number, fault, operation))
+            wanted = expected
             if fault in CRASHES and SCRIPTS[script].cancel_at:
                 # what was under way at the crash is done before it is cancelled: the trip may have come one step on
-                assert {status.partition(" ")[0] for status in end.statuses} <= {UNDONE, DONE, ""}
+                assert {status.partition(" ")[0] for status in end.statuses} <= {UNDONE, DONE, ""}, at
                 end, wanted = (replace(one, statuses=one.statuses[:1]) for one in (end, expected))
-            else:
-                wanted = expected
-            assert end == wanted, f"{fault.name} at operation {number}"
-            assert agency.in_order(), f"{fault.name} at operation {number}: {agency.actions}"
+            assert end == wanted, at
+            assert agency.in_order(), f"{at}: {agency.actions}"
 
 
-@pytest.mark.parametrize(("script", "statuses"), LAST.items())
-async def test_what_was_held_is_dropped_last_one_first(script: str, statuses: list[str], tmp_path: Path) -> None:
-    end, agency, _ = await Runs("memory", tmp_path, SCRIPTS[script]).run()
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_fault_anywhere_changes_nothing(script: str, kind: str, tmp_path: Path) -> None:
+    await hold_against_faults(script, Runs(kind, tmp_path, SCRIPTS[script]), (*CRASHES, *FAILURES))
+
+
+@pytest.mark.parametrize("way", ["steps", "manager"])
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_crash_anywhere_changes_nothing_in_any_way(script: str, way: str, tmp_path: Path) -> None:
+    await hold_against_faults(script, Runs("memory", tmp_path, SCRIPTS[script], way, way), CRASHES)
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+@pytest.mark.parametrize("stay", STAYS)
+@pytest.mark.parametrize(("script", "statuses"), LAST.items(), ids=list(LAST))
+async def test_what_was_held_is_dropped_last_one_first(
+    trip: str, stay: str, script: str, statuses: list[str], tmp_path: Path
+) -> None:
+    end, agency, _ = await Runs("memory", tmp_path, SCRIPTS[script], trip, stay).run()
     assert [status.partition(" ")[0] for status in end.statuses] == statuses
-    assert agency.in_order()
+    assert agency.in_order(), agency.actions

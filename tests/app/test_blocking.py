@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread, active_count
 from threading import enumerate as threads
@@ -77,6 +79,20 @@ def test_the_doors(tmp_path: Path) -> None:
         with pytest.raises(UnknownMessage):
             engine.send(Never("n"))
     assert engines() == []
+
+
+def test_a_command_for_later() -> None:
+    with app.blocking("memory://") as engine:
+        began = time.time()
+        engine.send(Add("a", 1), after=0.2)
+        receipt = engine.send(Add("b", 2), at=datetime.now(UTC) + timedelta(seconds=0.2), idempotency_key="k")
+        with pytest.raises(NotFound):
+            engine.load(Sum, "a")
+        assert engine.wait(until=Added, correlation_id=receipt.correlation_id, timeout=10) == Added("b", 2)
+        assert 0.2 <= time.time() - began <= 1.2
+        assert engine.send(Add("b", 2), after=9, idempotency_key="k").repeated
+        with pytest.raises(ValueError, match="no time zone"):
+            engine.send(Add("a", 1), at=datetime(2030, 1, 1))  # noqa: DTZ001
 
 
 def test_watching_and_waiting() -> None:

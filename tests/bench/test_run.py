@@ -27,6 +27,8 @@ NUMBERS = (
     "cpu_ms_per_saga",
     "idle_cpu_percent",
     "idle_memory_mb",
+    "asleep_start_ms",
+    "timer_late_ms",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -10,9 +11,10 @@ from tests.core import messages
 from tests.core.messages import OUTCOMES, START, Start
 
 from sagakit.core.codec import Codec, Codecs
-from sagakit.core.commit import Envelope, History, Instance
-from sagakit.core.lifecycle import CancelRequested, CommandFailed, CommandLedToNothing, add_lifecycle
+from sagakit.core.commit import Envelope, History, Instance, Item
+from sagakit.core.lifecycle import OWN, CancelRequested, CommandFailed, CommandLedToNothing, add_lifecycle
 from sagakit.core.process import Definition, Input, Live, Output, Reacted, Surroundings, Timer
+from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.code_saga import SagaDefinition
 from sagakit.core.saga.compensation import SagaRecord, Step
 from sagakit.core.saga.live import SagaLive
@@ -91,6 +93,12 @@ class Driver:
         """The timers that each reaction set and forgot."""
         self.count = 0
         self.now = BEGIN
+        self.items: dict[tuple[int, int], Item] = {}
+        """The rows of its batches."""
+        self.own: list[Envelope] = []
+        """What it has told itself, and is still to be told."""
+        self.most_read = 0
+        """The most rows that came with one input."""
 
     # ------------------------------------------------------------------ what it is told
 
@@ -147,6 +155,8 @@ class Driver:
 
     def react(self, *envelopes: Envelope) -> Reacted:
         given = Input(envelopes, tuple(envelope.message for envelope in envelopes))
+        given.items = [row for query in self.live.wants(given) for row in self.read_items(query)]
+        self.most_read = max(self.most_read, len(given.items))
         reacted = self.live.react(given)
         outputs = tuple(
             Envelope(
@@ -165,7 +175,11 @@ class Driver:
         )
         row = self.row = Instance(self.id, self.row.type, self.key, 1, self.row.version + 1, self.live.status, b"")
         row.state = self.live.snapshot()
-        self.history.append(History(row.version, envelopes, outputs))
+        if reacted.recorded:
+            self.history.append(History(row.version, envelopes, outputs))
+        for item in reacted.items:
+            self.items[item.step, item.index] = copy(item)
+        self.own += [envelope for envelope in outputs if type(envelope.message) in OWN]
         self.rows.append(row)
         self.given_up.append(reacted.withdrawn)
         self._note_steps()
@@ -178,6 +192,22 @@ class Driver:
         for id in reacted.forgotten:
             self.timers.pop(id, None)
         return reacted
+
+    def read_items(self, query: ItemQuery) -> list[Item]:
+        wanted = [
+            copy(item)
+            for (step, index), item in sorted(self.items.items(), reverse=query.before is not None)
+            if step == query.step
+            and (not query.states or item.state in query.states)
+            and (query.after is None or index > query.after)
+            and (query.before is None or index < query.before)
+        ]
+        return wanted[: query.limit]
+
+    def tell_own(self) -> None:
+        """Tell it what it has told itself."""
+        while self.own:
+            self.react(self.own.pop(0))
 
     def _note_steps(self) -> None:
         if isinstance(self.live, SagaLive):
@@ -227,6 +257,7 @@ class Driver:
         new.answered, new.count, new.now = set(self.answered), self.count, self.now
         new.times = list(self.times)
         new.timers, new.set, new.forgotten = dict(self.timers), list(self.set), list(self.forgotten)
+        new.items, new.own = {key: copy(item) for key, item in self.items.items()}, list(self.own)
         new.rows, new.given_up, new.ordinals = list(self.rows), list(self.given_up), dict(self.ordinals)
         return new
 

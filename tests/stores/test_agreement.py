@@ -104,7 +104,7 @@ class Maker:
             deliveries=[self._delivery(messages, *each) for each in wish.deliveries],
             done=[_fence(data, outstanding, *each) for each in wish.done],
             changes=[
-                DeliveryChange(_fence(data, outstanding, index, offset), state, 2, 5, 1, "error")
+                self._change(_fence(data, outstanding, index, offset), messages, state)
                 for index, offset, state in wish.changes
             ],
             withdrawn=wish.withdrawn,
@@ -148,6 +148,12 @@ class Maker:
             return Delivery(timer, "shop.remind", "lane", state="scheduled", due_at=self.made)
         rest = tuple(messages[index + 1 : index + 1 + more])
         return Delivery(messages[index], "shop.place", f"lane {index}", state=state, more=rest)
+
+    def _change(self, fence: Fence, messages: list[Envelope], state: Any) -> DeliveryChange:
+        spent = [None, 1, 0][self.made % 3]
+        if not messages or self.made % 2:
+            return DeliveryChange(fence, state, 2, 5, 1, "error", spent)
+        return DeliveryChange(fence, state, 2, 5, 1, "error", spent, messages[0], tuple(messages[1:2]))
 
     def _row(self, data: MemoryData, id: str, offset: int) -> Instance:
         stored = data.instances.get(id)

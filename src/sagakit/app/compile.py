@@ -61,6 +61,8 @@ def _codecs(parts: Parts, roles: Roles) -> Codecs:
     add_lifecycle(codecs)
     upcasters = {cls: lifts for module in parts.modules for cls, lifts in module.declared.upcasters.items()}
     for cls in roles.classes():
+        if cls in codecs.by_class:
+            continue  # one of the engine's own
         name, version = roles.wire(cls)
         codecs.add(Codec(cls, name, version, upcasters.get(cls)))
     return codecs

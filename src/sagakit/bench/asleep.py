@@ -1,4 +1,4 @@
-"""Sagas asleep: what an engine costs while thousands of them wait. Runs in a process of its own."""
+"""Sagas asleep, each with a timer: what an engine costs while thousands of them wait. Runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from msgspec import Struct
 
 from sagakit.bench.ended import newest_instance, statuses
 from sagakit.bench.machine import memory_mb
-from sagakit.bench.orders import ASLEEP, Sleep, Woken, bench
+from sagakit.bench.orders import ASLEEP, Nap, Sleep, Slept, Woken, bench
 from sagakit.bench.sizes import BenchFailed
 from sagakit.engine.engine import Engine
 
 AT_ONCE = 100
+NAPS = 20
+"""So many sleep for less than a second."""
 WOKEN = 10
 """So many are woken at the end: asleep, not lost."""
 PATIENCE = 10.0
@@ -29,6 +31,10 @@ class Idle(Struct, frozen=True):
     cpu_percent: float
     """Of one core."""
     memory_mb: float
+    start_ms: float
+    """An engine starts while they are asleep."""
+    late_ms: float
+    """So late it wakes whose time has come, at worst."""
 
 
 async def measure_here(db: str, count: int, seconds: float) -> Idle:
@@ -47,7 +53,11 @@ async def measure_here(db: str, count: int, seconds: float) -> Idle:
         for key in woken:
             await engine.publish(Woken(key))
         await _check(engine, before, running=count - len(woken), completed=len(woken))
-    return Idle(cpu * 100, memory)
+    begun = time.perf_counter()
+    async with bench.engine(db) as engine:
+        started = time.perf_counter() - begun
+        late = await asyncio.gather(*(_nap(engine, 0.2 + number / 50) for number in range(NAPS)))
+    return Idle(cpu * 100, memory, started * 1000, max(late) * 1000)
 
 
 async def measure_idle(db: str, count: int, seconds: float) -> Idle:
@@ -68,6 +78,14 @@ async def measure_idle(db: str, count: int, seconds: float) -> Idle:
 async def _start(engine: Engine, keys: Iterator[str]) -> None:
     for key in keys:
         await engine.send(Sleep(key))
+
+
+async def _nap(engine: Engine, seconds: float) -> float:
+    """How late a saga was woken, in seconds."""
+    slept = await engine.send_and_wait(Nap(str(uuid4()), seconds), until=Slept, timeout=PATIENCE)
+    if slept.late < 0:
+        raise BenchFailed(f"a saga that slept for {seconds:g} s was woken {-slept.late:g} s too early")
+    return slept.late
 
 
 async def _check(engine: Engine, before: int, *, running: int, completed: int) -> None:

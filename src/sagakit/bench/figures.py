@@ -19,6 +19,8 @@ class Figures(Struct, frozen=True):
     cpu_ms_per_saga: float
     idle_cpu_percent: float
     idle_memory_mb: float
+    asleep_start_ms: float
+    timer_late_ms: float
     rounds: int
     """How many there was time for."""
     alone: int

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import uuid4
 
 from sagakit import App, Saga
 
 NOWHERE = "nowhere"
+A_MONTH = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,24 @@ class OrderCancelled:
 
 @dataclass(frozen=True)
 class Sleep:
-    """Starts a saga that waits to be woken."""
+    """Starts a saga that waits to be woken, for a month at most: a timer of its own is in the store."""
 
     order_id: str
+
+
+@dataclass(frozen=True)
+class Nap:
+    """Starts a saga that sleeps so many seconds."""
+
+    order_id: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Slept:
+    order_id: str
+    late: float
+    """Seconds between when it was due and when it was woken."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +201,14 @@ async def order(placed: PlaceOrder, saga: Saga) -> None:
 
 @bench.saga(key="order_id", receives=Woken)
 async def asleep(sleep: Sleep, saga: Saga) -> None:
-    await saga.receive(Woken)
+    await saga.receive(Woken, timeout=A_MONTH)
+
+
+@bench.saga(key="order_id")
+async def napping(nap: Nap, saga: Saga) -> None:
+    due = saga.now + timedelta(seconds=nap.seconds)
+    await saga.sleep(nap.seconds)
+    saga.publish(Slept(nap.order_id, (saga.now - due).total_seconds()))
 
 
 ORDER, ASLEEP = f"{bench.name}.{order.name}", f"{bench.name}.{asleep.name}"

@@ -55,6 +55,8 @@ async def _measure(sizes: Sizes, file: Path) -> Figures:
         cpu_ms_per_saga=round(median(load.cpu_ms_per_saga for load in loads), 4),
         idle_cpu_percent=round(idle.cpu_percent, 3),
         idle_memory_mb=round(idle.memory_mb, 1),
+        asleep_start_ms=round(idle.start_ms, 2),
+        timer_late_ms=round(idle.late_ms, 3),
         rounds=len(loads),
         alone=len(alone),
         sizes=sizes,

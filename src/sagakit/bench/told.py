@@ -66,3 +66,5 @@ def _rows(figures: Figures) -> Iterator[tuple[str, str, str]]:
     yield "alone, p99", f"{figures.latency_p99_ms:.2f}", f"ms ({figures.alone:,} sagas one at a time)"
     yield "asleep, CPU", f"{figures.idle_cpu_percent:.2f}", f"% of a core, {figures.sizes.asleep:,} sagas asleep"
     yield "asleep, memory", f"{figures.idle_memory_mb:.1f}", "MB of the whole process"
+    yield "asleep, start", f"{figures.asleep_start_ms:.1f}", "ms until an engine is there, while they are asleep"
+    yield "timers, late", f"{figures.timer_late_ms:.2f}", "ms at worst, idle"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
@@ -12,8 +13,8 @@ from sagakit.core.commit import ENDED, Envelope, History, Instance
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing, OperatorActed
 from sagakit.core.messages import WIRE
 from sagakit.core.process import Display, TimerKind, words_of
-from sagakit.core.process_manager.record import ManagerRecord
-from sagakit.core.saga.compensation import OUTSTANDING, SagaRecord, Step
+from sagakit.core.process_manager.record import ManagerRecord, SentCommand
+from sagakit.core.saga.compensation import CANCEL_CHILD, OUTSTANDING, SagaRecord, Step
 
 
 class Answer(Struct, frozen=True):
@@ -29,6 +30,8 @@ class Sent(Struct):
     id: str
     type: str
     answer: Answer | None = None
+    child: str | None = None
+    """The id of the instance that it has started."""
 
 
 class StepDisplay(Struct):
@@ -66,16 +69,27 @@ def display(row: Instance) -> Display:
     timers = record.reminders if isinstance(record, ManagerRecord) else record.timers
     times = [f"{words_of(timer)}, {_at(timer.due_at)}" for timer in timers if timer.kind not in _BESIDE]
     if isinstance(record, ManagerRecord):
-        undoing = [(sent.type, sent.undo) for sent in record.sent if sent.undo_id and not sent.undone]
+        undoing = [(sent.type, _undo_of(sent)) for sent in record.sent if _is_undoing(sent)]
         waiting = [sent.type for sent in record.sent if not sent.settled and sent.undo is None]
     else:
-        undoing = [(step.type, step.undo) for step in record.steps if step.state in ("undoing", "undo_failed")]
+        undoing = [(step.type, _undo_of(step)) for step in record.steps if step.state in ("undoing", "undo_failed")]
         waiting = [step.type for step in record.steps if step.state == "sent"] + record.receiving
-    waiting += [undo.type for _, undo in undoing if undo is not None]
+    waiting += [undo for _, undo in undoing if undo]
     if undoing:
         return Display(f"undoing {undoing[-1][0] or row.type}", waiting + times)
     asleep = any(timer.kind == "sleep" for timer in timers)
     return Display(waiting[-1] if waiting else "sleeping" if asleep else "", waiting + times)
+
+
+def _is_undoing(sent: SentCommand) -> bool:
+    return bool(sent.undo_id or sent.cancel_id) and not sent.undone
+
+
+def _undo_of(sent: SentCommand | Step) -> str:
+    """The wire name of what undoes a command: while its child may run, what cancels that."""
+    if sent.child:
+        return CANCEL_CHILD
+    return "" if sent.undo is None else sent.undo.type
 
 
 def _at(time: int) -> str:
@@ -83,15 +97,25 @@ def _at(time: int) -> str:
 
 
 def undos_of(row: Instance) -> list[str]:
-    """The wire names of the undos of an instance that are out or still to be sent, from its row alone."""
+    """The wire names of the undos of an instance that are out or still to be sent, from its row alone.
+
+    Where a child is to be undone first, also that of the command that started it: the child may lead to more.
+    """
     record = record_of(row)
     if isinstance(record, ManagerRecord):
-        return [sent.undo.type for sent in record.sent if sent.undo is not None and not sent.undone]
-    return [step.undo.type for step in record.steps if step.undo is not None and step.state in OUTSTANDING]
+        owing: list[SentCommand] | list[Step] = [sent for sent in record.sent if sent.undo and not sent.undone]
+    else:
+        owing = [step for step in record.steps if step.state in OUTSTANDING]
+    return [sent.undo.type for sent in owing if sent.undo] + [sent.type for sent in owing if sent.child]
 
 
-def steps(row: Instance, history: Iterable[History]) -> list[StepDisplay]:
-    """The commands that an instance sent, in order, with their answers and undos."""
+def steps(
+    row: Instance, history: Iterable[History], children: Mapping[str, str] = MappingProxyType({})
+) -> list[StepDisplay]:
+    """The commands that an instance sent, in order, with their answers and undos.
+
+    `children`: the ids of the instances that commands have started, by the ids of these commands.
+    """
     sent, undos, answers = _read(history)
     record = record_of(row)
     known = {step.id: step for step in record.steps if step.id} if isinstance(record, SagaRecord) else {}
@@ -105,6 +129,9 @@ def steps(row: Instance, history: Iterable[History]) -> list[StepDisplay]:
         for message in (step.command, step.undo):
             if message is not None:
                 message.answer = answers.get(message.id)
+                message.child = children.get(message.id)
+        if step.undo and step.undo.type == CANCEL_CHILD and step.undo.answer is None and step.command:
+            step.undo.answer = step.command.answer and Answer()  # the end of the child answers both
     return shown
 
 
@@ -115,7 +142,7 @@ def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], 
     answers: dict[str, Answer] = {}
     for reaction in history:
         for given in reaction.inputs:
-            if given.causation_id is not None and given.type != _ACTED:
+            if given.causation_id is not None and given.sender is None and given.type != _ACTED:
                 answers[given.causation_id] = _answered(answers.get(given.causation_id, Answer()), given)
         for output in reaction.outputs:
             if output.kind == "command" and output.undoes is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -98,6 +98,45 @@ class OperatorActed(Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
 
 
+@wire("sagakit.BatchPage")
+class BatchPage(Struct, frozen=True):
+    """A batch goes on with more of its rows: the engine reads them when it tells its instance this."""
+
+    step: int
+    """The ordinal of the batch in its instance."""
+    what: Literal["failures", "again", "undo"]
+    at: int
+    """Rows above this index; of those to be undone below it."""
+
+
+@wire("sagakit.BatchEnded")
+class BatchEnded(Struct, frozen=True, omit_defaults=True):
+    """Every item of a batch is settled. This alone is what replays of it."""
+
+    step: int
+    done: int
+    failed: int
+    failures: list[tuple[int, str]] = []
+    """The items that failed, by index, and why."""
+    undo_failed: int = 0
+    """So many of them may have been done, and could not be undone."""
+    more: bool = False
+    """The rest of the failures comes with another one."""
+
+
+@wire("sagakit.BatchUndone")
+class BatchUndone(Struct, frozen=True, omit_defaults=True):
+    """Every item of a batch that may have been done is undone, or cannot be."""
+
+    step: int
+    failed: int = 0
+    """So many undos were given up."""
+    reason: str = ""
+    """Why the last one of them was."""
+
+
+OWN: tuple[type, ...] = (BatchPage, BatchEnded, BatchUndone)
+"""What an instance tells itself, in a later Commit."""
 LIFECYCLE: tuple[type, ...] = (
     CommandFailed,
     CommandLedToNothing,
@@ -106,8 +145,11 @@ LIFECYCLE: tuple[type, ...] = (
     TimerFired,
     DeadlineNear,
     OperatorActed,
+    *OWN,
 )
 
+TOLD: frozenset[type] = frozenset({DeadlineNear})
+"""Those of them that an app may take, as any event."""
 
 CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})
 """What an instance is told when it is to be undone."""

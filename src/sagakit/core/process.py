@@ -10,6 +10,7 @@ from msgspec import Struct
 from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause, Envelope, History, Instance, Item, Kind, Status
 from sagakit.core.messages import Message, in_seconds
+from sagakit.core.queries import ItemQuery
 
 
 class Input(Struct, gc=False):
@@ -17,6 +18,8 @@ class Input(Struct, gc=False):
 
     envelopes: tuple[Envelope, ...]
     messages: tuple[Any, ...]
+    items: Sequence[Item] = ()
+    """The rows of batches that it asked for with `wants`."""
 
     @property
     def id(self) -> str:
@@ -177,6 +180,10 @@ class Live(Protocol):
     @property
     def contradiction(self) -> str | None:
         """Where its code contradicts its record, in words: it parks as soon as its code is needed."""
+        ...
+
+    def wants(self, given: Input) -> Sequence[ItemQuery]:
+        """The rows of batches that this input has to bring along. Asked before each reaction."""
         ...
 
     def react(self, given: Input) -> Reacted:

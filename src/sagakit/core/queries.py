@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from sagakit.core.commit import DeliveryState, Instance, Search
+from sagakit.core.commit import DeliveryState, Instance, ItemState, Search
 
 Order: TypeAlias = Literal["newest", "oldest"]
 
@@ -43,6 +43,17 @@ class DeliveryQuery(Struct, frozen=True):
     """Part of the last error."""
     limit: int = 50
     after: int = 0
+
+
+class ItemQuery(Struct, frozen=True):
+    """Which items of a batch to read, by index: upwards from above `after`, or downwards from below `before`."""
+
+    step: int
+    states: tuple[ItemState, ...] = ()
+    """None given: in any state."""
+    after: int | None = None
+    before: int | None = None
+    limit: int = 1000
 
 
 class Listed(Struct, frozen=True):

@@ -155,7 +155,7 @@ class Running:
         self._door.closed = "the engine is being stopped"
         began, within = asyncio.get_running_loop().time(), self.limits.stop_within
         await self._recovery.stop()
-        await self._schedule.stop(within)
+        await self._schedule.stop(GRACE)
         ended = await self._lanes.stop(within)
         left = within - (asyncio.get_running_loop().time() - began)
         ended = await self._runs.over(max(left, GRACE)) and ended

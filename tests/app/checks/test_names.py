@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sagakit import Module, Saga, wire
+from sagakit import App, DeadlineNear, Module, Saga, wire
+from sagakit.core.lifecycle import TimerFired
 
 Problems = Callable[..., list[str]]
 
@@ -183,3 +184,26 @@ def test_a_version_that_no_upcaster_lifts(problems: Problems) -> None:
     module.handles(handler(Do, Shipped))
     module.upcasts(Shipped, version=1)(lift)
     assert problems(module) == ["m: no upcaster lifts Shipped from version 2 to 3"]
+
+
+def test_an_event_of_the_engine_that_apps_are_told_is_taken_like_any_other(problems: Problems) -> None:
+    one, two = Module("one"), Module("two")
+
+    @one.on
+    async def listen(event: DeadlineNear) -> None: ...
+
+    @two.on
+    async def listen_too(event: DeadlineNear) -> None: ...
+
+    assert problems(one, two) == []
+    assert App("app", one, two).topology().codecs.by_class[DeadlineNear].name == "sagakit.DeadlineNear"
+
+
+def test_what_the_engine_tells_processes_alone_is_not_taken(problems: Problems) -> None:
+    one = Module("one")
+
+    @one.on
+    async def listen(event: TimerFired) -> None: ...
+
+    [problem] = problems(one)
+    assert problem.endswith("names that begin with 'sagakit.' are the engine's own")

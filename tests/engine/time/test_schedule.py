@@ -16,7 +16,10 @@ from tests.engine.stage import Ask, Stage, Told, asking_app, numbers, until
 from sagakit import App, KeyReused, Saga, StoreFailed, UnknownMessage
 from sagakit.core.commit import Commit, Delivery
 from sagakit.core.queries import DeliveryQuery
+from sagakit.engine.draft import Draft
 from sagakit.engine.limits import Limits
+from sagakit.engine.time.firing import Firing
+from sagakit.errors import StoreUnusable
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
@@ -233,13 +236,14 @@ class Counting(MemoryStore):
         super().__init__(*args)
         self.reads = 0
         self.fails = 0
+        self.failure: Exception = StoreFailed("not now")
         self.commits: list[list[Commit]] = []
 
     async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
         self.reads += 1
         if self.fails:
             self.fails -= 1
-            raise StoreFailed("not now")
+            raise self.failure
         return await super().read_scheduled(after=after, limit=limit)
 
     async def commit(self, commits):  # type: ignore[no-untyped-def]
@@ -293,6 +297,65 @@ async def test_a_schedule_that_cannot_be_read_is_read_later() -> None:
         await until(lambda: len(stage.began) == 1_500)
         await running.settle()
     assert store.fails == 0
+
+
+async def test_a_store_that_is_lost_while_the_schedule_is_read_ends_the_engine() -> None:
+    store = Counting()
+    clock = await send_many(store, 1_500)
+    store = Counting(store.data)
+    running = ManualEngine(asking_app(key=None).topology(provide=[Stage]), store, provide={Stage: Stage()}, clock=clock)
+    await running.start()
+    store.fails, store.failure = 1, StoreUnusable("the disk is gone")
+    clock.set(clock.now() + 200_000_000)
+    await running.stopped()
+    assert running.ready() == "StoreUnusable: the disk is gone"
+    await running.stop()
+
+
+async def test_a_firing_that_fails_inside_the_engine_stays_and_keeps_no_other_from_firing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage, store, write = Stage(), MemoryStore(), Firing.write
+
+    async def fails(self: Firing, draft: Draft, delivery: Delivery, *, inline: bool) -> None:
+        await write(self, draft, delivery, inline=inline)
+        if b"broken" in delivery.envelope.payload:
+            raise RuntimeError("a bug of the engine")
+
+    monkeypatch.setattr(Firing, "write", fails)
+    async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
+        await running.send(Ask("broken"), after=10)
+        await running.send(Ask("a"), after=10)
+        await running.advance(seconds=20)
+        assert stage.began == [Ask("a")]
+        assert running.idle
+        clock = running.hand
+        assert [one.envelope.payload for one in await scheduled(store)] == [b'{"key":"broken","number":0}']
+    monkeypatch.setattr(Firing, "write", write)
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=clock) as running:
+        await running.settle()
+        assert stage.began == [Ask("a"), Ask("broken")]
+
+
+async def test_a_stop_while_something_fires_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, store, gate, write = Stage(), MemoryStore(), asyncio.Event(), Firing.write
+    monkeypatch.setattr("sagakit.engine.running.GRACE", 0.01)
+
+    async def hangs(self: Firing, draft: Draft, delivery: Delivery, *, inline: bool) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(Firing, "write", hangs)
+    running = ManualEngine(asking_app().topology(provide=[Stage]), store, provide={Stage: stage})
+    await running.start()
+    await running.send(Ask(), after=10)
+    running.hand.set(running.hand.now() + 10_000_000)
+    await until(lambda: not running._schedule.idle)
+    await running.stop()
+    assert len(store.data.deliveries) == 1
+    monkeypatch.setattr(Firing, "write", write)
+    async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=running.hand) as running:
+        await running.settle()
+        assert stage.began == [Ask()]
 
 
 async def test_what_is_due_waits_while_too_much_is_unfinished_but_not_for_ever() -> None:

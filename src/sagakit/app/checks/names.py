@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from sagakit.app.reading.parts import Parts, Process
 from sagakit.app.reading.roles import Roles, by_name
+from sagakit.core.lifecycle import TOLD
 from sagakit.core.messages import pinned
 
 
@@ -59,7 +60,7 @@ def two_of_one_wire_name(roles: Roles) -> Iterator[str]:
         places = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
         if len(classes) > 1:
             yield f"{places} are both named {name!r} on the wire: pin one of them to another name with @wire(...)"
-        if name.startswith("sagakit."):
+        if name.startswith("sagakit.") and not TOLD.issuperset(classes):
             yield f"{places} is named {name!r} on the wire: names that begin with 'sagakit.' are the engine's own"
 
 

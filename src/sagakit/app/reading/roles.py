@@ -106,7 +106,7 @@ def _unsorted(part: Part) -> bool:
 def _sort_answers(parts: Parts, roles: Roles) -> None:
     for index, process in enumerate(parts.processes):
         if _unsorted(process):
-            commands = process.made.undos.union(cls for cls in process.emits if _is_command(cls, roles))
+            commands = process.made.undos.union(cls for cls in process.emits if _is_command(cls, process, roles))
             manager = replace(process, commands=commands, emits=process.emits - commands)
             parts.processes[index] = manager
             _add(roles.emitted, manager.emits, manager)
@@ -115,12 +115,18 @@ def _sort_answers(parts: Parts, roles: Roles) -> None:
         roles.starts[cls] = [one for one in parts.processes if any(one.declared is old.declared for old in processes)]
 
 
-def _is_command(cls: type, roles: Roles) -> bool:
+def _is_command(cls: type, manager: Process, roles: Roles) -> bool:
+    """Whether what a process manager answers with is a command."""
     if cls in roles.handled or cls in roles.sent:
         return True
-    # what a saga returns is an outcome; what a process manager answers with may be anything
-    sagas = [process for process in roles.starts.get(cls, ()) if not _unsorted(process)]
-    return cls not in roles.emitted and any(saga.answers for saga in sagas)
+    return cls not in roles.emitted and any(_awaits(manager, started) for started in roles.starts.get(cls, ()))
+
+
+def _awaits(manager: Process, started: Process) -> bool:
+    """Whether a process manager that starts a process is told what that one ends with."""
+    if not _unsorted(started):
+        return bool(started.answers)  # what a saga returns is an outcome
+    return not frozenset(manager.takes).difference(manager.starts).isdisjoint(started.answers)
 
 
 def _handled_by_processes(roles: Roles) -> None:

@@ -36,10 +36,12 @@ def processes(page: Sequence[Listed], rest: str | None) -> None:
     _more(rest)
 
 
-def process(listed: Listed, steps: Sequence[StepDisplay], deliveries: Sequence[Delivery]) -> None:
-    """Everything known of one process."""
+def process(
+    listed: Listed, steps: Sequence[StepDisplay], deliveries: Sequence[Delivery], parent: str | None = None
+) -> None:
+    """Everything known of one process. `parent`: the lane of who started it."""
     facts = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in _facts(listed, steps):
+    for name, value in _facts(listed, steps, parent):
         facts.add_row(Text(name, "dim"), value)
     parts: list[RenderableType] = [_title(listed), Padding(facts, (0, 0, 0, 2))]
     if steps:
@@ -120,9 +122,11 @@ def _why(listed: Listed) -> str:
     return ": ".join(part for part in (listed.search.cause.replace("_", " "), listed.search.reason) if part)
 
 
-def _facts(listed: Listed, steps: Sequence[StepDisplay]) -> Iterator[tuple[str, Text]]:
+def _facts(listed: Listed, steps: Sequence[StepDisplay], parent: str | None) -> Iterator[tuple[str, Text]]:
     row, search = listed.row, listed.search
     yield "id", text(row.id)
+    if parent is not None:
+        yield "started by", text(" ".join(parent.rsplit("/", 1)))
     if row.status != "parked" and (why := _why(listed)):
         yield "cause", text(why)
     yield from _stands(listed, steps)
@@ -163,6 +167,8 @@ def _steps(steps: Sequence[StepDisplay]) -> Iterator[RenderableType]:
             rows.add_row("", Text("the process as a whole", "dim"), "", _undo(step))
         else:
             rows.add_row(str(len(steps) - len(last) + place), text(step.command.type), _answer(step), _undo(step))
+            if step.command.child is not None:
+                rows.add_row("", text(f"started {step.command.child}", "dim"), "", "")
     if len(last) < len(steps):
         yield Text(f"The last {len(last)} of {len(steps)} commands; `sagakit processes history` has all.", "dim")
     yield rows

@@ -17,6 +17,7 @@ from sagakit.core.commit import Delivery, History, Instance
 from sagakit.core.display import steps
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.core.streams import lane_name
+from sagakit.engine.handlers.processes.parentage import children_of, parent_of
 from sagakit.ports import Store
 
 PAGE = 1000
@@ -50,12 +51,12 @@ def list_processes(
 @app.command("show", cls=Command)
 def show_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
     """All about one: steps, undos, what it waits for."""
-    listed, history, deliveries = asyncio.run(_show(db, id))
-    done = steps(listed.row, history)
+    listed, history, children, deliveries = asyncio.run(_show(db, id))
+    done, parent = steps(listed.row, history, children), parent_of(history)
     if as_json:
-        show_json(process_detail(listed, done, deliveries))
+        show_json(process_detail(listed, done, deliveries, parent))
     else:
-        pictures.process(listed, done, deliveries)
+        pictures.process(listed, done, deliveries, parent)
 
 
 @app.command("history", cls=Command)
@@ -83,10 +84,11 @@ async def _list(db: str, query: InstanceQuery) -> list[Listed]:
         return await store.read_instances(query)
 
 
-async def _show(db: str, id: str) -> tuple[Listed, list[History], list[Delivery]]:
+async def _show(db: str, id: str) -> tuple[Listed, list[History], dict[str, str], list[Delivery]]:
     async with reading(db) as store:
         listed = await _find(store, id)
-        return listed, await _whole_history(store, listed.row.id), await _outstanding(store, listed.row)
+        history = await _whole_history(store, listed.row.id)
+        return listed, history, await children_of(store, history), await _outstanding(store, listed.row)
 
 
 async def _history(db: str, id: str, after: int, limit: int) -> tuple[Listed, list[History]]:

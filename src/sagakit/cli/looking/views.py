@@ -57,6 +57,15 @@ class SentView(Struct):
     id: str
     message: str
     answer: AnswerView | None
+    child: str | None = None
+    """The id of the process that it has started."""
+
+
+class ParentView(Struct):
+    """The process that has started this one."""
+
+    process: str
+    id: str
 
 
 class StepView(Struct):
@@ -88,6 +97,8 @@ class ProcessDetail(ProcessView):
 
     steps: list[StepView]
     deliveries: list[DeliveryView]
+    parent: ParentView | None
+    """null: it was started by an event, or from outside."""
 
 
 class MessageView(Struct, kw_only=True):
@@ -152,8 +163,10 @@ def process_view(listed: Listed) -> ProcessView:
     )
 
 
-def process_detail(listed: Listed, steps: Sequence[StepDisplay], deliveries: Sequence[Delivery]) -> ProcessDetail:
-    """An instance with its steps and what is still to be handled of it."""
+def process_detail(
+    listed: Listed, steps: Sequence[StepDisplay], deliveries: Sequence[Delivery], parent: str | None = None
+) -> ProcessDetail:
+    """An instance with its steps and what is still to be handled of it. `parent`: the lane of who started it."""
     return ProcessDetail(
         **msgspec.structs.asdict(process_view(listed)),
         steps=[
@@ -161,6 +174,7 @@ def process_detail(listed: Listed, steps: Sequence[StepDisplay], deliveries: Seq
             for step in steps
         ],
         deliveries=[delivery_view(delivery) for delivery in deliveries],
+        parent=None if parent is None else ParentView(*parent.rsplit("/", 1)),
     )
 
 
@@ -215,4 +229,4 @@ def _sent(sent: Sent | None) -> SentView | None:
     if sent is None:
         return None
     answer = None if sent.answer is None else AnswerView(list(sent.answer.events), sent.answer.failed)
-    return SentView(sent.id, sent.type, answer)
+    return SentView(sent.id, sent.type, answer, sent.child)

@@ -28,6 +28,7 @@ from sagakit.core.process_manager.mentions import mentions_undoing
 from sagakit.core.process_manager.operated import operate, settled_by_hand
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.process_manager.reminders import Reminders
+from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import InvalidMessage, ProcessBug, TerminalError
 
@@ -141,6 +142,10 @@ class ManagerLive:
 
     def evict(self) -> None:
         """Nothing is held."""
+
+    def wants(self, given: Input) -> Sequence[ItemQuery]:
+        """A process manager has no batches."""
+        return ()
 
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where `evolve` or `react` fails."""

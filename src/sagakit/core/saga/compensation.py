@@ -12,6 +12,7 @@ from sagakit.core.commit import Cause, Status
 from sagakit.core.lifecycle import CancelChild
 from sagakit.core.messages import WIRE, Message
 from sagakit.core.process import PendingTimer, Surroundings
+from sagakit.core.saga.batches.record import Batch
 from sagakit.errors import UnknownMessage
 
 StepState: TypeAlias = Literal["sent", "succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"]
@@ -66,6 +67,8 @@ class Step(Struct, omit_defaults=True):
     """Why the undo could not be built anew, or why it was given up."""
     undo_changed: bool = False
     """The undo was made exact after it was given up: it goes out anew, not as it was."""
+    batch: bool = False
+    """It is a whole batch: its items are undone one by one. `type` is the wire name of the first one's command."""
     child: str = ""
     """The lane of the instance that its command starts, until the end of that is known; else ""."""
     then: tuple[str, ...] | None = ()
@@ -88,6 +91,7 @@ class SagaRecord(Struct, omit_defaults=True):
     """The end that it had come to before the undo of a late success was given up."""
     bug: str = ""
     """What went wrong while its code was closed."""
+    batches: list[Batch] = []
 
 
 class Undoers:
@@ -153,8 +157,26 @@ class Sender(Protocol):
         ...
 
 
+class WholeBatches(Protocol):
+    """The steps that are batches."""
+
+    def give_up(self, step: Step, reason: str) -> None:
+        """Wait no more for its items."""
+        ...
+
+    def undo(self, step: Step, reason: str) -> None:
+        """Undo its items."""
+        ...
+
+    def undo_of(self, step: Step) -> str:
+        """The wire name of what undoes its items; "": nothing does."""
+        ...
+
+
 class Compensation:
     """The stack of a saga: which steps are still to be undone, and which undo is out."""
+
+    batches: WholeBatches
 
     def __init__(self, around: Surroundings, sender: Sender) -> None:
         self.record = SagaRecord()
@@ -186,7 +208,7 @@ class Compensation:
     def succeeded(self, step: Step, outcome: Message | None) -> None:
         """Its success is known: make the undo exact, or forget a step that has none."""
         step.state = "succeeded"
-        if step.undo is None:
+        if step.undo is None and not step.batch:
             self._drop(step)
         else:
             self.undoers.make_exact(step, outcome=outcome)
@@ -204,7 +226,7 @@ class Compensation:
 
     def owes(self, step: Step) -> bool:
         """Whether there is something to send if it is undone: an undo, or the cancel of a child that may run."""
-        return step.undo is not None or step.child != ""
+        return step.undo is not None or step.child != "" or (step.batch and self.batches.undo_of(step) != "")
 
     def undo(self, step: Step, reason: str = "") -> None:
         """Undo this one step now, whatever else is out."""
@@ -297,13 +319,15 @@ class Compensation:
 
     def undos(self) -> list[str]:
         """The wire names of the undos that are out or still to be sent."""
-        return [
-            step.undo.type
-            for step in self.record.steps
-            if step.undo is not None and (step.state in OUTSTANDING or step.state == "undo_failed")
-        ]
+        left = [step for step in self.record.steps if step.state in OUTSTANDING or step.state == "undo_failed"]
+        names = [self.batches.undo_of(step) if step.batch else step.undo and step.undo.type for step in left]
+        return [name for name in names if name]
 
     def _send(self, step: Step, reason: str) -> None:
+        if step.batch:
+            step.state = "undoing"
+            self.batches.undo(step, reason)
+            return
         undo = _cancel(step, reason) if step.child else step.undo
         assert undo is not None
         self._by_id.pop(step.undo_id, None)

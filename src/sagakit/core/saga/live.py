@@ -12,16 +12,18 @@ from sagakit.core.commit import Cause, History, Instance, Status
 from sagakit.core.lifecycle import CANCELS, OperatorActed, TimerFired
 from sagakit.core.messages import Seconds, microseconds
 from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
+from sagakit.core.queries import ItemQuery
+from sagakit.core.saga.batches.batches import Batches
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
-from sagakit.core.saga.operations import Do, Operation, Receive, Saga, Sleep, Then
+from sagakit.core.saga.operations import Do, ForEach, Operation, Receive, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
 from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.operated import Operated
 from sagakit.core.saga.settling.outcomes import cause_of
-from sagakit.core.saga.settling.passing import Passing
+from sagakit.core.saga.settling.passing import Passing, timer_ids
 from sagakit.core.saga.settling.settling import Settling
 from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.timing.deadline import Deadline
@@ -49,6 +51,7 @@ class SagaLive:
         deadline: Deadline | None = None,
     ) -> None:
         self.id, self.key = id, key
+        self._name, self._deadline = name, deadline
         self._made_of = (name, code, receives, around, id, key, deadline)
         self._receives, self._around = receives, around
         self._writing = Writing(around, id)
@@ -62,17 +65,9 @@ class SagaLive:
         self._settling = Settling(
             around, self._writing, self._stack, self._flights, self._repairs, self._undoing, self._relearn
         )
-        self._passing = Passing(deadline, name, key, id, self._writing, self._timers, self._undoing)
-        self._operated = Operated(
-            around,
-            self._writing,
-            self._stack,
-            self._flights,
-            self._undoing,
-            self._settling,
-            self._arrivals,
-            self._timers,
-        )
+        self._passing: Passing | None = None
+        self._batches: Batches | None = None
+        self._started_by = ""
         self._started = False
         self._history: Sequence[tuple[Input, History]] = ()
 
@@ -117,23 +112,32 @@ class SagaLive:
             record.receiving = [by_class[event].name for event in awaited]
         return _encode(record)
 
+    def wants(self, given: Input) -> Sequence[ItemQuery]:
+        """The rows of its batches that this input has to bring along."""
+        return () if self._batches is None else self._batches.wants(given)
+
     def react(self, given: Input) -> Reacted:
         """Handle one input; raises ProcessBug where the saga's code cannot go on."""
         reacted, self._undoing.threw = self._writing.begin(given), False
         try:
-            first = given.messages[0]
+            first, batches = given.messages[0], self._batches
+            if batches is not None:
+                batches.bring(given.items)
             if first.__class__ in CANCELS:
                 self._undoing.cancel(first.reason)
             elif first.__class__ is TimerFired:
                 self._fire(given)
             elif first.__class__ is OperatorActed:
-                self._started = self._operated.act(first) or self._started
+                self._started = self._operated().act(first) or self._started
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
             elif not self._started:
-                self._started = True
-                self._passing.begin(given)
+                self._started, self._started_by = True, given.id
+                if self._deadline is not None:
+                    self._under(self._deadline).begin(given)
                 self._code.start(first, self)
+            elif batches is not None and batches.take(given):
+                pass
             elif given.command_id is None or not self._settling.outcome(given.command_id, given.messages):
                 self._take(given.messages)
             if self._code.main is not None:
@@ -158,13 +162,18 @@ class SagaLive:
         else:
             try:
                 self._replay(history, running=True)
-                check_record(self.record, record, self._flights.out)
+                batches = self._batches.in_flight() if self._batches is not None else ()
+                check_record(self.record, record, {*self._flights.out, *batches})
+                if record.batches:
+                    self._all_batches().check(record)
             except ProcessBug as contradiction:
                 self.evict()
                 self._undoing.broken = contradiction
                 self._flights.out.clear()
                 self._stack.undoers.clear()
         self._stack.restore(record)
+        if record.batches:
+            self._all_batches().restore(record, code=self._code.main is not None)
 
     def silence(self) -> None:
         """Its code says nothing in the log."""
@@ -185,6 +194,8 @@ class SagaLive:
         if operation.__class__ is Do:
             self._flights.send(branch, cast("Do", operation))
             return False
+        if operation.__class__ is ForEach:
+            return self._all_batches().begin(branch, cast("ForEach", operation).asked)
         if operation.__class__ is Receive:
             return self._receive(branch, cast("Receive", operation))
         if operation.__class__ is Sleep:
@@ -196,14 +207,27 @@ class SagaLive:
         self._arrivals.withdraw(lost)
         self._timers.withdraw(lost)
         undos = self._repairs.withdraw(lost, heir)
-        for command_id in reversed(self._flights.of(lost)):  # newest first, as all undoing
-            step = self._flights.give_up(command_id)
+        for step in self._give_up(lost):
             if self._stack.owes(step):
                 self._stack.undo(step, "lost to another branch")
                 self._repairs.wait_for(step, heir)
                 undos += 1
         self._code.withdraw(losers)
         return undos
+
+    def _give_up(self, lost: frozenset[object]) -> list[Step]:
+        """What these branches wait for is given up, newest first, as all undoing."""
+        if self._batches is None:
+            return [self._flights.give_up(command_id) for command_id in reversed(self._flights.of(lost))]
+        flights = [self._stack.of(command_id) for command_id in self._flights.of(lost)]
+        steps = [*self._batches.of(lost), *(step for step in flights if step is not None)]
+        steps.sort(key=lambda step: step.ordinal, reverse=True)
+        for step in steps:
+            if step.batch:
+                self._batches.give_up(step, "lost to another branch")
+            else:
+                self._flights.give_up(step.id)
+        return steps
 
     # ------------------------------------------------------------------ running the code
 
@@ -225,6 +249,30 @@ class SagaLive:
                 reacted.answers.append(self._writing.event(main.value))
             except (TerminalError, TypeError) as error:
                 raise ProcessBug(f"what the saga returns: {error}") from error
+
+    # ------------------------------------------------------------------ what few sagas have
+
+    def _all_batches(self) -> Batches:
+        if self._batches is None:
+            self._batches = Batches(self._around, self._writing, self._stack, self._repairs, self._undoing, self.id)
+        return self._batches
+
+    def _operated(self) -> Operated:
+        return Operated(
+            self._around,
+            self._writing,
+            self._stack,
+            self._flights,
+            self._undoing,
+            self._settling,
+            self._arrivals,
+            self._timers,
+        )
+
+    def _under(self, deadline: Deadline) -> Passing:
+        if self._passing is None:
+            self._passing = Passing(deadline, self._name, self.key, self.id, self._writing, self._timers, self._undoing)
+        return self._passing
 
     # ------------------------------------------------------------------ events by key
 
@@ -266,10 +314,12 @@ class SagaLive:
         broken = self._undoing.broken
         if timer is None:
             replayed = self._code.silent and broken is None
-            if replayed and not self._timers.known(given.id) and not self._passing.is_mine(given.id):
+            of_code = given.id not in timer_ids(self._started_by, self.id).values()
+            if replayed and of_code and not self._timers.known(given.id):
                 raise Nondeterminism(f"{given.messages[0].what} is recorded, the code sets no such timer any more")
         elif timer.kind in ("deadline", "warning"):
-            self._passing.passed(timer, self.author)
+            if self._deadline is not None:  # else the code has none any more
+                self._under(self._deadline).passed(timer, self.author)
         elif broken is not None:
             raise broken
         else:

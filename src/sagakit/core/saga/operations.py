@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime
 from types import CodeType, FrameType
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, overload
 from sagakit.core.bugs import place
 from sagakit.core.messages import Message, Seconds
 from sagakit.core.process import Log
+from sagakit.core.saga.batches.each import Asked, Each
 from sagakit.core.saga.compensation import Undo, Undoer
 from sagakit.errors import ProcessBug
 
@@ -130,6 +131,19 @@ class Sleep(Operation[None]):
         return f"sleep({self.delay})"
 
 
+class ForEach(Operation[Any]):
+    """Send a command for each of many items, and wait until all are settled."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, driver: Driver, at: FrameType, asked: Asked[Any]) -> None:
+        super().__init__(driver, at)
+        self.asked = asked
+
+    def what(self) -> str:
+        return "each(...)"
+
+
 class UndoAll(Operation[None]):
     """Undo what was done so far, and go on."""
 
@@ -159,7 +173,7 @@ class Join(Operation[Any]):
         return "first(...)" if self.first else "all(...)"
 
 
-OPERATIONS: frozenset[type] = frozenset({Do, Receive, Sleep, UndoAll, Join})
+OPERATIONS: frozenset[type] = frozenset({Do, Receive, Sleep, ForEach, UndoAll, Join})
 
 
 class Driver(Protocol):
@@ -270,6 +284,26 @@ class Saga:
         None if the timeout has passed before it came.
         """
         return Receive(self._driver, sys._getframe(1), event, timeout)  # pyright: ignore[reportPrivateUsage]
+
+    def each(
+        self,
+        items: Iterable[_T],
+        command: Callable[[_T], Message],
+        *,
+        then: type[Message] | tuple[type[Message], ...] | None,
+        at_once: int = 50,
+        stop_at: float | None = None,
+        undo: Callable[[_T], Message] | None = None,
+    ) -> Awaited[Each[_T]]:
+        """Send a command for each item, at most `at_once` of them in flight, and wait until all are settled.
+
+        An item that is refused or unknown is counted and listed: `Each.failures()`. `stop_at`, a number of failures or
+        a share of the items (a float), sends nothing more from then on and raises Refused. `undo` builds what undoes
+        an item; it is recorded with the send. Both functions are pure: an item's command is built once and recorded.
+        """
+        wanted: Then = (then,) if isinstance(then, type) else then
+        asked = Asked(items, command, wanted, at_once, stop_at, undo)
+        return ForEach(self._driver, sys._getframe(1), asked)  # pyright: ignore[reportPrivateUsage]
 
     @overload
     def all(self, a: Awaited[_T1], b: Awaited[_T2], /) -> Awaited[tuple[_T1, _T2]]: ...

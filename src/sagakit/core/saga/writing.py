@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from sagakit.core.commit import Kind
@@ -9,7 +11,7 @@ from sagakit.core.lifecycle import TimerFired
 from sagakit.core.messages import Message, derived_id, stable_id
 from sagakit.core.process import Input, Output, PendingTimer, Reacted, Surroundings, Timer, TimerKind, words_of
 from sagakit.core.saga.compensation import Recorded
-from sagakit.errors import UnknownMessage
+from sagakit.errors import ProcessBug, UnknownMessage
 
 
 class Writing:
@@ -24,12 +26,39 @@ class Writing:
         self._timers = 0
         self.commands: set[str] = set()
         """The ids of all commands that were sent: their outcomes are no events by key."""
+        self._item = ""
+        """The item of a batch whose command is being built."""
+        self._item_names: dict[str, int] = {}
 
     def begin(self, given: Input) -> Reacted:
         """A reaction begins."""
         self.given, self._timers = given, 0
         self.reacted = reacted = Reacted()
         return reacted
+
+    @contextmanager
+    def item(self, item: str) -> Generator[None]:
+        """The command of an item is being built. That is not replayed: nothing is sent, and ids are of the item."""
+        self._item = item
+        self._item_names.clear()
+        try:
+            yield
+        finally:
+            self._item = ""
+
+    def check_no_item(self) -> None:
+        """Raise ProcessBug while the command of an item is being built."""
+        if self._item:
+            raise ProcessBug("the functions that saga.each is given build a command and do nothing else")
+
+    def item_command(self, id: str, message: Message) -> Output:
+        """Send the command of an item."""
+        codec, payload, sealed = self._codecs.seal(message)
+        if not self._around.handled(codec.cls):
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
+        output = Output(id, "command", codec.name, codec.version, payload, sealed)
+        self.reacted.outputs.append(output)
+        return output
 
     def command(self, message: Message) -> Output:
         """Send a command."""
@@ -82,6 +111,9 @@ class Writing:
 
     def new_id(self, name: str) -> str:
         """An id that is the same on a replay."""
+        if self._item:
+            count = self._item_names[name] = self._item_names.get(name, 0) + 1
+            return stable_id(self._instance, name, self._item, str(count))
         count = self._names[name] = self._names.get(name, 0) + 1
         return stable_id(self._instance, name, str(count))
 

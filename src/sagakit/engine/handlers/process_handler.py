@@ -17,7 +17,9 @@ from sagakit.core.commit import (
     Instance,
     Rejected,
 )
+from sagakit.core.lifecycle import OWN
 from sagakit.core.process import Input, Live, Reacted
+from sagakit.core.streams import lane_name
 from sagakit.engine.draft import DEEPEST, Draft
 from sagakit.engine.handlers.processes.children import Children, as_outcome
 from sagakit.engine.handlers.processes.instances import Instances, Slot
@@ -109,7 +111,8 @@ class ProcessHandler:
             return
         draft.depth += 1
         try:
-            await self._react(draft, process, lane, key, envelopes)
+            if not await self._react(draft, process, lane, key, envelopes):
+                self.deliver(draft, process, lane_key, envelopes)
         except BUGS as bug:
             if draft.first and lane.cache is not None and not lane.cache.row.version:
                 draft.first = False  # it may be there already: look before anything is said of it
@@ -174,7 +177,8 @@ class ProcessHandler:
                 break
             envelopes = (delivery.envelope, *delivery.more)
             try:
-                await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes)
+                if not await self._react(draft, process, lane, self._key_of(process, delivery.envelope), envelopes):
+                    break
             except BUGS:
                 if not count:
                     raise
@@ -197,20 +201,26 @@ class ProcessHandler:
 
     async def _react(
         self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, envelopes: tuple[Envelope, ...]
-    ) -> None:
+    ) -> bool:
+        """False: it wants to read what this very Commit changes, and takes this with a later one."""
         slot: Slot | None = lane.cache
         given = Input(envelopes, tuple([self._instances.message(envelope) for envelope in envelopes]))
         starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
         if slot is None and not (starts and draft.first):
             slot = lane.cache = await self._instances.load(process, lane.key.rpartition("/")[2])
         if envelopes[0].kind == "command" and await self._children.turned_away(draft, slot, envelopes[0]):
-            return
+            return True
         if slot is None:
             if key is None or not starts:
                 self._router.unmatched += 1
                 _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
-                return
+                return True
             slot = self._start(process, lane, key)
+        wanted = slot.live.wants(given)
+        if wanted:
+            if any(write.row is slot.row for write in draft.commit.instances):
+                return False
+            given.items = await self._instances.items(slot.row.id, wanted)
         before = slot.row.status
         if process.answers and starts and (envelopes[0].kind == "command" or not slot.row.version):
             slot.began = envelopes[0]  # a start that comes for a used key was turned away
@@ -219,11 +229,12 @@ class ProcessHandler:
         if slot.live.status != before or slot.row.version == 1:
             if process.answers and slot.live.status in ENDED:
                 await self._end(draft, slot, given, sent, reacted)
-                return
+                return True
             self._reactions.describe(draft, slot, given.envelopes[0])
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
             await self._send(draft, slot, sent, reacted)
+        return True
 
     async def _end(self, draft: Draft, slot: Slot, given: Input, sent: list[Envelope], reacted: Reacted) -> None:
         """An instance that a command may have started has ended: whoever sent that is told, once."""
@@ -233,6 +244,8 @@ class ProcessHandler:
         self._reactions.describe(draft, slot, given.envelopes[0])
         if asked is None:
             await self._send(draft, slot, sent, reacted)
+            if given.envelopes[0].kind == "command":  # the cancel of a child whose start has failed
+                await self._router.outcome(draft, given.envelopes[0], ())
             return
         last = len(sent) - len(reacted.answers)
         answers = sent[last:]
@@ -269,8 +282,12 @@ class ProcessHandler:
         slot.sending = True
         try:
             for envelope in sent:
-                route = self._router.commands if envelope.kind == "command" else self._router.published
-                await route(draft, (envelope,))
+                if envelope.kind == "command":
+                    await self._router.commands(draft, (envelope,))
+                elif envelope.message.__class__ in OWN:
+                    self.deliver(draft, slot.consumer, lane_name(slot.row.type, slot.row.id), (envelope,))
+                else:
+                    await self._router.published(draft, (envelope,))
             for command_id in reacted.withdrawn:
                 await self._withdraw(draft, command_id)
         finally:

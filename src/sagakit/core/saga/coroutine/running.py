@@ -52,9 +52,11 @@ class Running:
         return self._logger("" if self.silent else self._name, self._key)
 
     def on_undo(self, undo: Undoer) -> None:
+        self._writing.check_no_item()
         self._stack.begin("", "", undo).state = "succeeded"
 
     def send(self, message: Message, *, command: bool) -> None:
+        self._writing.check_no_item()
         (self._writing.command if command else self._writing.event)(message)
 
     def new_id(self, name: str) -> str:

@@ -27,7 +27,7 @@ class Passing:
 
     def __init__(
         self,
-        deadline: Deadline | None,
+        deadline: Deadline,
         name: str,
         key: str,
         id: str,
@@ -39,30 +39,20 @@ class Passing:
         self._process, self._key, self._id = name, key, id
         self._writing, self._timers, self._undoing = writing, timers, undoing
         self._start: Any = None
-        self._started_by = ""
 
     def begin(self, given: Input) -> None:
         """The saga starts."""
-        deadline = self._deadline
-        self._started_by = given.id
-        if deadline is None:
-            return
+        deadline, ids = self._deadline, timer_ids(given.id, self._id)
         self._start = given.messages[0]
         after = self._length(deadline.after, "the deadline")
         if deadline.warn is not None:
             before = self._length(deadline.warn, "the warning before the deadline")
-            self._timers.set("warning", max(after - before, 0), id=self._timer_id("warning"))
-        self._timers.set("deadline", after, id=self._timer_id("deadline"))
-
-    def is_mine(self, id: str) -> bool:
-        """Whether this is the id of a timer of the deadline, whatever the code declares now."""
-        return id in (self._timer_id("deadline"), self._timer_id("warning"))
+            self._timers.set("warning", max(after - before, 0), id=ids["warning"])
+        self._timers.set("deadline", after, id=ids["deadline"])
 
     def passed(self, timer: PendingTimer, author: CodeType | None) -> None:
         """One of its timers fires."""
         deadline = self._deadline
-        if deadline is None:
-            return  # the code has none any more
         if timer.kind == "warning":
             self._near(timer)
         elif deadline.then == "compensate":
@@ -97,5 +87,7 @@ class Passing:
         except ValueError as error:
             raise ProcessBug(str(error)) from error
 
-    def _timer_id(self, kind: str) -> str:
-        return derived_id(self._started_by, f"{self._id}/{kind}", 0)
+
+def timer_ids(started_by: str, instance: str) -> dict[str, str]:
+    """The ids of the timers of an instance's deadline, whatever the code declares now."""
+    return {kind: derived_id(started_by, f"{instance}/{kind}", 0) for kind in ("deadline", "warning")}

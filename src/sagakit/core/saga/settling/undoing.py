@@ -45,7 +45,9 @@ class Undoing:
         self.status, self.broken = "undoing", None
         record = self._stack.record
         for step in list(record.steps):
-            if step.state == "sent":
+            if step.state == "sent" and step.batch:
+                self._stack.batches.give_up(step, reason)
+            elif step.state == "sent":
                 self._flights.give_up(step.id)
         self.close_code()
         self._timers.clear()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from sagakit.core.commit import ENDED, Envelope
 from sagakit.core.lifecycle import CancelChild, OperatorActed
 from sagakit.core.messages import WIRE
@@ -18,8 +16,6 @@ from sagakit.ports import Store
 FIRST_FEW = 20
 """Reactions among which the start is: before it come operators' actions alone, where the start has failed."""
 ACTED = getattr(OperatorActed, WIRE)[0]
-
-_log = structlog.get_logger("sagakit.processes")
 
 
 class Children:
@@ -54,7 +50,6 @@ class Children:
             return not runs
         if slot is None or began is None:
             return False
-        _log.info("key used", process=slot.row.type, key=slot.row.key, message=command.type, id=command.id)
         await self._router.refused(draft, command, f"{slot.row.type}: the key {slot.row.key!r} is used")
         return True
 

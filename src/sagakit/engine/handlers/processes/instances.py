@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sagakit.core.commit import Envelope, History, Instance, Search
+from sagakit.core.commit import Envelope, History, Instance, Item, Search
 from sagakit.core.process import Input, Live
+from sagakit.core.queries import ItemQuery
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import ProcessBug
@@ -56,6 +58,21 @@ class Instances:
             slot.began = history[0][0].envelopes[0]
         slot.search = await self._read(self._store.read_search, id)
         return slot
+
+    async def items(self, id: str, wanted: Sequence[ItemQuery]) -> list[Item]:
+        """The rows of batches that an instance wants."""
+        found: list[Item] = []
+        for query in wanted:
+            found += await self._read(
+                self._store.read_items,
+                id,
+                query.step,
+                states=query.states,
+                after=query.after,
+                before=query.before,
+                limit=query.limit,
+            )
+        return found
 
     def message(self, envelope: Envelope) -> Any:
         """The message of an envelope, decoded if it came from the store."""

@@ -40,7 +40,10 @@ class Reactions:
         row.version += 1
         row.status = live.status
         row.state = state
-        commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent), row.status, state))
+        if reacted.items:
+            commit.items.extend(reacted.items)
+        if reacted.recorded:
+            commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent), row.status, state))
         return sent
 
     def _schedule(self, commit: Commit, slot: Slot, lane: Lane, cause: Envelope, reacted: Reacted) -> None:

@@ -1,0 +1,1 @@
+"""Batches: many items, each with a command of its own, a bounded number of them in flight."""

@@ -1,0 +1,100 @@
+"""The rows of a batch's items, and the commands that go out for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sagakit.core.bugs import bug_of
+from sagakit.core.commit import Item
+from sagakit.core.process import Output, Surroundings
+from sagakit.core.saga.batches.fan import Fan
+from sagakit.core.saga.batches.record import item_id
+from sagakit.core.saga.compensation import Recorded
+from sagakit.core.saga.writing import Writing
+from sagakit.errors import ProcessBug, TerminalError, UnknownMessage
+
+LONGEST_REASON = 500
+
+_recorded = msgspec.json.Decoder(Recorded).decode
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+"""An item is kept for people to look at: its command says what is done with it."""
+
+
+class Rows:
+    """Sends items and their undos, and writes their rows."""
+
+    def __init__(self, around: Surroundings, writing: Writing, instance: str) -> None:
+        self._around, self._writing, self._instance = around, writing, instance
+
+    def send(self, fan: Fan, index: int, item: Any) -> None:
+        """An item's command goes out, and its undo is recorded. Raises ProcessBug where they cannot be built."""
+        asked, record = fan.asked, fan.record
+        assert asked is not None
+        id = item_id(fan.do_mark, record.round, index)
+        with self._writing.item(f"{record.step}|{index}"):
+            try:
+                output = self._writing.item_command(id, asked.command(item))
+                undo = b"" if asked.undo is None else self._undo_of(asked.undo(item))
+            except TerminalError as error:
+                raise ProcessBug(f"saga.each, item {index}: {error}") from error
+            except Exception as error:
+                raise ProcessBug(f"saga.each, item {index}: {bug_of(error, None)}") from error
+        command = _encode(Recorded(output.type, output.version, msgspec.Raw(output.payload)))
+        row = Item(self._instance, record.step, index, _encode(item), id, command, undo=undo)
+        if not record.command:
+            record.command, record.undo = output.type, _recorded(undo).type if undo else ""
+        fan.rows[index] = row
+        record.out.append(index)
+        self.write(row)
+
+    def _undo_of(self, command: Any) -> bytes:
+        codec, payload, _ = self._around.codecs.seal(command)
+        if not self._around.handled(codec.cls):
+            raise UnknownMessage(f"nobody handles the command {codec.name}")
+        return _encode(Recorded(codec.name, codec.version, msgspec.Raw(payload)))
+
+    def send_again(self, fan: Fan, row: Item) -> None:
+        """The command of an item that failed goes out once more, as it was recorded, under a new id."""
+        id = item_id(fan.do_mark, fan.record.round, row.index)
+        self._resend(id, row.command, None)
+        row.command_id, row.state, row.reason = id, "sent", ""
+        fan.rows[row.index] = row
+        fan.record.out.append(row.index)
+        self.write(row)
+
+    def send_undo(self, fan: Fan, row: Item, number: int) -> None:
+        """The undo of an item goes out."""
+        self._resend(item_id(fan.undo_mark, number, row.index), row.undo, row.command_id)
+        row.state = "undoing"
+        fan.rows[row.index] = row
+        fan.record.undoing[row.index] = number
+        self.write(row)
+
+    def settle(self, fan: Fan, row: Item) -> None:
+        """Nothing of this item is in flight any more."""
+        fan.rows.pop(row.index, None)
+        self.write(row)
+
+    def write(self, row: Item) -> None:
+        """A row is new, or has changed."""
+        self._writing.reacted.items.append(row)
+
+    def command_class(self, row: Item) -> type:
+        """The class of an item's command."""
+        codec = self._around.codecs.by_name.get(_recorded(row.command).type)
+        return type(None) if codec is None else codec.cls  # its class may be gone from the app
+
+    def _resend(self, id: str, recorded: bytes, undoes: str | None) -> None:
+        command = _recorded(recorded)
+        payload = bytes(command.payload)
+        message = self._around.codecs.decode(command.type, command.version, payload)
+        self._writing.reacted.outputs.append(
+            Output(id, "command", command.type, command.version, payload, message, undoes)
+        )
+
+
+def short(reason: str) -> str:
+    """A reason as a row keeps it."""
+    return reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"

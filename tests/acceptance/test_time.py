@@ -1,0 +1,251 @@
+"""Time on an engine: the same order waits for its payment in three ways, and a restart loses no time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Self
+
+import pytest
+
+from sagakit import (
+    App,
+    Context,
+    Deadline,
+    DeadlineNear,
+    End,
+    Failed,
+    Forget,
+    Message,
+    Module,
+    Remind,
+    Retry,
+    Saga,
+    Step,
+    Undoing,
+)
+from sagakit.core.commit import Delivery
+from sagakit.testing import MemoryStore
+from sagakit.testing import engine as manual
+from sagakit.testing.manual import ManualClock
+
+
+@dataclass(frozen=True)
+class Placed:
+    id: str
+
+
+@dataclass(frozen=True)
+class Paid:
+    id: str
+
+
+@dataclass(frozen=True)
+class Reserve:
+    id: str
+
+
+@dataclass(frozen=True)
+class Reserved:
+    id: str
+
+
+@dataclass(frozen=True)
+class Release:
+    id: str
+
+
+@dataclass(frozen=True)
+class Released:
+    id: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    id: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    id: str
+
+
+@dataclass(frozen=True)
+class Unpaid:
+    id: str
+
+
+@dataclass(frozen=True)
+class Later:
+    """What the manager is reminded of."""
+
+    times: int
+
+
+class World:
+    """A store room that may be stuck, and what was asked of the customer."""
+
+    def __init__(self) -> None:
+        self.stuck = False
+        self.reserved = 0
+        self.asked: list[str] = []
+        self.near: list[DeadlineNear] = []
+
+
+def shared() -> Module:
+    shop = Module("shop")
+
+    @shop.handles(retry=Retry(None, cap=60))
+    async def reserve(command: Reserve, world: World) -> Reserved:
+        if world.stuck:
+            raise ConnectionError("stuck")
+        world.reserved += 1
+        return Reserved(command.id)
+
+    @shop.handles
+    async def release(command: Release, world: World) -> Released:
+        world.reserved -= 1
+        return Released(command.id)
+
+    @shop.handles
+    async def ask(command: Ask, world: World, context: Context) -> Asked:
+        world.asked.append(context.recorded_at.isoformat())
+        return Asked(command.id)
+
+    @shop.on
+    async def warn(event: DeadlineNear, world: World) -> None:
+        world.near.append(event)
+
+    return shop
+
+
+def in_code() -> tuple[App, Any]:
+    shop = shared()
+
+    @shop.saga(key="id", receives=Paid, deadline=Deadline(timedelta(days=10), warn=timedelta(days=1)))
+    async def order(placed: Placed, saga: Saga) -> None:
+        await saga.do(Reserve(placed.id), then=Reserved, undo=Release(placed.id), timeout=timedelta(minutes=5))
+        while await saga.receive(Paid, timeout=timedelta(days=3)) is None:
+            await saga.do(Ask(placed.id), then=Asked)
+
+    return App("app", shop), order
+
+
+def as_manager() -> tuple[App, Any]:
+    shop = shared()
+
+    @shop.process_manager(key="id", starts_with=Placed)
+    @dataclass(frozen=True)
+    class Order:
+        id: str = ""
+        asked: int = 0
+
+        def evolve(self, event: Placed | Asked) -> Self:
+            return replace(self, id=event.id) if isinstance(event, Placed) else replace(self, asked=self.asked + 1)
+
+        def react(self, event: Placed | Reserved | Asked | Paid | Later | Released | Failed[Any]) -> Sequence[Message]:
+            match event:
+                case Placed(id):
+                    return [Reserve(id), Remind("end", Later(-1), after=timedelta(days=10))]
+                case Reserved() | Asked():
+                    return [Remind("ask", Later(self.asked), after=timedelta(days=3))]
+                case Later(-1):
+                    return [Forget("ask"), Undoing(Release(self.id), of=Reserve(self.id))]
+                case Later():
+                    return [Ask(self.id)]
+                case Paid():
+                    return [Forget("ask"), End()]
+                case _:
+                    return [End("compensated", "not paid")]
+
+    return App("app", shop), Order
+
+
+def in_steps() -> tuple[App, Any]:
+    shop = shared()
+    steps = shop.step_saga(
+        "order",
+        Step(Reserve, then=Reserved, undo=Release, timeout=timedelta(minutes=5)),
+        Step(Ask, then=Asked),
+        starts_with=Placed,
+        key="id",
+        deadline=timedelta(days=10),
+    )
+    return App("app", shop), steps
+
+
+ASKING = pytest.mark.parametrize("way", [in_code, as_manager])
+SAGAS = pytest.mark.parametrize("way", [in_code, in_steps])
+
+
+class Life:
+    """Engines one after the other on one store and one clock: between any two things that happen, a restart."""
+
+    def __init__(self, way: Any, *, restarts: bool) -> None:
+        self.app, self.process = way()
+        self.world, self.store, self.clock = World(), MemoryStore(), ManualClock()
+        self.restarts = restarts
+
+    async def does(self, *events: Message, days: float = 0, seconds: float = 0) -> str:
+        for _ in range(1 + self.restarts):
+            async with manual(self.app, provide={World: self.world}, store=self.store, clock=self.clock) as one:
+                for event in events:
+                    await one.publish(event)
+                await one.settle()
+                await one.advance(days=days, seconds=seconds)
+                events, days, seconds = (), 0, 0
+                status = await one.status(self.process, "1")
+        return status
+
+    async def left(self) -> list[Delivery]:
+        """What is still to do, or scheduled."""
+        await self.store.open(own=False)
+        return [*await self.store.read_deliveries(), *await self.store.read_scheduled()]
+
+
+RESTARTS = pytest.mark.parametrize("restarts", [False, True])
+
+
+@ASKING
+@RESTARTS
+async def test_a_customer_is_asked_every_three_days_until_he_pays(way: Any, restarts: bool) -> None:
+    life = Life(way, restarts=restarts)
+    await life.does(Placed("1"), days=2.9)
+    assert life.world.asked == []
+    await life.does(days=0.2)
+    assert [one[:10] for one in life.world.asked] == ["2026-01-04"]
+    await life.does(days=3)
+    assert len(life.world.asked) == 2
+    assert await life.does(Paid("1"), days=30) == "completed"
+    assert len(life.world.asked) == 2
+    assert life.world.reserved == 1
+
+
+@ASKING
+@RESTARTS
+async def test_an_order_that_is_not_paid_is_undone_at_its_deadline(way: Any, restarts: bool) -> None:
+    life = Life(way, restarts=restarts)
+    assert await life.does(Placed("1"), days=9.9) == "running"
+    assert life.world.reserved == 1
+    assert await life.does(days=0.2) == "compensated"
+    assert life.world.reserved == 0
+    assert await life.left() == []
+
+
+@SAGAS
+@RESTARTS
+async def test_a_step_that_takes_too_long_is_given_up(way: Any, restarts: bool) -> None:
+    life = Life(way, restarts=restarts)
+    life.world.stuck = True
+    assert await life.does(Placed("1"), seconds=299) == "running"
+    assert await life.does(seconds=2) == "compensated"
+    assert life.world.reserved == -1, "it may have been done: it is undone"
+    assert await life.left() == []
+
+
+async def test_somebody_is_warned_before_the_deadline() -> None:
+    life = Life(in_code, restarts=True)
+    await life.does(Placed("1"), days=9)
+    [near] = life.world.near
+    assert (near.process, near.key, near.due_at.isoformat()[:10]) == ("shop.order", "1", "2026-01-11")

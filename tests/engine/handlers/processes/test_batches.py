@@ -1,0 +1,255 @@
+"""Batches on an engine: rows beside the state, outcomes that fold into few Commits, and engines that come after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.engine.stage import PATIENCE, until
+
+from sagakit import App, Refused, Retry, Saga
+from sagakit.core.commit import Commit, Rejected
+from sagakit.core.queries import InstanceQuery
+from sagakit.engine.limits import Limits
+from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import ManualEngine, engine
+
+
+@dataclass(frozen=True)
+class Group:
+    key: str
+    count: int
+    stop_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    key: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    number: int
+
+
+@dataclass(frozen=True)
+class Stayed:
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class MoveBack:
+    number: int
+
+
+@dataclass(frozen=True)
+class MovedBack:
+    number: int
+
+
+@dataclass(frozen=True)
+class GroupMoved:
+    done: int
+    failed: tuple[int, ...]
+
+
+class House:
+    """Where guests move, as a test says."""
+
+    def __init__(self) -> None:
+        self.moved: Counter[int] = Counter()
+        self.back: list[int] = []
+        self.refuses: frozenset[int] = frozenset()
+        self.breaks: frozenset[int] = frozenset()
+        self.running = 0
+        self.most = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+
+def moving(*, at_once: int = 10, undo: bool = False) -> App:
+    app = App("t")
+
+    @app.handles(retry=Retry(1))
+    async def move(command: Move, house: House) -> Moved | Stayed:
+        house.running += 1
+        house.most = max(house.most, house.running)
+        try:
+            await house.gate.wait()
+        finally:
+            house.running -= 1
+        if command.number in house.refuses:
+            return Stayed(command.number, "no room")
+        if command.number in house.breaks:
+            raise RuntimeError("the lift broke")
+        house.moved[command.number] += 1
+        return Moved(command.number)
+
+    @app.handles
+    async def move_back(command: MoveBack, house: House) -> MovedBack:
+        house.back.append(command.number)
+        return MovedBack(command.number)
+
+    def taken_back(number: int) -> MoveBack:
+        return MoveBack(number)
+
+    @app.saga(key="key")
+    async def move_group(group: Group, saga: Saga) -> GroupMoved:
+        def one(number: int) -> Move:
+            return Move(group.key, number)
+
+        moved = await saga.each(
+            range(group.count),
+            one,
+            then=Moved,
+            at_once=at_once,
+            stop_at=group.stop_at,
+            undo=taken_back if undo else None,
+        )
+        return GroupMoved(moved.done, tuple(number for number, _ in moved.failures()))
+
+    return app
+
+
+class Counting(MemoryStore):
+    """Keeps the Commits."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        super().__init__(None if store is None else store.data)
+        self.commits: list[Commit] = []
+
+    async def commit(self, commits: Any) -> list[Rejected | None]:
+        self.commits += commits
+        return await super().commit(commits)
+
+
+async def moved(running: ManualEngine, count: int, **asked: Any) -> GroupMoved:
+    return await running.send_and_wait(Group("g", count, **asked), until=GroupMoved, timeout=PATIENCE)
+
+
+async def test_every_item_is_sent_once_and_so_many_run_at_once() -> None:
+    house, store = House(), Counting()
+    house.gate.clear()
+    async with engine(moving(), provide={House: house}, store=store) as running:
+        waiting = asyncio.create_task(moved(running, 200))
+        await until(lambda: house.running == 10)
+        house.gate.set()
+        assert await waiting == GroupMoved(200, ())
+        (counted,) = await running.store.count_items((await the_one(running)).id)
+    assert (counted.state, counted.count) == ("done", 200)
+    assert house.most == 10
+    assert set(house.moved.values()) == {1}
+
+
+async def the_one(running: ManualEngine) -> Any:
+    (listed,) = await running.store.read_instances(InstanceQuery())
+    return listed.row
+
+
+async def test_what_failed_is_counted_and_listed() -> None:
+    house = House()
+    house.refuses, house.breaks = frozenset({3, 30}), frozenset({17})
+    async with engine(moving(), provide={House: house}) as running:
+        assert await moved(running, 40) == GroupMoved(37, (3, 17, 30))
+
+
+async def test_the_history_and_the_state_do_not_grow_with_the_items() -> None:
+    sizes = []
+    for count in (20, 400):
+        store = Counting()
+        async with engine(moving(), provide={House: House()}, store=store) as running:
+            await moved(running, count)
+            row = await the_one(running)
+            assert len(await store.read_history(row.id)) == 2
+        sizes.append(max(len(write.row.state) for commit in store.commits for write in commit.instances))
+    assert sizes[1] < sizes[0] + 40
+
+
+async def test_outcomes_that_come_together_are_one_commit() -> None:
+    house, store = House(), Counting()
+    house.gate.clear()
+    async with engine(moving(at_once=100), provide={House: house}, store=store) as running:
+        waiting = asyncio.create_task(moved(running, 100))
+        await until(lambda: house.running == 100)
+        house.gate.set()
+        await waiting
+    reactions = [commit for commit in store.commits if commit.items and commit.done]
+    assert max(len(commit.items) for commit in reactions) > 50
+
+
+@pytest.mark.parametrize("clean", [True, False])
+async def test_the_next_engine_goes_on_where_this_one_ended(clean: bool) -> None:
+    house, store = House(), MemoryStore()
+    app = moving(at_once=5, undo=True)
+    house.breaks = frozenset({2})
+    before = asyncio.all_tasks()
+    first = ManualEngine(app.topology(provide=[House]), store, provide={House: house})
+    await first.start()
+    await first.send(Group("g", 50))
+    await until(lambda: len(house.moved) >= 20)
+    if clean:
+        await first.stop()
+    else:
+        for task in (own := asyncio.all_tasks() - before):
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
+    async with engine(app, provide={House: house}, store=store.again()) as second:
+        await second.settle()
+        row = await the_one(second)
+        counts = {one.state: one.count for one in await second.store.count_items(row.id)}
+    assert row.status == "completed"
+    assert counts == {"done": 49, "undone": 1}
+    assert house.back == [2]
+
+
+async def test_an_evicted_batch_goes_on() -> None:
+    house = House()
+    limits = Limits(cached=0)
+    async with engine(moving(at_once=3), provide={House: house}, limits=limits) as running:
+        assert await moved(running, 50) == GroupMoved(50, ())
+    assert set(house.moved.values()) == {1}
+
+
+async def test_a_cancel_takes_back_what_was_done_and_what_may_have_been() -> None:
+    house = House()
+    app = moving(at_once=4, undo=True)
+    async with engine(app, provide={House: house}) as running:
+        house.gate.clear()
+        waiting = asyncio.create_task(moved(running, 1000))
+        await until(lambda: house.running == 4)
+        assert await running.cancel("t.move_group", "g", reason="enough")
+        with pytest.raises(Exception, match="enough"):
+            await waiting
+        await running.settle()
+        row = await the_one(running)
+        counts = {one.state: one.count for one in await running.store.count_items(row.id)}
+    assert row.status == "compensated"
+    assert counts == {"undone": 4}
+    assert house.back == [3, 2, 1, 0]
+
+
+async def test_a_stopped_batch_is_told_as_a_refusal() -> None:
+    house = House()
+    house.refuses = frozenset(range(10, 1000))
+    async with engine(moving(at_once=2, undo=True), provide={House: house}) as running:
+        with pytest.raises(Refused, match=r"[34] of 1[34] t.Move failed: no more were sent"):
+            await moved(running, 1000, stop_at=3)
+        await running.settle()
+        assert (await the_one(running)).status == "compensated"
+    assert sorted(house.back) == list(range(10))
+
+
+async def test_a_thousand_items_are_undone_in_pages() -> None:
+    house = House()
+    house.refuses = frozenset({2400})
+    async with engine(moving(at_once=100, undo=True), provide={House: house}) as running:
+        with pytest.raises(Refused):
+            await moved(running, 2500, stop_at=1)
+        await running.settle()
+    assert sorted(house.back) == sorted(house.moved)
+    assert house.back[0] > 2300
