@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
+from tests.engine.watching.watched import Begun, Nudged, counting
 
-from sagakit import App, OutcomeUnknown, Refused, Saga, Stopping, TerminalError, WaitTimeout
+from sagakit import App, OutcomeUnknown, Refused, Saga, Stopping, TerminalError, Update, WaitTimeout
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
-from sagakit.testing.manual import engine
+from sagakit.testing.manual import ManualEngine, engine
 
 
 class Broken(TerminalError):
@@ -287,3 +289,79 @@ async def test_nor_for_one_that_cannot_go_on() -> None:
         stage.opens(Ask())
         with pytest.raises(Stopping, match="another engine"):
             await waiting
+
+
+# ---------------------------------------------------------------------- many
+
+
+class Counted(asyncio.SelectorEventLoop):
+    """An event loop that counts how often it is given something to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        self.turns += 1
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        self.turns += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+MANY = 10_000
+
+
+def test_ten_thousand_who_wait_give_the_loop_nothing_to_do() -> None:
+    async def turns_of_one_event(running: ManualEngine, key: str) -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Counted)
+        before = loop.turns
+        await running.publish(Nudged(key, 1))
+        await running.settle()
+        return loop.turns - before
+
+    async def main(loop: Counted) -> None:
+        async with engine(counting()) as running:
+            began = [await running.publish(Begun(str(number))) for number in range(MANY)]
+            await turns_of_one_event(running, "0")
+            alone = await turns_of_one_event(running, "0")
+
+            waiting = [
+                asyncio.create_task(
+                    anext_but_one(running, str(number))
+                    if number % 2
+                    else running.wait(until=Nudged, correlation_id=receipt.correlation_id, timeout=3600)
+                )
+                for number, receipt in enumerate(began)
+            ]
+            await running.settle()
+            while loop._ready:  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+            # each has a place in one heap, whose first one is what the engine sleeps for
+            assert len(running._timers._heap) == MANY // 2
+            assert len(running.hand._sleepers) == 1
+            assert loop._scheduled == []  # type: ignore[attr-defined]
+
+            before = loop.turns
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert loop.turns - before <= 110, "only the sleeps of this test"
+            assert await turns_of_one_event(running, "1") <= alone + 10, "one is told, not all"
+            assert [one.done() for one in waiting].count(True) == 1
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert not running._watching
+
+    with asyncio.Runner(loop_factory=Counted) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, Counted)
+        runner.run(main(loop))
+
+
+async def anext_but_one(running: ManualEngine, key: str) -> Update:
+    async with aclosing(running.watch("t.count", key)) as updates:
+        await anext(updates)
+        return await anext(updates)
