@@ -30,6 +30,7 @@ class Draft:
         "commit",
         "depth",
         "first",
+        "handled",
         "held",
         "on_settled",
         "stories",
@@ -43,6 +44,8 @@ class Draft:
         self.commit = Commit()
         self.held: list[Lane] = []
         """Process lanes whose reactions are in this Commit: free again once it is settled."""
+        self.handled: list[Delivery] = []
+        """The deliveries that it finishes or parks, for those who wait for their outcome."""
         self.depth = 0
         """How many reactions are under way inside one another."""
         self.coming: list[str] = []
@@ -65,6 +68,7 @@ class Draft:
     def finish(self, delivery: Delivery) -> None:
         """This Commit handles that delivery."""
         self.commit.done.append(Fence(delivery.id, delivery.attempt))
+        self.handled.append(delivery)
 
     def by_delivery(self) -> None:
         """No process reacts in this Commit: each is told by a delivery."""

@@ -172,14 +172,14 @@ async def test_many_who_ask_at_the_same_time_share_one_look() -> None:
         receipts = [await running.send(Place(str(number))) for number in range(50)]
         await until(lambda: script.began.count("Charge") == 50)
         looks = 0
-        look = running._watching._stories._in_memory
+        look = running._watching._tracking._in_memory
 
         def counted() -> Any:
             nonlocal looks
             looks += 1
             return look()
 
-        running._watching._stories._in_memory = counted
+        running._watching._tracking._in_memory = counted
         waiting = [asyncio.create_task(waited(running, receipt)) for receipt in receipts]
         await running.advance(seconds=0)
         script.gates["Charge"].set()

@@ -151,7 +151,7 @@ async def test_a_slow_one_skips_to_the_newest_and_is_told_so() -> None:
         begun = await running.publish(Begun())
         async with aclosing(running.watch(correlation_id=begun.correlation_id)) as updates:
             await anext(updates)
-            (watcher,) = watcher_of.get(begun.correlation_id).watchers
+            (watcher,) = watcher_of.get(begun.correlation_id, tracked=True).watchers
             for number in range(MOST + 1):
                 watcher.tell(number + 10, Update("running", "t.Nudged", Nudged("a", number), str(number + 10)))
             update = await anext(updates)

@@ -12,7 +12,7 @@ from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
-from sagakit.errors import OutcomeUnknown, Refused, StaleVersion
+from sagakit.errors import Refused, StaleVersion
 from sagakit.ports import Chance
 
 MICROSECONDS = 1_000_000
@@ -99,6 +99,7 @@ class Failures:
         if parks:
             fence = Fence(delivery.id, delivery.attempt)
             draft.commit.changes.append(DeliveryChange(fence, "parked", delivery.attempt, 0, delivery.crashes, reason))
+            draft.handled.append(delivery)
         else:
             draft.finish(delivery)
         if sender is not None:
@@ -107,9 +108,8 @@ class Failures:
             except BaseException:
                 self._router.processes.abandon(draft)
                 raise
-        elif envelope.id == envelope.correlation_id:
-            error = Refused(reason) if known_not_done else OutcomeUnknown(reason)
-            draft.stories.append(Failure(envelope.correlation_id, error))
+        elif known_not_done:
+            draft.stories.append(Failure(envelope.correlation_id, Refused(reason)))
         self._submit(draft)
 
     def _given_up(self, draft: Draft, result: Rejected | BaseException | None) -> None:

@@ -340,6 +340,7 @@ class ProcessHandler:
             Fence(delivery.id, delivery.attempt), "parked", delivery.attempt, 0, delivery.crashes, str(bug)
         )
         draft.commit.changes.append(change)
+        draft.handled.append(delivery)
         try:
             key = self._key_of(process, delivery.envelope)
         except Exception:  # what cannot be read has no key

@@ -10,8 +10,8 @@ from sagakit.core.commit import Envelope
 from sagakit.core.streams import instance_id
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.engine.watching.reach import Reach
-from sagakit.engine.watching.stories import Stories
 from sagakit.engine.watching.story import Story, Waiter
+from sagakit.engine.watching.tracking import Tracking
 from sagakit.engine.watching.verdicts import Handled, failure_of, judge, refusal
 from sagakit.errors import TerminalError
 from sagakit.ports import Store
@@ -22,11 +22,11 @@ STORY_PAGE = 1_000
 class LookingBack:
     """Reads a story from the log, and finds its instances."""
 
-    def __init__(self, topology: Topology, store: Store, reach: Reach, stories: Stories) -> None:
+    def __init__(self, topology: Topology, store: Store, reach: Reach, tracking: Tracking) -> None:
         self._topology = topology
         self._store = store
         self._reach = reach
-        self._stories = stories
+        self._tracking = tracking
 
     async def read(self, correlation_id: str, after: int = 0) -> AsyncGenerator[Envelope]:
         """The messages of a story above a position, page by page."""
@@ -48,7 +48,7 @@ class LookingBack:
 
     async def catch_up(self, story: Story) -> Envelope | None:
         """Learn what is under way in a story. Returns its first message."""
-        await self._stories.scan(story)
+        await self._tracking.scan(story)
         first: Envelope | None = None
         found: dict[str, None] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
@@ -66,7 +66,7 @@ class LookingBack:
         While deliveries wait in the store unread, nobody can tell what cannot come.
         """
         story = waiter.story
-        await self._stories.scan(story)
+        await self._tracking.scan(story)
         found: dict[str, None] = {}
         handled: dict[str, Handled] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
@@ -91,7 +91,7 @@ class LookingBack:
             row = await self._store.read_instance(id)
             if row is not None:
                 search = None if row.status in ("running", "completed") else await self._store.read_search(id)
-                self._stories.found(story, row, search and failure_of(search))
+                self._tracking.found(story, row, search and failure_of(search))
         story.looked_back = True
 
     def _note(self, envelope: Envelope, handled: dict[str, Handled]) -> None:

@@ -18,6 +18,7 @@ class Reach:
         self._topology = topology
         self._everything = frozenset(topology.codecs.by_class)
         self._known: dict[tuple[frozenset[type], str], frozenset[type]] = {}
+        self._deliveries: dict[tuple[str, str, bool], frozenset[type]] = {}
 
     def of(self, types: Iterable[type], without: str = "") -> frozenset[type]:
         """These messages and all that may come of them. `without`: a process that makes nothing of them any more."""
@@ -34,13 +35,19 @@ class Reach:
     def of_delivery(self, delivery: Delivery) -> frozenset[type]:
         """What the handling of a delivery may lead to, with what its sender does when it is told."""
         envelope = delivery.envelope
-        consumer = self._topology.consumers.get(delivery.consumer)
+        sender = (envelope.sender or "").rpartition("/")[0] if envelope.kind == "command" else ""
+        key = (delivery.consumer, sender, envelope.undoes is not None)
+        known = self._deliveries.get(key)
+        if known is None:
+            known = self._deliveries[key] = self._handling(*key)
+        return known
+
+    def _handling(self, consumer_name: str, sender: str, undoes: bool) -> frozenset[type]:
+        consumer = self._topology.consumers.get(consumer_name)
         if consumer is None:
             return self._everything
-        sender = (envelope.sender or "").rpartition("/")[0] if envelope.kind == "command" else ""
-        without = sender if envelope.undoes is not None else ""
-        cls = self.class_of(envelope.type)
-        made = self._made(cls, consumer)
+        without = sender if undoes else ""
+        made = self._made(consumer)
         if made is None:
             return self._everything
         told = NOTHING
@@ -82,15 +89,13 @@ class Reach:
             )
             for taker in takers:
                 if taker.name != without:
-                    made = self._made(cls, taker)
+                    made = self._made(taker)
                     if made is None:
                         return self._everything
                     to_do.extend(made)
         return frozenset(found)
 
-    def _made(
-        self, cls: type | None, consumer: ServiceConsumer | AggregateConsumer | ProcessConsumer
-    ) -> frozenset[type] | None:
+    def _made(self, consumer: ServiceConsumer | AggregateConsumer | ProcessConsumer) -> frozenset[type] | None:
         """What a consumer may make of a message; None if it does not say."""
         if isinstance(consumer, ProcessConsumer):
             return consumer.leads_to

@@ -15,7 +15,18 @@ from sagakit.engine.watching.updates import Watcher
 class Waiter:
     """One who waits for one of several event types in one story."""
 
-    __slots__ = ("future", "looking_back", "reachable", "story", "until")
+    __slots__ = (
+        "_error",
+        "_event",
+        "_wake",
+        "doubtful",
+        "looking_back",
+        "reachable",
+        "reason",
+        "settled",
+        "story",
+        "until",
+    )
 
     def __init__(self, story: Story, until: tuple[type, ...], *, looking_back: bool) -> None:
         self.story = story
@@ -24,7 +35,15 @@ class Waiter:
         """Until all that had come before is known, no failure counts."""
         self.reachable = False
         """Whether, by what the app declares, it could have come at some time."""
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.doubtful = False
+        """Whether something has happened after which it may not come any more."""
+        self.reason: Exception | None = None
+        """What that was."""
+        self.settled = False
+        """Whether it has been told."""
+        self._event: Any = None
+        self._error: Exception | None = None
+        self._wake: asyncio.Future[None] | None = None
 
     @property
     def wanted(self) -> str:
@@ -33,14 +52,36 @@ class Waiter:
 
     def answer(self, event: Any) -> None:
         """The awaited event has come."""
-        if not self.future.done():
-            self.future.set_result(event)
+        if not self.settled:
+            self.settled, self._event = True, event
+            self._go_on()
 
     def fail(self, error: Exception) -> None:
         """It will not come."""
-        if not self.future.done():
-            self.future.set_exception(error)
-            self.future.exception()  # whoever waits raises it; a waiter that has gone is no lost error
+        if not self.settled:
+            self.settled, self._error = True, error
+            self._go_on()
+
+    def doubt(self, reason: Exception | None) -> None:
+        """It may not come any more: somebody has to look."""
+        self.doubtful, self.reason = True, reason or self.reason
+        self._go_on()
+
+    async def news(self) -> None:
+        """Wait until it is told, or doubts."""
+        if not self.settled and not self.doubtful:
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+
+    def result(self) -> Any:
+        """What it was told."""
+        if self._error is not None:
+            raise self._error
+        return self._event
+
+    def _go_on(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
 
 class Story:
@@ -58,17 +99,20 @@ class Story:
         "position",
         "scanned",
         "told",
+        "tracked",
         "waiters",
         "watchers",
     )
 
-    def __init__(self, correlation_id: str, reach: Reach, *, new: bool) -> None:
+    def __init__(self, correlation_id: str, reach: Reach) -> None:
         self.correlation_id = correlation_id
         self.waiters: list[Waiter] = []
         self.watchers: list[Watcher] = []
-        self.scanned = new
+        self.tracked = False
+        """Whether it is followed what is under way: not as long as all goes as it should."""
+        self.scanned = False
         """Whether its deliveries are known that were under way before anybody asked."""
-        self.looked_back = new
+        self.looked_back = False
         """Whether its instances are known that were there before anybody asked."""
         self.position = 0
         """Of its newest message in the log; 0: there is none yet."""
@@ -77,12 +121,16 @@ class Story:
         self.told = "running"
         """The status that its watchers were told last."""
         self._reach = reach
+
+    # ------------------------------------------------------------------ what changes
+
+    def track(self) -> None:
+        """From now on it is followed what is under way."""
+        self.tracked = True
         self._under_way: dict[int, tuple[Delivery, frozenset[type]]] = {}
         self._parked: set[int] = set()
         self._reached: Counter[frozenset[type]] = Counter()
         self._instances: dict[str, tuple[Instance, frozenset[type]]] = {}
-
-    # ------------------------------------------------------------------ what changes
 
     def add(self, delivery: Delivery) -> None:
         """It is to be handled, or waits for a person."""

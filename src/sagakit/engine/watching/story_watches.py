@@ -37,14 +37,14 @@ class StoryWatches:
 
         if self._ended is not None:
             raise Stopping(self._ended)
-        story = self._stories.get(correlation_id)
+        story = self._stories.get(correlation_id, tracked=True)
         watcher = Watcher(leave)
         story.watchers.append(watcher)
         return watcher
 
     async def follow(self, watcher: Watcher, correlation_id: str, after: str | None) -> AsyncGenerator[Update]:
         """How it stands, or what came after a cursor; then every message, up to the end."""
-        story = self._stories.get(correlation_id)
+        story = self._stories.get(correlation_id, tracked=True)
         first = await self._looking_back.catch_up(story)
         if first is None:
             raise NotFound(f"there is no story {correlation_id!r}")

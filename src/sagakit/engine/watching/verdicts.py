@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sagakit.core.commit import Delivery, Envelope, Search
+from sagakit.core.commit import Commit, Delivery, Envelope, Search
 from sagakit.engine.watching.story import Story, Waiter
 from sagakit.errors import OutcomeUnknown, Refused
 
@@ -24,7 +24,7 @@ def judge(story: Story, *, failure: Exception | None = None, handled: Sequence[H
         return
     over = None
     for waiter in story.waiters:
-        if waiter.looking_back or waiter.future.done():
+        if waiter.looking_back or waiter.settled:
             continue
         if story.may_lead_to(waiter.until):
             waiter.reachable = True
@@ -32,7 +32,8 @@ def judge(story: Story, *, failure: Exception | None = None, handled: Sequence[H
         over = story.status != "running" if over is None else over
         # what was never declared may come all the same, as long as anything goes on
         if waiter.reachable or over:
-            waiter.fail(failure or refusal(waiter, handled) or story.failure or _ended(waiter))
+            nearest = failure or refusal(waiter, handled) or story.failure or waiter.reason
+            waiter.fail(nearest or _ended(waiter))
 
 
 def refusal(waiter: Waiter, handled: Sequence[Handled]) -> Refused | None:
@@ -58,6 +59,12 @@ def failure_of_parked(delivery: Delivery, error: str | None) -> Exception:
     if envelope.id == envelope.correlation_id and envelope.kind == "command":
         return OutcomeUnknown(error or "")
     return OutcomeUnknown(f"{envelope.type} for {delivery.consumer} is parked: {error or ''}")
+
+
+def outcome_in(commit: Commit, command: Envelope) -> list[Envelope]:
+    """The events of a command; one with a sender is none of them: a process that it started has published it."""
+    id = command.id
+    return [one for one in commit.messages if one.causation_id == id and one.kind == "event" and one.sender is None]
 
 
 def reason_of(refusal: Envelope) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import aclosing, contextmanager
 from typing import Any
 
 from sagakit.core.commit import Delivery
+from sagakit.engine.committer import FIRST_PAUSE
 from sagakit.engine.draft import Draft
 from sagakit.engine.time.timers import Timer, Timers
 from sagakit.engine.topology import ProcessConsumer, Topology
@@ -16,8 +18,9 @@ from sagakit.engine.watching.reach import Reach
 from sagakit.engine.watching.stories import Stories
 from sagakit.engine.watching.story import Waiter
 from sagakit.engine.watching.story_watches import StoryWatches
+from sagakit.engine.watching.tracking import Tracking
 from sagakit.engine.watching.updates import Update
-from sagakit.errors import Stopping, WaitTimeout
+from sagakit.errors import Stopping, StoreFailed, WaitTimeout
 from sagakit.ports import Store
 
 MICROSECONDS = 1_000_000
@@ -31,8 +34,9 @@ class Watching:
     ) -> None:
         reach = Reach(topology)
         self._timers = timers
-        self._stories = Stories(reach, in_memory)
-        self._looking_back = LookingBack(topology, store, reach, self._stories)
+        self._tracking = Tracking(in_memory)
+        self._stories = Stories(reach, self._tracking)
+        self._looking_back = LookingBack(topology, store, reach, self._tracking)
         self._of_stories = StoryWatches(self._stories, self._looking_back)
         self._of_instances = InstanceWatches(store, topology.codecs)
 
@@ -51,9 +55,9 @@ class Watching:
     def reading(self, reading: bool) -> None:
         """Whether deliveries wait in the store unread."""
         if reading:
-            self._stories.reading = True
+            self._tracking.reading = True
         else:
-            self._stories.read_all()
+            self._tracking.read_all()
 
     def end_watches(self, why: str) -> None:
         """Those who watch are told nothing more; those who wait for an event are."""
@@ -72,7 +76,7 @@ class Watching:
         """Wait for an event of a story while the block lasts. `new`: before its first message is sent."""
         if self._stories.ended is not None:
             raise Stopping(self._stories.ended)
-        story = self._stories.get(correlation_id, new=new)
+        story = self._stories.get(correlation_id, tracked=not new)
         waiter = Waiter(story, until, looking_back=not new)
         story.waiters.append(waiter)
         try:
@@ -89,20 +93,34 @@ class Watching:
 
     async def outcome(self, waiter: Waiter, limit: float) -> Any:
         """What a waiter is told. WaitTimeout after so many seconds."""
-        if waiter.future.done():
-            return waiter.future.result()
 
         def late() -> None:
             waiter.fail(WaitTimeout(f"no {waiter.wanted} within {limit:g} s; it may still come"))
 
-        timer = self._in(limit, late)
+        timer, looking = self._in(limit, late), None
         try:
-            if waiter.looking_back:
-                await self._stories.until_read(waiter)
-                await self._looking_back.answer(waiter)
-            return await waiter.future
+            while not waiter.settled:
+                if waiter.doubtful or (waiter.looking_back and looking is None):
+                    waiter.doubtful, waiter.looking_back = False, True
+                    looking = asyncio.create_task(self._look(waiter), name="sagakit look")
+                await waiter.news()
+            return waiter.result()
         finally:
             timer.cancel()
+            if looking is not None:
+                looking.cancel()
+
+    async def _look(self, waiter: Waiter) -> None:
+        """Find out whether it may still come."""
+        self._stories.get(waiter.story.correlation_id, tracked=True)
+        while waiter.looking_back and not waiter.settled:
+            await self._tracking.until_read()
+            try:
+                await self._looking_back.answer(waiter)
+            except StoreFailed:
+                await self._timers.clock.sleep_until(self._timers.clock.now() + FIRST_PAUSE)
+            except Exception as error:  # it cannot be found out: better told than waited for
+                waiter.fail(error)
 
     async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float) -> Update:
         """The update that ended an instance. WaitTimeout after so many seconds."""
