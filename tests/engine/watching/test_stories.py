@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests.engine.stage import until
-from tests.engine.watching.chain import Charge, Declined, PaymentFailed, PaymentFinalized, Place, Placed, Script, chain
+from tests.engine.watching.chain import (
+    Charge,
+    Charged,
+    Declined,
+    PaymentFailed,
+    PaymentFinalized,
+    Place,
+    Placed,
+    Script,
+    chain,
+)
 
-from sagakit import OutcomeUnknown, Receipt, Refused, TerminalError, WaitTimeout
+from sagakit import App, OutcomeUnknown, Receipt, Refused, Retry, TerminalError, WaitTimeout
 from sagakit.engine.limits import Limits
+from sagakit.errors import Stopping
 from sagakit.stores.memory import MemoryStore
+from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import ManualEngine, engine
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    key: str
+
 
 WANTED = (PaymentFinalized, PaymentFailed)
 
@@ -185,3 +204,74 @@ async def test_many_who_ask_at_the_same_time_share_one_look() -> None:
         script.gates["Charge"].set()
         assert len(await asyncio.gather(*waiting)) == 50
         assert looks == 1
+
+
+# ---------------------------------------------------------------------- two ways to the same end
+
+
+def two_ways() -> App:
+    """What is placed is charged at two places: either will do."""
+    app = chain()
+
+    @app.handles(retry=Retry(1))
+    async def charge_elsewhere(command: Elsewhere, script: Script) -> Charged | Declined:
+        return await script.play(command, Declined(command.key, "not here"))
+
+    @app.on
+    def go_elsewhere(event: Placed) -> Elsewhere:
+        return Elsewhere(event.key)
+
+    return app
+
+
+async def test_a_failure_is_not_the_answer_while_another_way_is_open() -> None:
+    script = Script(closed={"Charge"})
+    async with engine(two_ways(), provide={Script: script}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=WANTED))
+        await until(lambda: "Elsewhere" in script.began)
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        script.gates["Charge"].set()
+        assert await waiting == PaymentFinalized("a")
+
+
+@pytest.mark.parametrize(
+    ("at", "answer", "error", "words"), [one for one in FAILURES if one[0] not in ("Place", "Placed")]
+)
+async def test_the_failure_that_closes_the_last_way_is_told(
+    at: str, answer: Any, error: type[Exception], words: str
+) -> None:
+    script = Script(answers={at: answer}, closed={"Charge"})
+    async with engine(two_ways(), provide={Script: script}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=WANTED))
+        await until(lambda: "Elsewhere" in script.began)
+        await running.advance(seconds=1)
+        script.gates["Charge"].set()
+        with pytest.raises(error, match=words):
+            await waiting
+        assert not running._watching
+
+
+async def test_a_store_that_cannot_be_read_is_asked_again() -> None:
+    store = MemoryStore()
+    faulty = FaultyStore(store, At(1, Fault.FAILED, "read_story"), At(2, Fault.FAILED, "read_story"))
+    script = Script(answers={"Charge": Declined("a", "poor")})
+    async with engine(chain(), store=faulty, provide={Script: script}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=WANTED, timeout=5))
+        await running.advance(seconds=1)
+        with pytest.raises(Refused, match="poor"):
+            await waiting
+    with pytest.raises(Stopping):
+        await running.wait(until=WANTED, correlation_id="x")
+
+
+async def test_what_cannot_be_found_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(answers={"Charge": Declined("a", "poor")})
+    async with engine(chain(), provide={Script: script}) as running:
+
+        async def broken(*_: Any) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(running._watching._looking_back, "answer", broken)
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            await running.send_and_wait(Place(), until=WANTED)

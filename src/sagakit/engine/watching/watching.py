@@ -118,7 +118,9 @@ class Watching:
             try:
                 await self._looking_back.answer(waiter)
             except StoreFailed:
-                await self._timers.clock.sleep_until(self._timers.clock.now() + FIRST_PAUSE)
+                again = asyncio.Event()
+                self._in(FIRST_PAUSE / MICROSECONDS, again.set)
+                await again.wait()
             except Exception as error:  # it cannot be found out: better told than waited for
                 waiter.fail(error)
 
