@@ -20,7 +20,7 @@ from tests.engine.watching.chain import (
     chain,
 )
 
-from sagakit import App, OutcomeUnknown, Receipt, Refused, Retry, TerminalError, WaitTimeout
+from sagakit import App, OutcomeUnknown, Receipt, Refused, Retry, Saga, TerminalError, WaitTimeout
 from sagakit.engine.limits import Limits
 from sagakit.errors import Stopping
 from sagakit.stores.memory import MemoryStore
@@ -275,3 +275,77 @@ async def test_what_cannot_be_found_out_is_told(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(running._watching._looking_back, "answer", broken)
         with pytest.raises(ZeroDivisionError, match="a bug"):
             await running.send_and_wait(Place(), until=WANTED)
+
+
+# ---------------------------------------------------------------------- processes of other stories
+
+
+def owned() -> App:
+    """A process that a command starts, and that an event of another story leads on."""
+    app = App("c")
+
+    @app.handles(retry=Retry(1))
+    async def charge(command: Charge, script: Script) -> Charged | Declined:
+        return await script.play(command, Charged(command.key))
+
+    @app.handles
+    async def place(command: Place, script: Script) -> Placed:
+        return Placed(command.key)
+
+    @app.saga(key="key", receives=Placed)
+    async def own(start: Elsewhere, saga: Saga) -> Charged:
+        await saga.receive(Placed)
+        return await saga.do(Charge(start.key), then=Charged)
+
+    return app
+
+
+async def test_a_process_of_another_story_goes_on_in_this_one() -> None:
+    script = Script(closed={"Charge"})
+    async with engine(owned(), provide={Script: script}) as running:
+        begun = await running.send(Elsewhere("a"))
+        waiting = asyncio.create_task(running.send_and_wait(Place("a"), until=Charged))
+        await until(lambda: "Charge" in script.began)
+        (story,) = {one.correlation_id for one in running.store.data.messages} - {begun.correlation_id}  # type: ignore[attr-defined]
+        later = asyncio.create_task(running.wait(until=Charged, correlation_id=story))
+        await running.advance(seconds=1)
+        assert not waiting.done()
+        assert not later.done()
+        script.gates["Charge"].set()
+        assert await asyncio.gather(waiting, later) == [Charged("a")] * 2
+
+
+async def test_and_its_failure_is_told_in_this_one() -> None:
+    script = Script(answers={"Charge": Declined("a", "poor")})
+    async with engine(owned(), provide={Script: script}) as running:
+        first = asyncio.create_task(running.send_and_wait(Elsewhere("a"), until=Charged))
+        await running.settle()
+        with pytest.raises(Refused, match="poor"):
+            await running.send_and_wait(Place("a"), until=Charged, idempotency_key="k")
+        with pytest.raises(Refused, match="poor"):
+            await first
+        with pytest.raises(Refused, match="poor"):
+            await running.send_and_wait(Place("a"), until=Charged, idempotency_key="k")
+
+
+async def test_a_cancel_is_told_in_the_story_that_it_ends() -> None:
+    async with engine(owned(), provide={Script: Script()}) as running:
+        first = asyncio.create_task(running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="k"))
+        await running.settle()
+        await running.cancel("c.own", "a", reason="enough")
+        with pytest.raises(OutcomeUnknown, match="enough"):
+            await first
+        with pytest.raises(OutcomeUnknown, match="enough"):
+            await running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="k")
+
+
+async def test_a_command_whose_key_is_used_is_told_so_though_its_namesake_goes_on() -> None:
+    async with engine(owned(), provide={Script: Script()}) as running:
+        first = asyncio.create_task(running.send_and_wait(Elsewhere("a"), until=Charged))
+        await running.settle()
+        with pytest.raises(Refused, match="key"):
+            await running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="again")
+        with pytest.raises(OutcomeUnknown, match="has come to its end without Charged"):
+            await running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="again")
+        await running.publish(Placed("a"))
+        assert await first == Charged("a")

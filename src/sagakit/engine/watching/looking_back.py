@@ -50,13 +50,13 @@ class LookingBack:
         """Learn what is under way in a story. Returns its first message."""
         await self._tracking.scan(story)
         first: Envelope | None = None
-        found: dict[str, None] = {}
+        found: dict[str, bool] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
             async for envelope in messages:
                 first = first or envelope
                 story.position = max(story.position, envelope.position)
                 if not story.looked_back:
-                    found.update(dict.fromkeys(self._instances_of(envelope)))
+                    self._note_instances(envelope, found)
         await self._find(story, found)
         return first
 
@@ -67,7 +67,7 @@ class LookingBack:
         """
         story = waiter.story
         await self._tracking.scan(story)
-        found: dict[str, None] = {}
+        found: dict[str, bool] = {}
         handled: dict[str, Handled] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
             async for envelope in messages:
@@ -78,7 +78,7 @@ class LookingBack:
                     return
                 waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
                 self._note(envelope, handled)
-                found.update(dict.fromkeys(self._instances_of(envelope)))
+                self._note_instances(envelope, found)
         await self._find(story, found)
         if not story.scanned:
             return
@@ -86,12 +86,12 @@ class LookingBack:
         ended = [one for one in handled.values() if one.events and self._leads_nowhere(one, waiter)]
         judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
 
-    async def _find(self, story: Story, found: dict[str, None]) -> None:
-        for id in found:
-            row = await self._store.read_instance(id)
-            if row is not None:
-                search = None if row.status in ("running", "completed") else await self._store.read_search(id)
-                self._tracking.found(story, row, search and failure_of(search))
+    async def _find(self, story: Story, found: dict[str, bool]) -> None:
+        for id, took in found.items():
+            row, search = await self._store.read_instance(id), await self._store.read_search(id)
+            # a command that found its key used has started nothing, and told the instance nothing
+            if row is not None and search is not None and (took or search.correlation_id == story.correlation_id):
+                self._tracking.found(story, row, failure_of(search))
         story.looked_back = True
 
     def _note(self, envelope: Envelope, handled: dict[str, Handled]) -> None:
@@ -108,17 +108,18 @@ class LookingBack:
         types = [cls for event in one.events if (cls := self._reach.class_of(event.type)) is not None]
         return self._reach.of(types).isdisjoint(waiter.until)
 
-    def _instances_of(self, envelope: Envelope) -> list[str]:
-        """The instances that have sent a message, or may have taken it."""
-        found = [] if envelope.sender is None else [envelope.sender.rpartition("/")[2]]
+    def _note_instances(self, envelope: Envelope, found: dict[str, bool]) -> None:
+        """The instances that a message is from, or for. False: for a command, which it has taken if it started it."""
+        if envelope.sender is not None:
+            found[envelope.sender.rpartition("/")[2]] = True
         cls = self._reach.class_of(envelope.type)
         if cls is None:
-            return found
+            return
         takers = (*self._topology.takers.get(cls, ()), *self._topology.starters.get(cls, ()))
         for taker in takers:
             if isinstance(taker, ProcessConsumer) and (message := self.message(envelope)) is not None:
                 with suppress(Exception):  # the user's key: where it raises, no instance has taken it
                     key = taker.key(message)
                     if key is not None:
-                        found.append(instance_id(taker.name, key))
-        return found
+                        id = instance_id(taker.name, key)
+                        found[id] = found.get(id, False) or envelope.kind == "event"

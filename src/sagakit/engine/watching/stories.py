@@ -93,6 +93,10 @@ class Stories:
         if self._is_on_its_way(waiter, draft):
             waiter.reachable = True
             return
+        for failed in draft.stories:
+            if failed.correlation_id == waiter.story.correlation_id:
+                waiter.fail(failed.error)  # the story has not even begun
+                return
         lost = [one for one in draft.handled if self._may_lead_to(one, waiter)]
         reason = self._failure(waiter, draft) or refusal(waiter, self._handled(lost, draft))
         goes_on = any(one.envelope.correlation_id == waiter.story.correlation_id for one in draft.commit.deliveries)
@@ -121,7 +125,7 @@ class Stories:
     def _failure(self, waiter: Waiter, draft: Draft) -> Exception | None:
         """The last one that this Commit tells of in a story."""
         story, commit = waiter.story.correlation_id, draft.commit
-        found = [one.error for one in draft.stories if one.correlation_id == story]
+        found: list[Exception] = []
         errors = {one.fence.delivery: one.error for one in commit.changes if one.state == "parked"}
         for delivery in (*draft.handled, *commit.deliveries):
             if delivery.envelope.correlation_id == story:

@@ -116,10 +116,6 @@ class Tracking:
                 news[story].messages.append(envelope)
         self._deliveries(commit, news)
         self._instances(commit, news)
-        for failed in draft.stories:
-            story = self._stories.get(failed.correlation_id)
-            if story is not None:
-                news[story].failure = failed.error
         for story, new in news.items():
             story.failure = new.failure or story.failure
             judge(story, failure=new.failure, handled=new.handled)
