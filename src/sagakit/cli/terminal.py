@@ -111,11 +111,6 @@ def clock(at: int) -> str:
     return f"{_utc(at):%H:%M:%S.%f}"[:-3]
 
 
-def iso(at: int) -> str:
-    """A recorded time for programs: ISO 8601, UTC."""
-    return _utc(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def lasting(microseconds: int) -> str:
     """A length of time in words."""
     seconds = microseconds / 1_000_000

@@ -12,7 +12,8 @@ from sagakit.app.versions import Trouble, Verification, VersionInUse, versions_i
 from sagakit.cli.apps import load
 from sagakit.cli.database import reading
 from sagakit.cli.options import AppName, AsJson, ReadDatabase
-from sagakit.cli.terminal import counted, iso, show, show_json, table, text, time
+from sagakit.cli.terminal import counted, show, show_json, table, text, time
+from sagakit.server.showing.views import iso
 
 
 class VersionView(Struct):

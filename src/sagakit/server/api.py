@@ -1,23 +1,34 @@
-"""What `sagakit run` serves beside an engine: commands and health."""
+"""The HTTP API on an engine: commands, processes, stories, health, and the document that describes it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from sagakit.core.codec import MEBIBYTE
 from sagakit.engine.engine import Engine
-from sagakit.server.problems import answer_error
+from sagakit.server.openapi import openapi
+from sagakit.server.problems import answer_problem
 from sagakit.server.routes.commands import commands
 from sagakit.server.routes.health import health
+from sagakit.server.routes.processes import processes
+from sagakit.server.routes.stories import stories
 
 
 def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
     """An ASGI app on this engine, with more routes of its user's."""
+    own = routes(engine)
     return Litestar(
-        [commands(engine), *health(engine), *more],
-        exception_handlers={Exception: answer_error},
+        [*own, *more, openapi(engine, [*own, *more])],
+        exception_handlers={Exception: answer_problem},
         request_max_body_size=2 * MEBIBYTE,
         openapi_config=None,
         logging_config=None,
     )
+
+
+def routes(engine: Engine) -> Sequence[HTTPRouteHandler]:
+    """All that sagakit itself answers, without the document."""
+    return [*commands(engine), *processes(engine), *stories(engine), *health(engine)]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 
 from sagakit import errors
+from sagakit.server.showing.views import UnknownPage
 
 _log = structlog.get_logger("sagakit.server")
 
@@ -30,6 +31,7 @@ class Problem:
 
 _BY_TYPE: Mapping[type[Exception], tuple[int, str, float | None]] = {
     errors.InvalidMessage: (400, "invalid_message", None),
+    UnknownPage: (400, "unknown_page", None),
     errors.PayloadTooLarge: (413, "payload_too_large", None),
     errors.UnknownMessage: (404, "unknown_message", None),
     errors.NotFound: (404, "not_found", None),
@@ -65,9 +67,18 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status, name, str(error), getattr(error, "retry_after", retry_after))
     if isinstance(error, HTTPException) and "client disconnected" in error.detail:
         return Problem(400, "client_disconnected", "the body did not come whole")  # nobody is there to read it
+    if isinstance(error, ValidationException):
+        return Problem(400, "invalid_request", _invalid(error))
     if isinstance(error, HTTPException) and error.status_code < 500:
         return Problem(error.status_code, _BY_STATUS.get(error.status_code, "invalid_request"), error.detail)
     return Problem(500, "internal_error", "this is a fault of the server; its log says more")
+
+
+def _invalid(error: ValidationException) -> str:
+    """Which parameters do not fit, and why."""
+    found: Any = error.extra or ()
+    told = [f"{one['key']}: {one['message']}" for one in found if isinstance(one, dict) and "key" in one]
+    return "; ".join(told) or error.detail
 
 
 def problem_response(problem: Problem) -> Response[bytes]:
@@ -75,18 +86,62 @@ def problem_response(problem: Problem) -> Response[bytes]:
     body = {"error": problem.error}
     if problem.message:
         body["message"] = problem.message
-    headers = {} if problem.retry_after is None else {"Retry-After": str(max(1, math.ceil(problem.retry_after)))}
     return Response(
-        msgspec.json.encode(body), status_code=problem.status, media_type="application/json", headers=headers
+        msgspec.json.encode(body), status_code=problem.status, media_type="application/json", headers=_retry(problem)
     )
 
 
+def _retry(problem: Problem) -> dict[str, str]:
+    return {} if problem.retry_after is None else {"Retry-After": str(max(1, math.ceil(problem.retry_after)))}
+
+
+class ProblemView(msgspec.Struct):
+    """An answer that is no success, as RFC 9457 has it."""
+
+    type: str
+    """`urn:sagakit:problem:` and the name of the problem."""
+    title: str
+    status: int
+    detail: str
+    error: str
+    """The name of the problem, for programs."""
+
+
+def problem_json(problem: Problem) -> Response[bytes]:
+    """The same as application/problem+json (RFC 9457): the API answers all errors so, the framework's own included."""
+    view = ProblemView(
+        f"urn:sagakit:problem:{problem.error}",
+        problem.error.replace("_", " "),
+        problem.status,
+        problem.message or problem.error.replace("_", " "),
+        problem.error,
+    )
+    return Response(
+        msgspec.json.encode(view),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=_retry(problem),
+    )
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The exception handler of every route of the API."""
+    return _answered(request, error, problem_json)
+
+
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The exception handler of every route; what nobody foresaw is logged."""
+    """The exception handler of routes whose contract has problems of its own shape."""
+    return _answered(request, error, problem_response)
+
+
+def _answered(
+    request: Request[Any, Any, Any], error: Exception, draw: Callable[[Problem], Response[bytes]]
+) -> Response[bytes]:
+    """What nobody foresaw is logged."""
     problem = problem_of(error)
     if problem.status >= 500 and problem.retry_after is None:
         _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
-    response = problem_response(problem)
+    response = draw(problem)
     if isinstance(error, HTTPException):
         response.headers.update(error.headers or {})
     return response

@@ -111,6 +111,7 @@ def test_a_process_as_json(sagakit: Sagakit, shop_db: Path) -> None:
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         "definition": 1,
         "version": 2,
+        "attributes": {},
     }
 
 
@@ -211,7 +212,10 @@ def test_a_key_that_several_have(sagakit: Sagakit, tmp_path: Path) -> None:
     db = stories.write(tmp_path / "two.db", [stories.completed("one"), stories.checkout("one")])
     said = sagakit("processes", "history", "one", "--db", db)
     assert said.code == 1
-    assert said.err == "sagakit: several processes have the key one: sagakit processes list --key one\n"
+    assert (
+        said.err
+        == "sagakit: several processes have the key one: name one by its id: sagakit processes list shows them\n"
+    )
 
 
 def test_history(on_terminal: Sagakit, shop_db: Path) -> None:

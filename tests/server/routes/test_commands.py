@@ -66,7 +66,7 @@ async def balance(engine: Engine) -> int:
 async def test_a_command_is_accepted(client: httpx.AsyncClient, engine: Engine) -> None:
     answer = await send(client)
     assert answer.status_code == 202
-    assert set(answer.json()) == {"message_id", "correlation_id"}
+    assert set(answer.json()) == {"message_id", "correlation_id", "outcome"}
     assert await balance(engine) == 5
 
 
@@ -115,7 +115,7 @@ async def test_what_does_not_fit(client: httpx.AsyncClient, content: bytes) -> N
 
 async def test_the_field_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
     answer = await send(client, json=DEPOSIT | {"amount": "five"})
-    assert "amount" in answer.json()["message"]
+    assert "amount" in answer.json()["detail"]
 
 
 async def test_what_a_web_page_may_send_unasked_is_refused(client: httpx.AsyncClient) -> None:
@@ -146,3 +146,33 @@ async def test_health(client: httpx.AsyncClient, engine: Engine) -> None:
     answer = await client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json() == {"status": "not_ready", "reason": "the engine is being stopped"}
+
+
+async def test_a_client_may_wait_for_what_a_command_leads_to(client: httpx.AsyncClient) -> None:
+    answer = await send(client, prefer="wait=10")
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=10")
+    assert answer.json()["outcome"] == {"message": "bank.Deposited", "payload": DEPOSIT}
+    assert answer.headers["location"] == f"/api/v1/stories/{answer.json()['correlation_id']}"
+
+
+async def test_a_command_for_later_is_accepted_now(client: httpx.AsyncClient, engine: Engine) -> None:
+    url = "/api/v1/commands/bank.Deposit"
+    for when in ({"after": "3600"}, {"at": "2099-01-01T00:00:00Z"}):
+        answer = await client.post(url, json=DEPOSIT, params=when, headers={"Prefer": "wait=10"})
+        assert (answer.status_code, answer.json()["outcome"]) == (202, None)
+    assert len(await engine.store.read_scheduled()) == 2
+
+
+@pytest.mark.parametrize(
+    ("when", "detail"),
+    [
+        ({"after": "-1"}, "after"),
+        ({"at": "tomorrow"}, "at: 'tomorrow'"),
+        ({"at": "2099-01-01T00:00:00"}, "at: '2099-01-01T00:00:00'"),
+        ({"at": "2099-01-01T00:00:00Z", "after": "1"}, "after and at: choose one"),
+    ],
+)
+async def test_a_time_that_is_none_is_named(client: httpx.AsyncClient, when: dict[str, str], detail: str) -> None:
+    answer = await client.post("/api/v1/commands/bank.Deposit", json=DEPOSIT, params=when)
+    assert answer.status_code == 400
+    assert detail in answer.json()["detail"]

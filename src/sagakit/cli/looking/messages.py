@@ -9,11 +9,12 @@ import typer
 
 from sagakit.cli.database import reading
 from sagakit.cli.help import Command
+from sagakit.cli.looking.places import place
 from sagakit.cli.looking.story import story
-from sagakit.cli.looking.views import Page, message_view, place
 from sagakit.cli.options import After, AsJson, Limit, ReadDatabase
 from sagakit.cli.terminal import show_json
 from sagakit.core.commit import Envelope
+from sagakit.server.showing.views import Page, message_view
 
 app = typer.Typer(name="messages", help="Messages: what led to what.", no_args_is_help=True)
 

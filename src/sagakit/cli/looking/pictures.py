@@ -13,11 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sagakit.cli.looking.views import HistoryItem
-from sagakit.cli.terminal import counted, iso, lasting, note, show, state, table, terminal, text, time, width
+from sagakit.cli.terminal import counted, lasting, note, show, state, table, terminal, text, time, width
 from sagakit.core.commit import ENDED, Delivery
 from sagakit.core.display import Sent, StepDisplay, display, record_of
 from sagakit.core.queries import Listed
+from sagakit.server.showing.views import HistoryItem, iso
 
 STEPS_SHOWN = 50
 WAITING_SHOWN = 5

@@ -10,15 +10,17 @@ from sagakit.cli.database import reading
 from sagakit.cli.failures import Failure
 from sagakit.cli.help import Command
 from sagakit.cli.looking import pictures
-from sagakit.cli.looking.views import Page, history_items, place, process_detail, process_view
+from sagakit.cli.looking.places import place
 from sagakit.cli.options import After, AsJson, Id, Limit, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
 from sagakit.cli.terminal import show_json
-from sagakit.core.commit import Delivery, History, Instance
+from sagakit.core.commit import Delivery, History
 from sagakit.core.display import steps
 from sagakit.core.queries import InstanceQuery, Listed
-from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.processes.parentage import children_of, parent_of
+from sagakit.errors import NotFound
 from sagakit.ports import Store
+from sagakit.server.showing.finding import find_instance, outstanding, whole_history
+from sagakit.server.showing.views import Page, history_items, process_detail, process_view
 
 PAGE = 1000
 
@@ -86,41 +88,19 @@ async def _list(db: str, query: InstanceQuery) -> list[Listed]:
 
 async def _show(db: str, id: str) -> tuple[Listed, list[History], dict[str, str], list[Delivery]]:
     async with reading(db) as store:
-        listed = await _find(store, id)
-        history = await _whole_history(store, listed.row.id)
-        return listed, history, await children_of(store, history), await _outstanding(store, listed.row)
+        listed = await _found(store, id)
+        history = await whole_history(store, listed.row.id)
+        return listed, history, await children_of(store, history), await outstanding(store, listed.row)
 
 
 async def _history(db: str, id: str, after: int, limit: int) -> tuple[Listed, list[History]]:
     async with reading(db) as store:
-        listed = await _find(store, id)
+        listed = await _found(store, id)
         return listed, await store.read_history(listed.row.id, after=after, limit=limit + 1)
 
 
-async def _find(store: Store, id: str) -> Listed:
-    """The instance of an id, or the only one of a key."""
-    row, search = await store.read_instance(id), await store.read_search(id)
-    if row is not None and search is not None:
-        return Listed(row, search)
-    found = await store.read_instances(InstanceQuery(key=id, limit=2))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Failure(f"several processes have the key {id}: sagakit processes list --key {id}")
-    raise Failure(f"there is no process {id}: sagakit processes list shows them")
-
-
-async def _whole_history(store: Store, id: str) -> list[History]:
-    history: list[History] = []
-    while page := await store.read_history(id, after=history[-1].version if history else 0, limit=PAGE):
-        history += page
-    return history
-
-
-async def _outstanding(store: Store, row: Instance) -> list[Delivery]:
-    """What is still to be handled by the instance, and of its commands."""
-    lane, found, last = lane_name(row.type, row.id), list[Delivery](), 0
-    while page := await store.read_deliveries(after=last, limit=PAGE):
-        last = page[-1].id
-        found += [one for one in page if lane in (one.lane, one.envelope.sender)]
-    return found
+async def _found(store: Store, id: str) -> Listed:
+    try:
+        return await find_instance(store, id)
+    except NotFound as missing:
+        raise Failure(f"{missing}: sagakit processes list shows them") from missing

@@ -2,41 +2,89 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from litestar import Request, Response, post
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, QueryParameter
+from msgspec import Struct
 
+from sagakit.core.codec import Codec
 from sagakit.engine.engine import Engine
-from sagakit.errors import UnknownMessage
+from sagakit.engine.inbox import Receipt
+from sagakit.errors import UnknownMessage, WaitTimeout
 from sagakit.server.keys import idempotency_key
+from sagakit.server.links import link
+from sagakit.server.prefer import applied, preferred_wait
+from sagakit.server.routes.answers import COMMAND
+from sagakit.server.showing.events import EventView, event_view
 from sagakit.server.trace import traceparent
 
+PATH = "/api/v1/commands"
+TIME: dict[str, Any] = {"format": "date-time"}
+Aware: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
-def commands(engine: Engine) -> HTTPRouteHandler:
-    """The route. Its answer, 202, follows the commit: the command is durable, and will be handled."""
+
+class Accepted(Struct):
+    """A command that is durable. `outcome`: what it led to, where the client waited for that and it came."""
+
+    message_id: str
+    correlation_id: str
+    outcome: EventView | None = None
+
+
+def commands(engine: Engine) -> list[HTTPRouteHandler]:
+    """The route. Its answer, 202, follows the commit: the command is durable, and will be handled.
+
+    With `Prefer: wait=N` it is 200 once the command has led to an event.
+    """
     topology = engine.topology
 
-    @post("/api/v1/commands/{name:str}", status_code=202)
-    async def send_command(request: Request[Any, Any, Any]) -> Response[bytes]:
-        name = str(request.path_params["name"])
+    @post(f"{PATH}/{{name:str}}", status_code=202, responses=COMMAND, summary="Send a command", tags=["commands"])
+    async def send_command(
+        request: Request[Any, Any, Any],
+        name: FromPath[str],
+        after: Annotated[float | None, QueryParameter(ge=0, le=10**9, description="In so many seconds.")] = None,
+        at: Annotated[
+            str | None, QueryParameter(description="Handle it then; with its offset from UTC.", schema_extra=TIME)
+        ] = None,
+    ) -> Response[Accepted]:
         _check_type(request)
         codec = topology.codecs.named(name)
         if codec.cls not in topology.commands:
             raise UnknownMessage(f"nobody handles the command {name!r}")
-        command = codec.decode(await request.body())
+        time = _time(after, at)
         receipt = await engine.send(
-            command,
+            codec.decode(await request.body()),
             idempotency_key=idempotency_key(request),
             expected_version=_expected_version(request),
             trace=traceparent(request),
+            after=after,
+            at=time,
         )
-        answer = {"message_id": receipt.message_id, "correlation_id": receipt.correlation_id}
-        return Response(msgspec.json.encode(answer), status_code=202, media_type="application/json")
+        wait = None if after is not None or at is not None else preferred_wait(request)
+        outcome = await _outcome(engine, codec, receipt, wait)
+        answer = Accepted(receipt.message_id, receipt.correlation_id, outcome)
+        headers = {"Location": link(request, f"/api/v1/stories/{receipt.correlation_id}"), **applied(wait)}
+        return Response(answer, status_code=202 if outcome is None else 200, headers=headers)
 
-    return send_command
+    return [send_command]
+
+
+async def _outcome(engine: Engine, codec: Codec, receipt: Receipt, wait: int | None) -> EventView | None:
+    """What the command led to; None if that does not come in time, or nobody waits. Raises Refused, OutcomeUnknown."""
+    until = tuple(engine.topology.around.outcomes.get(codec.cls, ()))
+    if wait is None or not until:
+        return None
+    try:
+        wanted: Any = until  # as many classes as there are: its overloads know one and two
+        event: Any = await engine.wait(until=wanted, correlation_id=receipt.correlation_id, timeout=wait)
+    except WaitTimeout:
+        return None
+    return event_view(event, engine.topology.codecs)
 
 
 def _check_type(request: Request[Any, Any, Any]) -> None:
@@ -44,6 +92,17 @@ def _check_type(request: Request[Any, Any, Any]) -> None:
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent != "application/json":
         raise ClientException(f"the Content-Type is {sent[:80]!r}: send application/json")
+
+
+def _time(after: float | None, at: str | None) -> datetime | None:
+    if at is None:
+        return None
+    if after is not None:
+        raise ClientException("after and at: choose one")
+    try:
+        return msgspec.convert(at, Aware)
+    except msgspec.ValidationError as error:
+        raise ClientException(f"at: {at[:40]!r} ({error}): write 2026-12-31T23:00:00Z") from error
 
 
 def _expected_version(request: Request[Any, Any, Any]) -> int | None:

@@ -1,24 +1,30 @@
-"""What `--json` writes: processes, the messages of their histories, and the messages of a story."""
+"""What is told of processes, messages and deliveries, over HTTP and by the command line's `--json`: the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from sagakit.cli.failures import WrongUse
-from sagakit.cli.terminal import iso
 from sagakit.core.commit import Delivery, Envelope, History
 from sagakit.core.display import Sent, StepDisplay, display
 from sagakit.core.queries import Listed
+from sagakit.errors import TerminalError
+
+_T = TypeVar("_T", bound=Struct)
 
 
-class Page(Struct):
+class UnknownPage(TerminalError):
+    """A token that came with no page."""
+
+
+class Page(Struct, Generic[_T]):
     """One page of a list; `next` asks for the one after it, null at the end."""
 
-    items: Sequence[Struct]
+    items: Sequence[_T]
     next: str | None
 
 
@@ -42,6 +48,8 @@ class ProcessView(Struct):
     """The version of the process, as declared."""
     version: int
     """How many reactions the instance has had."""
+    attributes: msgspec.Raw
+    """What it can be searched by, an object."""
 
 
 class AnswerView(Struct):
@@ -130,13 +138,18 @@ class HistoryItem(MessageView, kw_only=True):
     """in: it took it; out: it sent it."""
 
 
+def iso(at: int) -> str:
+    """A recorded time for programs: ISO 8601, UTC."""
+    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def place(token: str | None, parts: int) -> tuple[int, ...] | None:
     """Where the page begins that a token asks for."""
     if token is None:
         return None
     numbers = token.split(".")
-    if len(numbers) != parts or not all(number.isdecimal() for number in numbers):
-        raise WrongUse(f"--next {token}: no page came with that token")
+    if len(numbers) != parts or not all(number.isdecimal() and len(number) <= 18 for number in numbers):
+        raise UnknownPage(f"{token}: no page came with that token")
     return tuple(int(number) for number in numbers)
 
 
@@ -160,6 +173,7 @@ def process_view(listed: Listed) -> ProcessView:
         trace_id=search.trace_id,
         definition=row.definition,
         version=row.version,
+        attributes=msgspec.Raw(search.attributes),
     )
 
 
@@ -194,7 +208,7 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
 
 def message_view(envelope: Envelope) -> MessageView:
     """A message as the log holds it."""
-    return MessageView(**_fields(envelope))
+    return MessageView(**message_fields(envelope))
 
 
 def history_items(history: Sequence[History], *, first: int) -> list[HistoryItem]:
@@ -204,12 +218,15 @@ def history_items(history: Sequence[History], *, first: int) -> list[HistoryItem
         for direction, envelopes in (("in", reaction.inputs), ("out", reaction.outputs)):
             for envelope in envelopes:
                 place = first + len(items)
-                item = HistoryItem(**_fields(envelope), ordinal=place, reaction=reaction.version, direction=direction)
+                item = HistoryItem(
+                    **message_fields(envelope), ordinal=place, reaction=reaction.version, direction=direction
+                )
                 items.append(item)
     return items
 
 
-def _fields(envelope: Envelope) -> dict[str, Any]:
+def message_fields(envelope: Envelope) -> dict[str, Any]:
+    """A message as `MessageView` has it."""
     return {
         "id": envelope.id,
         "kind": envelope.kind,

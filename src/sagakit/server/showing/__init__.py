@@ -1,0 +1,1 @@
+"""What is shown of a store to readers: found by name, drawn as JSON, or streamed as it changes."""
