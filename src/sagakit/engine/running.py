@@ -192,7 +192,7 @@ class Running:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs, waits to run or waits to be written; retries that are not due do not count."""
+        """Whether nothing runs, waits to run or waits to be written; what is due later does not count."""
         still = self._lanes.idle and self._committer.idle and self._schedule.idle
         return still and not self._runs and not self._recovery.reading
 

@@ -433,6 +433,33 @@ async def test_what_comes_due_for_a_parked_instance_waits_in_its_lane(again: New
         ]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_timers_keep_their_times_while_a_process_is_paused_and_run_after_it_is_resumed(
+    again: NewStore, restarts: bool
+) -> None:
+    stage, clock, app = Stage(), ManualClock(), app_of(naps)
+    async with engine(app, store=again(), provide={Stage: stage}, clock=clock) as running:
+        await running.publish(Begun())
+        await running.settle()
+        await running.operator.pause("process", "t.saga", by="ann", reason="a new price list")
+        if not restarts:
+            await _resume_after_a_month(running, stage)
+    if restarts:
+        async with engine(app, store=again(), provide={Stage: stage}, clock=clock) as running:
+            await _resume_after_a_month(running, stage)
+
+
+async def _resume_after_a_month(running: ManualEngine, stage: Stage) -> None:
+    await running.advance(days=30)
+    await running.settle()
+    assert stage.began == []
+    fired = [message for message in await running.store.read_messages() if message.type == "sagakit.TimerFired"]
+    assert [fired[0].recorded_at] == [running.hand.now() - 20 * 86_400_000_000]
+    await running.operator.resume("process", "t.saga", by="ann", reason="it is there")
+    await running.settle()
+    assert len(stage.began) == 1
+
+
 async def test_a_step_that_timed_out_is_told_so_to_the_code(again: NewStore) -> None:
     reasons: list[str] = []
 
