@@ -6,6 +6,7 @@ from sagakit.core.lifecycle import Cancelled, DeadlineNear, Failed
 from sagakit.core.messages import Message, stable_id, wire
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
+from sagakit.core.saga.batches.each import Each
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.compensation import Undo
 from sagakit.core.saga.operations import Saga
@@ -50,6 +51,7 @@ __all__ = [
     "Deadline",
     "DeadlineNear",
     "DeclarationError",
+    "Each",
     "End",
     "Engine",
     "Failed",

@@ -295,3 +295,21 @@ Deadline(3, warn="1")  # 73: no time
 Remind("pay", ConfirmOrder, after=3)  # 74: a class
 Remind("pay", OrderConfirmed("o-1"))  # 75: when?
 Forget(OrderConfirmed("o-1"))  # 76: by its name
+
+
+@m.saga(key="order_id")
+async def batch(order: OrderPlaced, saga: Saga) -> None:
+    saga.each(["o-1"], ReleaseStock, then=StockReleased)  # 77: not awaited
+    await saga.each(["o-1"], ReleaseStock("o-1"), then=StockReleased)  # 78: a function makes the commands
+    await saga.each(["o-1"], lambda order_id: order_id, then=StockReleased)  # 79: no command
+    await saga.each(["o-1"], ReleaseStock, then=StockReleased("o-1"))  # 80: an instance
+    await saga.each(["o-1"], ReleaseStock)  # 81: no success
+    await saga.each(3, ReleaseStock, then=StockReleased)  # 82: no items
+    await saga.each(["o-1"], ReleaseStock, then=StockReleased, at_once="all")  # 83: a number
+    await saga.each(
+        ["o-1"], ReleaseStock, then=StockReleased, undo=CancelOrder("o-1")
+    )  # 84: a function makes the undos
+    released = await saga.each(["o-1"], ReleaseStock, then=StockReleased)
+    print(released.stock)  # 85: no such field
+    for item, reason in released.failures():
+        print(item + 1, reason)  # 86: an item is a str

@@ -119,6 +119,29 @@ def test_undos_as_lambdas_and_functions() -> None:
     assert undos == [{Release}, {Release, Charge}, {Release}, {Release}]
 
 
+def test_the_commands_and_undos_of_batches() -> None:
+    async def code(order: Placed, saga: Saga) -> None:
+        def one(item: Item) -> Reserve:
+            return Reserve(item.name)
+
+        def back(item: Item) -> Release:
+            return Release(item.name)
+
+        await saga.each(order.items, one, then=Reserved, at_once=3, undo=back)
+        await saga.each(["a"], Charge, then=Charged)
+        await saga.each(["a"], lambda name: Charge(name + "x"), then=None)
+        await saga.each(["a"], command=build, then=(Reserved, Charged))
+
+    made = read_saga(code, {})
+    assert [(step.commands, step.then, step.undos) for step in made.steps] == [
+        ({Reserve}, {Reserved}, {Release}),
+        ({Charge}, {Charged}, frozenset()),
+        ({Charge}, None, frozenset()),
+        ({Reserve, Charge}, {Reserved, Charged}, frozenset()),
+    ]
+    assert not made.unseen
+
+
 def test_undos_of_the_whole_and_commands_that_are_not_awaited() -> None:
     async def code(order: Placed, saga: Saga) -> None:
         saga.on_undo(Release(order.order_id))

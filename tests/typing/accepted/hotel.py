@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, Self, TypeAlias, assert_type
 
-from sagakit import App, End, Message, Module, Refused, Saga
+from sagakit import App, Each, End, Message, Module, Saga
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,14 @@ class GroupCheckout:
 
 @hotel.saga(key="group_checkout_id")
 async def group_checkout(group: CheckOutGroup, saga: Saga) -> GroupCheckoutCompleted | GroupCheckoutFailed:
-    async def check_out(guest: str) -> str | None:
-        try:
-            await saga.do(CheckOut(guest, group.group_checkout_id), then=GuestCheckedOut)
-        except Refused:
-            return guest
-        return None
+    def check_out(guest: str) -> CheckOut:
+        return CheckOut(guest, group.group_checkout_id)
 
-    answers = await saga.all(*(check_out(guest) for guest in group.guest_stay_ids))
-    assert_type(answers, tuple[str | None, ...])
-    failed = tuple(guest for guest in answers if guest is not None)
-    if failed:
-        return GroupCheckoutFailed(group.group_checkout_id, len(answers) - len(failed), failed)
+    result = await saga.each(group.guest_stay_ids, check_out, then=GuestCheckedOut, at_once=50)
+    assert_type(result, Each[str])
+    if result.failed:
+        failed = tuple(guest for guest, _ in result.failures())
+        return GroupCheckoutFailed(group.group_checkout_id, result.done, failed)
     return GroupCheckoutCompleted(group.group_checkout_id)
 
 

@@ -114,6 +114,20 @@ async def deliver(order: Remembered, saga: Saga) -> Returned | None:
     assert_type(one, Shipped)
     assert_type(two, int)
     assert_type(three, OrderCompleted)
+    answers = await saga.all(*(branch(saga, number) for number in range(3)))
+    assert_type(answers, tuple[int, ...])
+    charged = await saga.each(
+        [("o-1", 1), ("o-2", 2)],
+        lambda line: ChargePayment(line[0], Decimal(line[1])),
+        then=PaymentCharged,
+        stop_at=0.1,
+        undo=lambda line: RefundPayment(line[0], ""),
+    )
+    assert_type(charged.done, int)
+    for line, reason in charged.failures():
+        assert_type(line, tuple[str, int])
+        assert_type(reason, str)
+    await saga.each((one for one in ["o-1"]), ReleaseStock, then=None, stop_at=3)
     saga.send(CancelOrder(order.order_id, "late"))
     saga.publish(Shipped(order.order_id, "p"))
     return Returned(order_id=order.order_id)

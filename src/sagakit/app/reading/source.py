@@ -39,7 +39,7 @@ _INSIDE: dict[type[ast.expr], Callable[[Any], Iterable[ast.expr]]] = {
 
 @dataclass(frozen=True)
 class Do:
-    """One `saga.do` of the source."""
+    """One `saga.do` of the source, or one `saga.each`."""
 
     line: int
     commands: frozenset[type]
@@ -178,22 +178,25 @@ class _Reader:
     def _call(self, call: ast.Call) -> None:
         match call:
             case ast.Call(ast.Attribute(ast.Name(self.saga), "do"), [command, *_]):
-                self.steps.append(self._do(call, command))
+                self.steps.append(self._step(call, self._of(command)))
+            case ast.Call(ast.Attribute(ast.Name(self.saga), "each"), arguments, keywords):
+                built = [*arguments[1:2], *(keyword.value for keyword in keywords if keyword.arg == "command")]
+                self.steps += [self._step(call, self._built_by(build)) for build in built]
             case ast.Call(ast.Attribute(ast.Name(self.saga), "send"), [command, *_]):
                 self.sent |= self._of(command)
             case ast.Call(ast.Attribute(ast.Name(self.saga), "on_undo"), [undo, *_]):
-                self.undos |= self._of_undo(undo)
+                self.undos |= self._built_by(undo)
             case ast.Call(ast.Attribute(ast.Name(self.saga), "publish"), [event, *_]):
                 self.published |= self._of(event)
             case _:
                 self._follow(call)
 
-    def _do(self, call: ast.Call, command: ast.expr) -> Do:
+    def _step(self, call: ast.Call, commands: frozenset[type]) -> Do:
         given = {keyword.arg: keyword.value for keyword in call.keywords}
         undo = given.get("undo")
         line = self.function.__code__.co_firstlineno + call.lineno - 1
-        undos = frozenset[type]() if undo is None else self._of_undo(undo)
-        return Do(line, self._of(command), self._then(given.get("then")), undos)
+        undos = frozenset[type]() if undo is None else self._built_by(undo)
+        return Do(line, commands, self._then(given.get("then")), undos)
 
     def _then(self, then: ast.expr | None) -> frozenset[type] | None:
         parts = then.elts if isinstance(then, ast.Tuple) else [then] if then is not None else []
@@ -259,12 +262,12 @@ class _Reader:
         self.following.discard(name)
         return found
 
-    def _of_undo(self, undo: ast.expr) -> frozenset[type]:
-        """The undos that an undo function makes, or the one that it is."""
-        target = self._value(undo)
+    def _built_by(self, build: ast.expr) -> frozenset[type]:
+        """The commands that a function makes, or the one that it is."""
+        target = self._value(build)
         if is_message_type(target):
             return frozenset({target})
-        return self._returned_by(target) if isinstance(target, FunctionType) else self._of(undo)
+        return self._returned_by(target) if isinstance(target, FunctionType) else self._of(build)
 
     def _returned_by(self, function: FunctionType) -> frozenset[type]:
         says = named(annotations_of(function, self.names).get("return"))
