@@ -74,6 +74,12 @@ class SagaDefinition:
         live.silence()
         return live
 
+    def reopen(self, row: Instance, history: Sequence[tuple[Input, History]], step: int) -> SagaLive:
+        """An instance as it waited for the batch of this step. NotPossible if it has gone on since."""
+        live = self.start(row.id, row.key)
+        live.reopen(row, history, step)
+        return live
+
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> SagaLive:
         """An instance as it stood after the last reaction of its history."""
         live = self.start(row.id, row.key)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sagakit.core.commit import Cause, Status
 from sagakit.core.lifecycle import CancelChild
 from sagakit.core.messages import WIRE, Message
-from sagakit.core.process import PendingTimer, Surroundings
+from sagakit.core.process import Input, PendingTimer, Surroundings
 from sagakit.core.saga.batches.record import Batch
 from sagakit.errors import UnknownMessage
 
@@ -172,6 +172,18 @@ class WholeBatches(Protocol):
         """The wire name of what undoes its items; "": nothing does."""
         ...
 
+    def abandon(self, step: Step) -> None:
+        """Nothing of it goes on."""
+        ...
+
+    def run_again(self, step: int) -> None:
+        """Send its failed items again."""
+        ...
+
+    def undo_dropped(self, given: Input) -> None:
+        """A person has taken the undo of an item away."""
+        ...
+
 
 class Compensation:
     """The stack of a saga: which steps are still to be undone, and which undo is out."""
@@ -269,7 +281,9 @@ class Compensation:
     def undo_again(self, step: Step) -> None:
         """A person wants an undo that was given up to be tried again: under the same id, unless it is another now."""
         step.undo_error = ""
-        if step.undo_changed or not step.undo_id:
+        if step.batch:
+            self._send(step, self.record.reason)
+        elif step.undo_changed or not step.undo_id:
             self._sender.withdraw(step.undo_id)
             step.undo_changed = False
             self._send(step, self.record.reason)

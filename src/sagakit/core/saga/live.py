@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import msgspec
 
-from sagakit.core.commit import Cause, History, Instance, Status
+from sagakit.core.commit import ENDED, Cause, History, Instance, Status
 from sagakit.core.lifecycle import CANCELS, OperatorActed, TimerFired
 from sagakit.core.messages import Seconds, microseconds
 from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.batches.batches import Batches
+from sagakit.core.saga.batches.rerun import check_nothing_followed, chosen
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
@@ -128,7 +129,7 @@ class SagaLive:
             elif first.__class__ is TimerFired:
                 self._fire(given)
             elif first.__class__ is OperatorActed:
-                self._started = self._operated().act(first) or self._started
+                self._started = self._operated().act(first, given) or self._started
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
             elif not self._started:
@@ -174,6 +175,18 @@ class SagaLive:
         self._stack.restore(record)
         if record.batches:
             self._all_batches().restore(record, code=self._code.main is not None)
+
+    def reopen(self, row: Instance, history: Sequence[tuple[Input, History]], step: int) -> None:
+        """Bring the code back to where it waited for a batch whose failed items are to be sent again."""
+        stored = decode_record(row.state)
+        check_nothing_followed(stored, history, chosen(stored, str(step)))
+        self._code.silent = True
+        replay(self, history, running=True, rerun=step)
+        self._code.silent = False
+        if row.status in ENDED:
+            self._timers.clear()
+        self.record.batches = stored.batches
+        self._all_batches().restore(self.record, code=True)
 
     def silence(self) -> None:
         """Its code says nothing in the log."""

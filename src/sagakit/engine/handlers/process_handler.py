@@ -257,6 +257,8 @@ class ProcessHandler:
         """Have an instance take an operator's action, whatever else waits in its lane. Raises what forbids it."""
         given = Input((envelope,), (envelope.message,))
         before = slot.row.status
+        if wanted := slot.live.wants(given):
+            given.items = await self.instances.items(slot.row.id, wanted)
         reacted = slot.live.react(given)
         sent = self._reactions.write(draft, slot, lane, given.envelopes, reacted, slot.live.snapshot())
         if slot.live.status != before and slot.live.status in ENDED and slot.consumer.answers:

@@ -11,7 +11,11 @@ from sagakit.core.commit import ENDED, Cause, Delivery, Instance, Status
 from sagakit.core.display import record_of
 from sagakit.core.lifecycle import OperatorActed, TimerFired
 from sagakit.core.process import Input, Reacted
-from sagakit.core.queries import DeliveryQuery
+from sagakit.core.process_manager.record import ManagerRecord
+from sagakit.core.queries import DeliveryQuery, ItemQuery
+from sagakit.core.saga.batches.record import Batch
+from sagakit.core.saga.batches.rerun import RERUN, step_of
+from sagakit.core.saga.batches.rerun import chosen as batch_to_rerun
 from sagakit.core.saga.compensation import SagaRecord
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.process_handler import ProcessHandler
@@ -33,6 +37,7 @@ FITS: dict[str, Allowed] = {
     "drop": frozenset({"parked"}),
     "edit": frozenset({"parked"}),
     "resume_compensation": frozenset({"compensation_failed"}),
+    RERUN: frozenset({"running", "completed"}),
     "skip_step": frozenset({"running"}),
     "give_result": frozenset({"running"}),
 }
@@ -41,7 +46,7 @@ TAKES_UP = frozenset({"retry", "cancel", "compensate", "abandon"})
 """What has the parked input of an instance handled again: by its code, or as one that comes late."""
 INNER = frozenset({"drop", "edit"})
 """Actions on a delivery that its instance is told of."""
-NEEDS_CODE = frozenset({"retry", "skip_step", "give_result", "edit", "drop"})
+NEEDS_CODE = frozenset({RERUN, "retry", "skip_step", "give_result", "edit", "drop"})
 
 
 class InstanceActions:
@@ -76,6 +81,8 @@ class InstanceActions:
             slot = await self.slot(lane, acted.action)
             _check(slot.row, acted.action, expected_version)
             acted = await self._completed(slot.row, acted, step, message)
+            if acted.action == RERUN:
+                await self._processes.instances.reopen(slot, step_of(acted))
             act = self._acting.begin(acted, slot.search.correlation_id if slot.search else None, acted.command_id)
         except BaseException:
             self._processes.drop(lane)
@@ -189,6 +196,8 @@ class InstanceActions:
             payload = codec.encode(codec.decode(as_json(message[1])))
             change |= {"type": codec.name, "version": codec.version, "payload": msgspec.Raw(payload)}
             change["command_id"] = await self._step_for(row, step, codec.cls)
+        elif acted.action == RERUN:
+            change["details"] = acted.details | {"step": str(chosen_batch(record_of(row), step).step)}
         elif acted.action == "skip_step":
             under_way = await self._under_way(row)
             change["command_id"] = chosen([*under_way, *_times(row)] if step or not under_way else under_way, step)[0]
@@ -252,6 +261,10 @@ class RowOnly:
         self.status, self.cause, self.reason = "abandoned", self.cause or "cancelled", acted.reason
         return Reacted()
 
+    def wants(self, given: Input) -> list[ItemQuery]:
+        """Nothing that it would understand."""
+        return []
+
     def snapshot(self) -> bytes:
         """Its state as it was stored."""
         return self._state
@@ -262,6 +275,13 @@ class RowOnly:
 
     def evict(self) -> None:
         """Nothing is held."""
+
+
+def chosen_batch(record: SagaRecord | ManagerRecord, step: str | None) -> Batch:
+    """The batch that was named, or the last one, if its failed items can be sent again."""
+    if not isinstance(record, SagaRecord):
+        raise NotPossible(f"{RERUN}: a process manager has no batches")
+    return batch_to_rerun(record, step)
 
 
 def chosen(under_way: list[tuple[str, str, int]], step: str | None) -> tuple[str, str, int]:

@@ -30,6 +30,7 @@ InstanceAction: TypeAlias = Literal[
     "abandon",
     "compensate",
     "resume_compensation",
+    "rerun_failed",
     "retry",
     "skip_step",
     "give_result",

@@ -3,133 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from tests.engine.stage import PATIENCE, until
+from tests.engine.house import Counting, Group, GroupMoved, House, counts, moved, moving, the_one
+from tests.engine.stage import until
 
-from sagakit import App, Refused, Retry, Saga
-from sagakit.core.commit import Commit, Rejected
-from sagakit.core.queries import InstanceQuery
+from sagakit import Refused
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
-
-
-@dataclass(frozen=True)
-class Group:
-    key: str
-    count: int
-    stop_at: int | None = None
-
-
-@dataclass(frozen=True)
-class Move:
-    key: str
-    number: int
-
-
-@dataclass(frozen=True)
-class Moved:
-    number: int
-
-
-@dataclass(frozen=True)
-class Stayed:
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class MoveBack:
-    number: int
-
-
-@dataclass(frozen=True)
-class MovedBack:
-    number: int
-
-
-@dataclass(frozen=True)
-class GroupMoved:
-    done: int
-    failed: tuple[int, ...]
-
-
-class House:
-    """Where guests move, as a test says."""
-
-    def __init__(self) -> None:
-        self.moved: Counter[int] = Counter()
-        self.back: list[int] = []
-        self.refuses: frozenset[int] = frozenset()
-        self.breaks: frozenset[int] = frozenset()
-        self.running = 0
-        self.most = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-
-def moving(*, at_once: int = 10, undo: bool = False) -> App:
-    app = App("t")
-
-    @app.handles(retry=Retry(1))
-    async def move(command: Move, house: House) -> Moved | Stayed:
-        house.running += 1
-        house.most = max(house.most, house.running)
-        try:
-            await house.gate.wait()
-        finally:
-            house.running -= 1
-        if command.number in house.refuses:
-            return Stayed(command.number, "no room")
-        if command.number in house.breaks:
-            raise RuntimeError("the lift broke")
-        house.moved[command.number] += 1
-        return Moved(command.number)
-
-    @app.handles
-    async def move_back(command: MoveBack, house: House) -> MovedBack:
-        house.back.append(command.number)
-        return MovedBack(command.number)
-
-    def taken_back(number: int) -> MoveBack:
-        return MoveBack(number)
-
-    @app.saga(key="key")
-    async def move_group(group: Group, saga: Saga) -> GroupMoved:
-        def one(number: int) -> Move:
-            return Move(group.key, number)
-
-        moved = await saga.each(
-            range(group.count),
-            one,
-            then=Moved,
-            at_once=at_once,
-            stop_at=group.stop_at,
-            undo=taken_back if undo else None,
-        )
-        return GroupMoved(moved.done, tuple(number for number, _ in moved.failures()))
-
-    return app
-
-
-class Counting(MemoryStore):
-    """Keeps the Commits."""
-
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        super().__init__(None if store is None else store.data)
-        self.commits: list[Commit] = []
-
-    async def commit(self, commits: Any) -> list[Rejected | None]:
-        self.commits += commits
-        return await super().commit(commits)
-
-
-async def moved(running: ManualEngine, count: int, **asked: Any) -> GroupMoved:
-    return await running.send_and_wait(Group("g", count, **asked), until=GroupMoved, timeout=PATIENCE)
 
 
 async def test_every_item_is_sent_once_and_so_many_run_at_once() -> None:
@@ -140,15 +22,9 @@ async def test_every_item_is_sent_once_and_so_many_run_at_once() -> None:
         await until(lambda: house.running == 10)
         house.gate.set()
         assert await waiting == GroupMoved(200, ())
-        (counted,) = await running.store.count_items((await the_one(running)).id)
-    assert (counted.state, counted.count) == ("done", 200)
+        assert await counts(running) == {"done": 200}
     assert house.most == 10
     assert set(house.moved.values()) == {1}
-
-
-async def the_one(running: ManualEngine) -> Any:
-    (listed,) = await running.store.read_instances(InstanceQuery())
-    return listed.row
 
 
 async def test_what_failed_is_counted_and_listed() -> None:
@@ -200,10 +76,8 @@ async def test_the_next_engine_goes_on_where_this_one_ended(clean: bool) -> None
         await asyncio.gather(*own, return_exceptions=True)
     async with engine(app, provide={House: house}, store=store.again()) as second:
         await second.settle()
-        row = await the_one(second)
-        counts = {one.state: one.count for one in await second.store.count_items(row.id)}
-    assert row.status == "completed"
-    assert counts == {"done": 49, "undone": 1}
+        assert (await the_one(second)).status == "completed"
+        assert await counts(second) == {"done": 49, "undone": 1}
     assert house.back == [2]
 
 
@@ -226,10 +100,8 @@ async def test_a_cancel_takes_back_what_was_done_and_what_may_have_been() -> Non
         with pytest.raises(Exception, match="enough"):
             await waiting
         await running.settle()
-        row = await the_one(running)
-        counts = {one.state: one.count for one in await running.store.count_items(row.id)}
-    assert row.status == "compensated"
-    assert counts == {"undone": 4}
+        assert (await the_one(running)).status == "compensated"
+        assert await counts(running) == {"undone": 4}
     assert house.back == [3, 2, 1, 0]
 
 

@@ -8,7 +8,6 @@ from sagakit.core.commit import Item, ItemState
 from sagakit.core.lifecycle import BatchUndone
 from sagakit.core.saga.batches.fan import Fan
 from sagakit.core.saga.batches.forward import Forward
-from sagakit.core.saga.batches.record import item_id
 from sagakit.core.saga.batches.rows import Rows, short
 from sagakit.core.saga.writing import Writing
 
@@ -63,7 +62,9 @@ class Backward:
             row = fan.queue.popleft()
             record.cursor = row.index
             again = row.state == "undo_failed"
-            if row.state == "sent":
+            if again:
+                self._rows.withdraw_undo(row)
+            elif row.state == "sent":
                 row.reason = row.reason or record.reason
             self._rows.send_undo(fan, row, record.next_again() if again else record.round)
         if not fan.queue and record.cursor > 0 and not record.asked:
@@ -102,8 +103,12 @@ class Backward:
         row.state = "undone"
         record.undo_failed -= 1
         self._rows.write(row)
-        if record.state == "undo_failed" and not record.undo_failed:
+        if record.undo_failed:
+            return
+        if record.state == "undo_failed":
             self._end(fan)
+        elif record.state == "ended":
+            self._writing.event(BatchUndone(record.step))
 
     # ------------------------------------------------------------------ late
 
@@ -118,7 +123,7 @@ class Backward:
         elif not (success and row.undo and row.reason):  # it was done, or refused: the first known outcome stands
             return
         elif row.state == "undoing":
-            self._writing.withdraw(item_id(fan.undo_mark, fan.record.undoing[row.index], row.index))
+            self._rows.withdraw_undo(row)
             self._rows.send_undo(fan, row, fan.record.next_again())
         elif row.state == "undone" and not hold:
             self._rows.send_undo(fan, row, fan.record.next_again())

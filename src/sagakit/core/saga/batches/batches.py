@@ -238,7 +238,10 @@ class Batches:
             return
         if told.failed:
             self._undoing.failed(step, f"{told.failed} undos of {step.type} failed: {told.reason}")
-        elif step.state == "undoing":
+        elif self._by_step[told.step].record.state == "ended":  # what is done is still to be undone
+            step.state = "succeeded"
+            self._undoing.settled_by_hand()
+        elif step.state in ("undoing", "undo_failed"):
             self._undoing.answered(step, told)
 
     # ------------------------------------------------------------------ what the rest of the saga does with it
@@ -256,6 +259,24 @@ class Batches:
     def undo_of(self, step: Step) -> str:
         """The wire name of what undoes its items; "": nothing does."""
         return self._by_step[step.ordinal].record.undo
+
+    def abandon(self, step: Step) -> None:
+        """Nothing of it goes on; its commands and undos are withdrawn by whoever ends the instance."""
+        record = self._by_step[step.ordinal].record
+        record.state, record.out, record.undoing = "given_up", [], {}
+
+    def run_again(self, step: int) -> None:
+        """Send the failed items of a batch again: the code waits for it as before."""
+        fan = self._by_step.get(step)
+        if fan is not None and fan.branch is not None:
+            self._forward.run_again(fan)
+
+    def undo_dropped(self, given: Input) -> None:
+        """A person has taken the undo of an item away, which was given up: it counts as done."""
+        fan, index, _, undo = self._item_of(given.command_id)
+        row = None if fan is None or not undo else self._read_row(fan, index)
+        if fan is not None and row is not None and row.state == "undo_failed":
+            self._backward.answered_after_all(fan, row)
 
     # ------------------------------------------------------------------ coming back
 

@@ -68,6 +68,14 @@ class Forward:
             fan.record.waiting = 0
         self.fill(fan)
 
+    def run_again(self, fan: Fan) -> None:
+        """Those that failed are to be sent again. They come in pages: the first one is asked for."""
+        record = fan.record
+        record.state, record.round = "running", record.round + 1
+        record.waiting, record.failed, record.cursor = record.failed, 0, -1
+        fan.failures = []
+        self.ask(fan, "again", -1)
+
     # ------------------------------------------------------------------ outcomes
 
     def outcome(self, fan: Fan, row: Item, messages: tuple[Any, ...]) -> None:

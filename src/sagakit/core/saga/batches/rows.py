@@ -22,6 +22,15 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 """An item is kept for people to look at: its command says what is done with it."""
 
 
+class SentUndo(Recorded, frozen=True, gc=False):
+    """An undo as it was sent: with its message id."""
+
+    id: str = ""
+
+
+_sent_undo = msgspec.json.Decoder(SentUndo).decode
+
+
 class Rows:
     """Sends items and their undos, and writes their rows."""
 
@@ -66,11 +75,20 @@ class Rows:
 
     def send_undo(self, fan: Fan, row: Item, number: int) -> None:
         """The undo of an item goes out."""
-        self._resend(item_id(fan.undo_mark, number, row.index), row.undo, row.command_id)
+        id = item_id(fan.undo_mark, number, row.index)
+        self._resend(id, row.undo, row.command_id)
+        undo = _recorded(row.undo)
+        row.undo = _encode(SentUndo(undo.type, undo.version, undo.payload, id))
         row.state = "undoing"
         fan.rows[row.index] = row
         fan.record.undoing[row.index] = number
         self.write(row)
+
+    def withdraw_undo(self, row: Item) -> None:
+        """Another one takes the place of the undo that was sent."""
+        sent = _sent_undo(row.undo).id
+        if sent:
+            self._writing.withdraw(sent)
 
     def settle(self, fan: Fan, row: Item) -> None:
         """Nothing of this item is in flight any more."""

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from sagakit.core.lifecycle import OperatorActed
-from sagakit.core.process import Surroundings
+from sagakit.core.process import Input, Surroundings
+from sagakit.core.saga.batches.rerun import RERUN, step_of
 from sagakit.core.saga.compensation import Compensation, Recorded, Step
 from sagakit.core.saga.coroutine.waits import Arrivals
 from sagakit.core.saga.operations import Do
@@ -47,14 +48,17 @@ class Operated:
             "retry": self._retry_undo,
             "edit": self._edit_undo,
             "drop": self._drop_undo,
+            RERUN: self._run_again,
         }
 
-    def act(self, acted: OperatorActed) -> bool:
+    def act(self, acted: OperatorActed, given: Input) -> bool:
         """Do it. True if the code goes no further: then what starts it does not start it any more."""
         before = self._undoing.status
         act = self._actions.get(acted.action)
         if act is not None:
             act(acted)
+        if acted.action == "drop" and self._stack.record.batches:
+            self._stack.batches.undo_dropped(given)
         return before == "running" and self._undoing.status != "running"
 
     # ------------------------------------------------------------------ the whole
@@ -70,7 +74,9 @@ class Operated:
     def _abandon(self, acted: OperatorActed) -> None:
         undoing, record = self._undoing, self._stack.record
         for step in list(record.steps):
-            if step.state == "sent":
+            if step.batch:
+                self._stack.batches.abandon(step)
+            elif step.state == "sent":
                 self._flights.give_up(step.id)
             elif step.state in ("undoing", "undo_failed"):
                 self._writing.withdraw(step.undo_id)
@@ -87,6 +93,10 @@ class Operated:
             if step.state == "undo_failed":
                 self._stack.undo_again(step)
         self._go_on()
+
+    def _run_again(self, acted: OperatorActed) -> None:
+        if self._stack.record.batches:
+            self._stack.batches.run_again(step_of(acted))
 
     # ------------------------------------------------------------------ one step
 

@@ -8,9 +8,10 @@ from typing import Any
 from sagakit.core.commit import Envelope, History, Instance, Item, Search
 from sagakit.core.process import Input, Live
 from sagakit.core.queries import ItemQuery
+from sagakit.core.saga.code_saga import SagaDefinition
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.topology import ProcessConsumer, Topology
-from sagakit.errors import ProcessBug
+from sagakit.errors import NotPossible, ProcessBug
 from sagakit.ports import Store
 
 HISTORY_PAGE = 1_000
@@ -58,6 +59,15 @@ class Instances:
             slot.began = history[0][0].envelopes[0]
         slot.search = await self._read(self._store.read_search, id)
         return slot
+
+    async def reopen(self, slot: Slot, step: int) -> None:
+        """Bring an instance back to where it waited for a batch. NotPossible if it has gone on since."""
+        definition = slot.consumer.definitions.get(slot.row.definition)
+        if not isinstance(definition, SagaDefinition):
+            raise NotPossible("only a saga has batches")
+        live = definition.reopen(slot.row, await self._history(slot.row.id), step)
+        slot.live.evict()
+        slot.live = live
 
     async def items(self, id: str, wanted: Sequence[ItemQuery]) -> list[Item]:
         """The rows of batches that an instance wants."""
