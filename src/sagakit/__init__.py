@@ -2,7 +2,15 @@
 
 from sagakit.app import App, BlockingEngine
 from sagakit.core.decider import ONE, Loaded
-from sagakit.core.lifecycle import Cancelled, DeadlineNear, Failed
+from sagakit.core.lifecycle import (
+    Cancelled,
+    CommandParked,
+    CompensationFailed,
+    DeadlineNear,
+    Failed,
+    ProcessParked,
+    ProcessSettled,
+)
 from sagakit.core.messages import Message, stable_id, wire
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
@@ -46,6 +54,8 @@ __all__ = [
     "Busy",
     "Cancelled",
     "CodeSaga",
+    "CommandParked",
+    "CompensationFailed",
     "Context",
     "CursorGone",
     "Deadline",
@@ -67,6 +77,8 @@ __all__ = [
     "ONE",
     "OutcomeUnknown",
     "PayloadTooLarge",
+    "ProcessParked",
+    "ProcessSettled",
     "Receipt",
     "Refused",
     "Remind",

@@ -23,6 +23,7 @@ def problems_of(parts: Parts, roles: Roles) -> list[str]:
         *commands.unhandled(parts, roles),
         *commands.impossible_outcomes(parts, roles),
         *events.of_process_managers_alone(parts),
+        *events.of_the_engine_alone(parts),
         *events.internal_to_another_module(parts, roles),
         *events.not_evolved(parts),
         *events.starts_with_nothing(parts),

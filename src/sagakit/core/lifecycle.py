@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.codec import Codec, Codecs
+from sagakit.core.commit import Cause, Kind, Status
 from sagakit.core.messages import pinned, wire
 
 _M = TypeVar("_M")
@@ -80,6 +81,56 @@ class DeadlineNear(Struct, frozen=True):
     due_at: datetime
 
 
+@wire("sagakit.ProcessParked")
+class ProcessParked(Struct, frozen=True):
+    """The code of a process cannot go on: its instance waits for a person."""
+
+    process: str
+    key: str
+    instance: str
+    message: str
+    """The type of the message that it could not handle; that one waits as a parked delivery."""
+    error: str
+
+
+@wire("sagakit.CommandParked")
+class CommandParked(Struct, frozen=True):
+    """A command or an event was given up at its handler or listener: its delivery waits for a person."""
+
+    message_id: str
+    type: str
+    kind: Kind
+    consumer: str
+    correlation_id: str
+    """The story that it belongs to."""
+    attempts: int
+    error: str
+    """The last one."""
+
+
+@wire("sagakit.CompensationFailed")
+class CompensationFailed(Struct, frozen=True):
+    """An undo was given up: its instance waits for a person, with the rest still to undo."""
+
+    process: str
+    key: str
+    instance: str
+    reason: str
+
+
+@wire("sagakit.ProcessSettled")
+class ProcessSettled(Struct, frozen=True):
+    """An instance has ended. One that a late success has opened again is settled once more."""
+
+    process: str
+    key: str
+    instance: str
+    status: Status
+    cause: Cause
+    """Why it was undone; empty if it was not."""
+    reason: str
+
+
 @wire("sagakit.OperatorActed")
 class OperatorActed(Struct, frozen=True, kw_only=True):
     """Somebody has taken a hand in it. When, its message says; `details` are for people."""
@@ -144,11 +195,15 @@ LIFECYCLE: tuple[type, ...] = (
     CancelChild,
     TimerFired,
     DeadlineNear,
+    ProcessParked,
+    CommandParked,
+    CompensationFailed,
+    ProcessSettled,
     OperatorActed,
     *OWN,
 )
 
-TOLD: frozenset[type] = frozenset({DeadlineNear})
+TOLD: frozenset[type] = frozenset({DeadlineNear, ProcessParked, CommandParked, CompensationFailed, ProcessSettled})
 """Those of them that an app may take, as any event."""
 
 CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})

@@ -142,6 +142,10 @@ class Router:
         """Events that answer no command: to their takers. They are in the draft already."""
         await self._takers(draft, events, None)
 
+    async def noticed(self, draft: Draft, event: Envelope, about: str | None) -> None:
+        """An event of the engine's own, to its takers but the instance in the lane that it is about."""
+        await self._takers(draft, (event,), about)
+
     async def commands(self, draft: Draft, commands: Sequence[Envelope]) -> None:
         """Commands to their handlers, or to the processes that they start. They are in the draft already."""
         for command in commands:

@@ -15,6 +15,7 @@ from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.failures import Failures
+from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.providers import Providers
 from sagakit.engine.handlers.reading import Reader
@@ -77,7 +78,8 @@ class Running:
         self._withdrawing = Withdrawing(self._lanes, self._runs)
         self._watching = Watching(topology, store, self._timers, self._lanes.deliveries)
         submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
-        self._failures = Failures(self._router, self._lanes, self._timers, submit, chance)
+        notices = Notices(self._router)
+        self._failures = Failures(self._router, self._lanes, self._timers, submit, chance, notices)
         self._providers = Providers(topology.providers, provide or {})
         self._aggregates = AggregateHandler(self._router, store, read, self._failures, self._runs, submit, run)
         self._services = ServiceHandler(
@@ -90,7 +92,8 @@ class Running:
             submit,
             self._threads,
         )
-        self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, self._withdrawing.decide, run)
+        withdraw = self._withdrawing.decide
+        self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, withdraw, notices, run)
         self._router.processes = self._processes
         self._lanes.on_evict = self._processes.evicted
         timers, lanes, processes, page = self._timers, self._lanes, self._processes, self.limits.page

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from sagakit import App, Cancelled, End, Failed, Message, Module, Saga, Step
+from sagakit import (
+    App,
+    Cancelled,
+    CompensationFailed,
+    End,
+    Failed,
+    Message,
+    Module,
+    ProcessParked,
+    ProcessSettled,
+    Saga,
+    Step,
+)
 
 Problems = Callable[..., list[str]]
 
@@ -311,3 +323,36 @@ def test_warnings_keep_nothing_from_running(payments: Module, orders: Module) ->
     app = App("app", orders, payments)
     app.check()
     assert app.warnings
+
+
+def test_what_the_engine_tells_of_itself_is_for_every_module(
+    orders: Module, payments: Module, problems: Problems
+) -> None:
+    for module in (orders, payments):
+
+        @module.on
+        async def page(event: ProcessParked | CompensationFailed) -> None: ...
+
+    @payments.saga(key="instance", receives=CompensationFailed)
+    async def alone(event: ProcessSettled, saga: Saga) -> None: ...
+
+    assert problems(orders, payments) == []
+    topology = App("app", orders, payments).topology()
+    assert ProcessSettled not in topology.commands
+    assert [one.name for one in topology.takers[ProcessSettled]] == ["payments.alone"]
+    assert [one.name for one in topology.takers[CompensationFailed]] == [
+        "orders.page",
+        "payments.page",
+        "payments.alone",
+    ]
+
+
+def test_what_the_engine_tells_of_itself_nobody_else_does(problems: Problems) -> None:
+    module = Module("module")
+
+    @module.handles
+    async def pay(command: Pay) -> ProcessParked:
+        raise NotImplementedError
+
+    [problem] = problems(module)
+    assert problem.endswith("ProcessParked is told by the engine alone: make an event of your own")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sagakit.app.reading.parts import Part, Parts, Process
 from sagakit.app.reading.processes import CONTROL
 from sagakit.app.reading.roles import Roles
+from sagakit.core.lifecycle import TOLD
 
 
 def internal_to_another_module(parts: Parts, roles: Roles) -> Iterator[str]:
@@ -36,6 +37,13 @@ def of_process_managers_alone(parts: Parts) -> Iterator[str]:
         used = {*part.takes, *part.emits, *part.commands, *getattr(part, "starts", ())} & CONTROL
         for cls in sorted(used, key=lambda one: one.__qualname__):
             yield f"{part.where}: {cls.__qualname__} is for process managers alone"
+
+
+def of_the_engine_alone(parts: Parts) -> Iterator[str]:
+    """What the engine tells of itself, brought about or sent by somebody else."""
+    for part in parts.all():
+        for cls in sorted((part.emits | part.commands) & TOLD, key=lambda one: one.__qualname__):
+            yield f"{part.where}: {cls.__qualname__} is told by the engine alone: make an event of your own"
 
 
 def taken_by_nobody(parts: Parts, roles: Roles) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sagakit.app.reading.parts import Part, Parts, Process
+from sagakit.core.lifecycle import TOLD
 from sagakit.core.messages import pinned, wire_name
 from sagakit.declare import ManagerDeclaration
 
@@ -35,8 +36,10 @@ class Roles:
 
     def heard(self, cls: type) -> bool:
         """Whether somebody takes it for an event, whatever else it is."""
-        return cls in self.emitted or any(
-            not isinstance(part, Process) or cls not in part.starts for part in self.taken.get(cls, ())
+        return (
+            cls in TOLD
+            or cls in self.emitted
+            or any(not isinstance(part, Process) or cls not in part.starts for part in self.taken.get(cls, ()))
         )
 
     def owners(self, cls: type) -> list[str]:

@@ -9,6 +9,7 @@ import structlog
 from sagakit.core.commit import Delivery, DeliveryChange, Fence, Rejected
 from sagakit.core.retry import DEFAULT, Retry, next_delay
 from sagakit.engine.draft import Draft, Failure
+from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
@@ -31,6 +32,7 @@ class Failures:
         timers: Timers,
         submit: Callable[[Draft], None],
         chance: Chance,
+        notices: Notices,
     ) -> None:
         self._router = router
         self._clock = router.clock
@@ -38,6 +40,7 @@ class Failures:
         self._timers = timers
         self._submit = submit
         self._chance = chance
+        self._notices = notices
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
@@ -102,13 +105,15 @@ class Failures:
             draft.handled.append(delivery)
         else:
             draft.finish(delivery)
-        if sender is not None:
-            try:
+        try:
+            if parks:
+                await self._notices.given_up(draft, delivery, reason)
+            if sender is not None:
                 await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
-            except BaseException:
-                self._router.processes.abandon(draft)
-                raise
-        elif known_not_done:
+        except BaseException:
+            self._router.processes.abandon(draft)
+            raise
+        if sender is None and known_not_done:
             draft.stories.append(Failure(envelope.correlation_id, Refused(reason)))
         self._submit(draft)
 

@@ -21,6 +21,7 @@ from sagakit.core.lifecycle import OWN
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.core.streams import lane_name
 from sagakit.engine.draft import DEEPEST, Draft
+from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.processes.children import Children, as_outcome
 from sagakit.engine.handlers.processes.instances import Instances, Slot
 from sagakit.engine.handlers.processes.parking import Parking
@@ -54,6 +55,7 @@ class ProcessHandler:
         lanes: Lanes,
         submit: Callable[[Draft], None],
         withdraw: Callable[[Draft, str], Awaitable[None]],
+        notices: Notices,
         most: int,
     ) -> None:
         self._router = router
@@ -62,7 +64,8 @@ class ProcessHandler:
         self.instances = self._instances = Instances(router.topology, store, read)
         self._reactions = Reactions(router)
         self._children = Children(router, store, read)
-        self._parking = Parking(store, read, router.clock)
+        self._notices = notices
+        self._parking = Parking(store, read, router.clock, notices)
         self._lanes = lanes
         self._submit = submit
         self._withdraw = withdraw
@@ -226,7 +229,8 @@ class ProcessHandler:
             slot.began = envelopes[0]  # a start that comes for a used key was turned away
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
-        if slot.live.status != before or slot.row.version == 1:
+        changed = slot.live.status != before
+        if changed or slot.row.version == 1:
             if process.answers and slot.live.status in ENDED:
                 await self._end(draft, slot, given, sent, reacted)
                 return True
@@ -234,7 +238,13 @@ class ProcessHandler:
         one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
         if not (one_command and self._router.to_handler(draft, sent[0])):
             await self._send(draft, slot, sent, reacted)
+        if changed:
+            await self._notice(draft, slot, given)
         return True
+
+    async def _notice(self, draft: Draft, slot: Slot, given: Input) -> None:
+        live = slot.live
+        await self._notices.changed(draft, slot.row, live.status, live.cause, live.reason, given.envelopes[0])
 
     async def _end(self, draft: Draft, slot: Slot, given: Input, sent: list[Envelope], reacted: Reacted) -> None:
         """An instance that a command may have started has ended: whoever sent that is told, once."""
@@ -246,12 +256,13 @@ class ProcessHandler:
             await self._send(draft, slot, sent, reacted)
             if given.envelopes[0].kind == "command":  # the cancel of a child whose start has failed
                 await self._router.outcome(draft, given.envelopes[0], ())
-            return
-        last = len(sent) - len(reacted.answers)
-        answers = sent[last:]
-        as_outcome(answers, asked)
-        await self._send(draft, slot, sent[:last], reacted)
-        await self._children.tell_end(draft, slot, asked, answers)
+        else:
+            last = len(sent) - len(reacted.answers)
+            answers = sent[last:]
+            as_outcome(answers, asked)
+            await self._send(draft, slot, sent[:last], reacted)
+            await self._children.tell_end(draft, slot, asked, answers)
+        await self._notice(draft, slot, given)
 
     async def operate(self, draft: Draft, lane: Lane, slot: Slot, envelope: Envelope) -> Reacted:
         """Have an instance take an operator's action, whatever else waits in its lane. Raises what forbids it."""
@@ -261,12 +272,15 @@ class ProcessHandler:
             given.items = await self.instances.items(slot.row.id, wanted)
         reacted = slot.live.react(given)
         sent = self._reactions.write(draft, slot, lane, given.envelopes, reacted, slot.live.snapshot())
-        if slot.live.status != before and slot.live.status in ENDED and slot.consumer.answers:
+        changed = slot.live.status != before
+        if changed and slot.live.status in ENDED and slot.consumer.answers:
             await self._end(draft, slot, given, sent, reacted)
             return reacted
-        if slot.live.status != before:
+        if changed:
             self._reactions.describe(draft, slot, envelope)
         await self._send(draft, slot, sent, reacted)
+        if changed:
+            await self._notice(draft, slot, given)
         return reacted
 
     async def give_up(self, draft: Draft, message_id: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sagakit.core.commit import Delivery, Instance
 from sagakit.core.display import undos_of
+from sagakit.core.lifecycle import TOLD
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer, ServiceConsumer, Topology
 
 NOTHING: frozenset[type] = frozenset()
@@ -16,6 +17,8 @@ class Reach:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
+        self._told = TOLD.intersection(topology.takers)
+        """What the engine tells of itself to somebody: any handling may lead to that."""
         self._everything = frozenset(topology.codecs.by_class)
         self._known: dict[tuple[frozenset[type], str], frozenset[type]] = {}
         self._deliveries: dict[tuple[str, str, bool], frozenset[type]] = {}
@@ -58,7 +61,7 @@ class Reach:
 
     def of_process(self, process: ProcessConsumer) -> frozenset[type]:
         """What an instance may lead to that goes on."""
-        return self._everything if process.leads_to is None else self.of(process.leads_to)
+        return self._everything if process.leads_to is None else self.of(process.leads_to | self._told)
 
     def of_instance(self, row: Instance) -> frozenset[type]:
         """What an instance may lead to where it stands; nothing where it waits for a person."""
@@ -66,7 +69,8 @@ class Reach:
         if row.status == "running" and isinstance(process, ProcessConsumer):
             return self.of_process(process)
         if row.status == "undoing":
-            return self.of((cls for cls in map(self.class_of, undos_of(row)) if cls is not None), row.type)
+            undos = (cls for cls in map(self.class_of, undos_of(row)) if cls is not None)
+            return self.of((*undos, *self._told), row.type)
         return NOTHING
 
     def class_of(self, name: str) -> type | None:
@@ -98,7 +102,9 @@ class Reach:
     def _made(self, consumer: ServiceConsumer | AggregateConsumer | ProcessConsumer) -> frozenset[type] | None:
         """What a consumer may make of a message; None if it does not say."""
         if isinstance(consumer, ProcessConsumer):
-            return consumer.leads_to
-        if isinstance(consumer, ServiceConsumer):
-            return None if consumer.open else consumer.outcomes
-        return consumer.outcomes
+            made = consumer.leads_to
+        elif isinstance(consumer, ServiceConsumer) and consumer.open:
+            made = None
+        else:
+            made = consumer.outcomes
+        return None if made is None else made | self._told

@@ -7,6 +7,7 @@ import structlog
 
 from sagakit.core.commit import Envelope, Instance, InstanceWrite, Search
 from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane
 from sagakit.engine.topology import ProcessConsumer
@@ -18,10 +19,11 @@ _log = structlog.get_logger("sagakit.processes")
 class Parking:
     """Parks instances."""
 
-    def __init__(self, store: Store, read: Reader, clock: Clock) -> None:
+    def __init__(self, store: Store, read: Reader, clock: Clock, notices: Notices) -> None:
         self._store = store
         self._read = read
         self._clock = clock
+        self._notices = notices
 
     async def write(
         self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, cause: Envelope, bug: Exception
@@ -40,6 +42,7 @@ class Parking:
         row.version += 1
         row.status = "parked"
         await self._describe(draft, row, cause, str(bug))
+        await self._notices.parked(draft, row, cause, str(bug))
 
     async def _describe(self, draft: Draft, row: Instance, cause: Envelope, error: str) -> None:
         now = self._clock.now()
