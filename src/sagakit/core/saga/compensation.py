@@ -193,6 +193,7 @@ class Compensation:
     def __init__(self, around: Surroundings, sender: Sender) -> None:
         self.record = SagaRecord()
         self.undoers = Undoers(around)
+        self._around = around
         self._sender = sender
         self._by_id: dict[str, Step] = {}
 
@@ -277,6 +278,9 @@ class Compensation:
         """Its undo was given up."""
         step.state = "undo_failed"
         step.undo_error = reason
+        codec = None if step.undo is None else self._around.codecs.by_name.get(step.undo.type)
+        if codec is not None and codec.cls in self._around.children:
+            step.undo_changed = True  # it was a process, which has ended: no delivery of it is left to be tried again
 
     def undo_again(self, step: Step) -> None:
         """A person wants an undo that was given up to be tried again: under the same id, unless it is another now."""

@@ -9,6 +9,7 @@ import msgspec
 from sagakit.core.commit import Delivery, Envelope, Fence
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.engine.handlers.processes.instances import Slot
+from sagakit.engine.handlers.processes.parentage import FIRST_FEW, first_input
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.operating.acting import Act, Acted, Acting
 from sagakit.engine.operating.instances import InstanceActions, as_json
@@ -65,6 +66,8 @@ class DeliveryActions:
     async def drop(self, id: int, acted: OperatorActed) -> Acted:
         """Take a parked message away. For a process that is the input taken away; an undo counts as done."""
         delivery = _parked(await self.read(id), "drop")
+        if await self._starts(delivery):
+            acted = msgspec.structs.replace(acted, action="abandon", details=acted.details | {"dropped": "its start"})
         act, lane, instance = await self._begin(delivery, acted)
         try:
             known = next((one for one in lane.queue if one.id == id), None)
@@ -75,10 +78,21 @@ class DeliveryActions:
                 self._dropped(act, lane, known)
             if instance is not None:
                 await self._tell(act, instance)
+            if acted.action == "abandon":
+                reason = f"{delivery.consumer}: its start was dropped: {acted.reason}"
+                await self._router.refused(act.draft, delivery.envelope, reason)
         except BaseException:
             self._acting.abandon(act)
             raise
         return await self._commit(act, id, instance)
+
+    async def _starts(self, delivery: Delivery) -> bool:
+        """Whether it is what was to start an instance: without it that never begins, and is at its end."""
+        if not isinstance(self._topology.consumers.get(delivery.consumer), ProcessConsumer):
+            return False
+        id = delivery.lane.rpartition("/")[2]
+        instance = await self._store.read_instance(id)
+        return instance is not None and first_input(await self._store.read_history(id, limit=FIRST_FEW)) is None
 
     async def edit(
         self,
@@ -190,7 +204,11 @@ class DeliveryActions:
         return renewed, renewed[place]
 
     def _renewed(self, old: Envelope, *, keep_key: bool) -> Envelope:
-        """The same message once more. An event keeps its cause, by which it finds the step that it belongs to."""
+        """The same message once more. An event keeps its cause, by which it finds the step that it belongs to.
+
+        A command that starts a process keeps its id, by which whoever has sent it is told the end of that.
+        """
+        keep_key = keep_key or (old.kind == "command" and old.sender is not None and old.undoes is None)
         keeps_cause = keep_key or old.kind == "event"
         return msgspec.structs.replace(
             old,

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sagakit.core.commit import ENDED, Envelope
-from sagakit.core.lifecycle import CancelChild, OperatorActed
-from sagakit.core.messages import WIRE
+from sagakit.core.lifecycle import CancelChild
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.processes.instances import Slot
+from sagakit.engine.handlers.processes.parentage import FIRST_FEW, first_input
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.routing import Router
 from sagakit.ports import Store
-
-FIRST_FEW = 20
-"""Reactions among which the start is: before it come operators' actions alone, where the start has failed."""
-ACTED = getattr(OperatorActed, WIRE)[0]
 
 
 class Children:
@@ -35,8 +31,7 @@ class Children:
         """The message of its first reaction; None if it had none: its start has failed."""
         if slot.began is None and slot.row.version and not slot.looked:
             page = await self._read(self._store.read_history, slot.row.id, after=0, limit=FIRST_FEW)
-            inputs = [entry.inputs[0] for entry in page if entry.inputs[0].type != ACTED]
-            slot.began, slot.looked = inputs[0] if inputs else None, True
+            slot.began, slot.looked = first_input(page), True
         return slot.began
 
     async def turned_away(self, draft: Draft, slot: Slot | None, command: Envelope) -> bool:
@@ -48,9 +43,12 @@ class Children:
             if not runs:
                 await self._router.outcome(draft, command, ())
             return not runs
-        if slot is None or began is None:
+        if slot is None or (began is None and slot.row.status not in ENDED):
             return False
-        await self._router.refused(draft, command, f"{slot.row.type}: the key {slot.row.key!r} is used")
+        why = f"the key {slot.row.key!r} is used"
+        if began is None:  # this start had failed, and then the instance was ended by hand
+            why = f"it was ended before it had begun: {slot.live.reason}"
+        await self._router.refused(draft, command, f"{slot.row.type}: {why}")
         return True
 
     async def tell_end(self, draft: Draft, slot: Slot, asked: Envelope, answers: Sequence[Envelope]) -> None:

@@ -9,6 +9,7 @@ from sagakit.core.commit import Envelope, History, Instance, Item, Search
 from sagakit.core.process import Input, Live
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.code_saga import SagaDefinition
+from sagakit.engine.handlers.processes.parentage import first_input
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import NotPossible, ProcessBug
@@ -56,7 +57,7 @@ class Instances:
         history = await self._history(id) if definition.replays else []
         slot = Slot(process, row, definition.revive(row, history))
         if process.answers and history:
-            slot.began = history[0][0].envelopes[0]
+            slot.began = first_input(entry for _, entry in history)
         slot.search = await self._read(self._store.read_search, id)
         return slot
 

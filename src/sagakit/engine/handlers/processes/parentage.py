@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from sagakit.core.commit import Envelope, History
+from sagakit.core.lifecycle import OperatorActed
+from sagakit.core.messages import WIRE
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.ports import Store
 
+FIRST_FEW = 20
+"""Reactions among which the start is: before it come operators' actions alone, where the start has failed."""
 PAGE = 100
 MOST = 1_000
 """Instances of one story that are looked at: a batch may have started any number."""
+
+_ACTED: str = getattr(OperatorActed, WIRE)[0]
+
+
+def first_input(history: Iterable[History]) -> Envelope | None:
+    """What an instance began with; None if it has not begun: its start has failed, whatever operators have tried."""
+    return next((entry.inputs[0] for entry in history if entry.inputs[0].type != _ACTED), None)
 
 
 async def children_of(store: Store, history: Sequence[History]) -> dict[str, str]:
@@ -19,9 +30,9 @@ async def children_of(store: Store, history: Sequence[History]) -> dict[str, str
     found: dict[str, str] = {}
     for story in dict.fromkeys(command.correlation_id for command in commands.values()):
         async for listed in _of_story(store, story):
-            began = await store.read_history(listed.row.id, limit=1)
-            if began and began[0].inputs[0].id in commands:
-                found[began[0].inputs[0].id] = listed.row.id
+            began = first_input(await store.read_history(listed.row.id, limit=FIRST_FEW))
+            if began is not None and began.id in commands:
+                found[began.id] = listed.row.id
     return found
 
 
@@ -38,5 +49,5 @@ async def _of_story(store: Store, correlation_id: str) -> AsyncIterator[Listed]:
 
 def parent_of(history: Iterable[History]) -> str | None:
     """The lane (process/instance id) of the instance whose command has started this one; None if none has."""
-    began: Envelope | None = next((entry.inputs[0] for entry in history), None)
+    began = first_input(history)
     return began.sender if began is not None and began.kind == "command" else None
