@@ -173,6 +173,15 @@ async def test_its_parent_is_told(at: str, action: str, how: Act, child: str, pa
     assert (world.done[-1:] == ["drop what the child did"]) == said.startswith("OutcomeUnknown")
 
 
+@pytest.mark.parametrize("at", ["start", "later", "undo"])
+async def test_what_a_parent_waits_for_is_its_child(at: str) -> None:
+    async with stuck(at, World()) as (one, _):
+        told = await one.operator.explain(PARENT)
+        assert told.situation == "waiting_for_child"
+        assert told.mend == [f"sagakit processes explain {CHILD}"]
+        assert CHILD in told.why
+
+
 async def test_an_undo_that_was_a_saga_and_was_undone_waits_for_a_person() -> None:
     app = App("t")
 

@@ -272,7 +272,7 @@ class Compensation:
 
     def answered(self, step: Step) -> None:
         """Its undo is done."""
-        step.state = "undone"
+        step.state, step.child = "undone", ""
 
     def failed(self, step: Step, reason: str) -> None:
         """Its undo was given up."""

@@ -143,6 +143,8 @@ class Explaining:
         worst = min(self._facts.sent, key=urgency, default=None)
         if worst is None:
             return None
+        if worst.delivery.state == "parked" and self._facts.children:  # the start of a child, which has failed
+            return self._child()
         delivery, waits = worst.delivery, [wait_of(one) for one in self._facts.sent]
         head = worst.head.delivery if worst.head else delivery
         since = delivery.envelope.recorded_at
