@@ -46,6 +46,7 @@ class Explaining:
             self._compensation_failed,
             self._no_code,
             self._queued,
+            self._parked_child,
             self._sent,
             self._child,
             self._asleep,
@@ -139,12 +140,17 @@ class Explaining:
             return self._unreadable(head, head.delivery.envelope.recorded_at)
         return self._under_way(head)
 
+    def _parked_child(self) -> Explanation | None:
+        """The only command of a saga that parks is one that starts a child; undos are not among what it waits for."""
+        failed = any(
+            one.delivery.state == "parked" and one.delivery.envelope.undoes is None for one in self._facts.sent
+        )
+        return self._child() if failed else None
+
     def _sent(self) -> Explanation | None:
         worst = min(self._facts.sent, key=urgency, default=None)
         if worst is None:
             return None
-        if worst.delivery.state == "parked" and self._facts.children:  # the start of a child, which has failed
-            return self._child()
         delivery, waits = worst.delivery, [wait_of(one) for one in self._facts.sent]
         head = worst.head.delivery if worst.head else delivery
         since = delivery.envelope.recorded_at
