@@ -1,4 +1,4 @@
-"""The HTTP API on an engine: commands, processes, stories, health, and the document that describes it."""
+"""The HTTP API on an engine: commands, processes, stories, the operator's hands, health, and its document."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sagakit.server.openapi import openapi
 from sagakit.server.problems import answer_problem
 from sagakit.server.routes.commands import commands
 from sagakit.server.routes.health import health
+from sagakit.server.routes.operating import operating
 from sagakit.server.routes.processes import processes
 from sagakit.server.routes.stories import stories
 
@@ -31,4 +32,4 @@ def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
 
 def routes(engine: Engine) -> Sequence[HTTPRouteHandler]:
     """All that sagakit itself answers, without the document."""
-    return [*commands(engine), *processes(engine), *stories(engine), *health(engine)]
+    return [*commands(engine), *processes(engine), *stories(engine), *operating(engine), *health(engine)]

@@ -16,6 +16,7 @@ from sagakit.core.codec import Codec
 from sagakit.engine.engine import Engine
 from sagakit.engine.inbox import Receipt
 from sagakit.errors import UnknownMessage, WaitTimeout
+from sagakit.server.bodies import check_type, expected_version
 from sagakit.server.keys import idempotency_key
 from sagakit.server.links import link
 from sagakit.server.prefer import applied, preferred_wait
@@ -52,7 +53,7 @@ def commands(engine: Engine) -> list[HTTPRouteHandler]:
             str | None, QueryParameter(description="Handle it then; with its offset from UTC.", schema_extra=TIME)
         ] = None,
     ) -> Response[Accepted]:
-        _check_type(request)
+        check_type(request)
         codec = topology.codecs.named(name)
         if codec.cls not in topology.commands:
             raise UnknownMessage(f"nobody handles the command {name!r}")
@@ -60,7 +61,7 @@ def commands(engine: Engine) -> list[HTTPRouteHandler]:
         receipt = await engine.send(
             codec.decode(await request.body()),
             idempotency_key=idempotency_key(request),
-            expected_version=_expected_version(request),
+            expected_version=expected_version(request),
             trace=traceparent(request),
             after=after,
             at=time,
@@ -87,13 +88,6 @@ async def _outcome(engine: Engine, codec: Codec, receipt: Receipt, wait: int | N
     return event_view(event, engine.topology.codecs)
 
 
-def _check_type(request: Request[Any, Any, Any]) -> None:
-    """No other type: a web page may send those to this machine unasked."""
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json":
-        raise ClientException(f"the Content-Type is {sent[:80]!r}: send application/json")
-
-
 def _time(after: float | None, at: str | None) -> datetime | None:
     if at is None:
         return None
@@ -103,14 +97,3 @@ def _time(after: float | None, at: str | None) -> datetime | None:
         return msgspec.convert(at, Aware)
     except msgspec.ValidationError as error:
         raise ClientException(f"at: {at[:40]!r} ({error}): write 2026-12-31T23:00:00Z") from error
-
-
-def _expected_version(request: Request[Any, Any, Any]) -> int | None:
-    """The version in `If-Match`: an ETag as `GET` gave it."""
-    sent = request.headers.get("if-match")
-    if sent is None or sent == "*":
-        return None
-    version = sent.strip().strip('"')
-    if not version.isascii() or not version.isdigit() or len(version) > 18:
-        raise ClientException(f"If-Match is {sent[:40]!r}: send an ETag, a version in quotes")
-    return int(version)
