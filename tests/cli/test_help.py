@@ -15,7 +15,18 @@ COMMANDS = [
     ["processes", "list"],
     ["processes", "show"],
     ["processes", "history"],
+    ["processes", "explain"],
+    ["processes", "stuck"],
+    ["processes", "retry"],
+    ["processes", "skip-step"],
+    ["processes", "give-result"],
     ["messages", "list"],
+    ["deliveries", "list"],
+    ["deliveries", "show"],
+    ["deliveries", "retry-all"],
+    ["deliveries", "edit"],
+    ["pause"],
+    ["resume"],
     ["migrate"],
     ["backup"],
 ]
@@ -37,23 +48,44 @@ Options:
   -h, --help  Show this message and exit.
 
 Run:
-  demo [DEMO]           Run a small business: a shop or subscriptions
-  run MODULE:APP        Run an app: its engine and an HTTP door for commands
-  check MODULE:APP      Check an app: what it consists of, or all its problems
-  map MODULE:APP        Map an app: who sends what to whom, what leads nowhere
-  versions MODULE:APP   Which versions of its processes run, and which may go
-  verify MODULE:APP     Replay what runs against this code, without effect
-  bench                 Measure sagas on this machine beside the bare database
+  demo [DEMO]          Run a small business: a shop or subscriptions
+  run MODULE:APP       Run an app: its engine and an HTTP door for commands
+  check MODULE:APP     Check an app: what it consists of, or all its problems
+  map MODULE:APP       Map an app: who sends what to whom, what leads nowhere
+  versions MODULE:APP  Which versions of its processes run, and which may go
+  verify MODULE:APP    Replay what runs against this code, without effect
+  bench                Measure sagas on this machine beside the bare database
 
 Look (also while an engine runs):
-  processes list        The newest processes first
-  processes show ID     All about one: steps, undos, what it waits for
-  processes history ID  Each message that it took or sent, in order
-  messages list         A story as a tree: which message caused which
+  processes list          The newest processes first
+  processes show ID       All about one: steps, undos, what it waits for
+  processes history ID    Each message that it took or sent, in order
+  processes explain ID    Why it stands still, and which command mends it
+  processes stuck         Those that do not move
+  messages list           A story as a tree: which message caused which
+  deliveries list         What is still to be handled, the oldest first
+  deliveries show NUMBER  One with its message, and why it stands there
+
+Act (through the engine that runs):
+  processes retry ID                Try what it failed on, or waits for, again
+  processes cancel ID               Undo what it has done, and end it
+  processes abandon ID              End it as it stands, and undo nothing
+  processes compensate ID           Undo it by force: it counts as failed
+  processes resume-compensation ID  Try a given-up undo again, then the rest
+  processes skip-step ID            Go on without a step, or wake a sleeper
+  processes give-result ID          Give a result or an event by hand
+  processes pause ID                Let it stand still until it is resumed
+  processes resume ID               Let it go on with all that came
+  deliveries retry NUMBER           Try it now, in a new round of attempts
+  deliveries retry-all              Retry all that match
+  deliveries edit NUMBER            Put another message in its place
+  deliveries drop NUMBER            Take it away; an undo counts as done
+  pause SCOPE [NAME]                Let everything, or a part, stand still
+  resume SCOPE [NAME]               Let it go on with all that came
 
 Keep:
-  migrate               Bring a database to this version's schema
-  backup FILE           Copy a database to a file, also while its engine runs
+  migrate      Bring a database to this version's schema
+  backup FILE  Copy a database to a file, also while its engine runs
 
   `sagakit COMMAND --help` says the rest. SAGAKIT_DB may stand for --db.
 """
@@ -70,7 +102,7 @@ def test_every_command_explains_itself(sagakit: Sagakit, words: list[str]) -> No
     assert "--db" in said.out or words == ["check"]
 
 
-@pytest.mark.parametrize("words", [[], ["processes"], ["messages"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["processes"], ["messages"], ["deliveries"]], ids=" ".join)
 def test_half_a_command_gets_the_help(sagakit: Sagakit, words: list[str]) -> None:
     said = sagakit(*words)
     assert said.code == 2

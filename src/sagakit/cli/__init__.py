@@ -12,12 +12,15 @@ from typing import Annotated
 import typer
 
 from sagakit.cli import running, upkeep, versions
+from sagakit.cli.acting import deliveries, pauses
+from sagakit.cli.acting import processes as processes_acted
 from sagakit.cli.failures import BROKEN_PIPE, tell
 from sagakit.cli.help import Command, Overview
 from sagakit.cli.looking import map as app_map
 from sagakit.cli.looking import messages, processes
 
 RUN, LOOK, KEEP = "Run", "Look (also while an engine runs)", "Keep"
+ACT = processes_acted.ACT
 
 app = typer.Typer(
     name="sagakit",
@@ -40,6 +43,9 @@ app.command("versions", cls=Command, rich_help_panel=RUN)(versions.show_versions
 app.command("verify", cls=Command, rich_help_panel=RUN)(versions.verify)
 app.add_typer(processes.app, rich_help_panel=LOOK)
 app.add_typer(messages.app, rich_help_panel=LOOK)
+app.add_typer(deliveries.app, rich_help_panel=LOOK)
+app.command(cls=Command, rich_help_panel=ACT)(pauses.pause)
+app.command(cls=Command, rich_help_panel=ACT)(pauses.resume)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.migrate)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.backup)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from sagakit.cli.failures import WrongUse
+from sagakit.cli.failures import Failure, WrongUse
 from sagakit.cli.terminal import note
+from sagakit.core.queries import Listed
+from sagakit.errors import NotFound
 from sagakit.ports import Store
+from sagakit.server.showing.finding import find_instance
 
 
 def named(db: str) -> str:
@@ -41,3 +44,11 @@ async def reading(db: str) -> AsyncGenerator[Store]:
         yield store
     finally:
         await store.close()
+
+
+async def find(store: Store, id: str) -> Listed:
+    """The instance of an id, or the only one of a key."""
+    try:
+        return await find_instance(store, id)
+    except NotFound as missing:
+        raise Failure(f"{missing}: sagakit processes list shows them") from missing

@@ -7,6 +7,9 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+LONGEST = 34
+"""Letters of a command with its arguments."""
+
 
 class Overview(TyperGroup):
     """The command `sagakit`: its help lists the commands of its groups too, section by section."""
@@ -16,10 +19,9 @@ class Overview(TyperGroup):
         sections: dict[str, list[tuple[str, str]]] = {}
         for section, words, text in self._every(ctx):
             sections.setdefault(section, []).append((words, text))
-        longest = max(len(words) for rows in sections.values() for words, _ in rows)
         for section, rows in sections.items():
             with formatter.section(section):
-                formatter.write_dl([(words.ljust(longest), text) for words, text in rows])
+                formatter.write_dl(rows, col_max=LONGEST)
 
     def _every(self, ctx: Any) -> Iterator[tuple[str, str, str]]:
         commands: dict[str, Any] = dict(self.commands)
@@ -27,10 +29,30 @@ class Overview(TyperGroup):
             inner: dict[str, Any] = getattr(command, "commands", {"": command})
             for last, one in inner.items():
                 takes = [_argument(param) for param in _arguments(one)]
-                yield command.rich_help_panel, " ".join(filter(None, (name, last, *takes))), _first_line(one.help)
+                section = getattr(one, "rich_help_panel", None)
+                yield (
+                    section if isinstance(section, str) else command.rich_help_panel,
+                    " ".join(filter(None, (name, last, *takes))),
+                    _first_line(one.help),
+                )
 
 
-_PLACES = ("demo", "run", "check", "map", "versions", "verify", "processes", "messages", "migrate", "backup", "bench")
+_PLACES = (
+    "demo",
+    "run",
+    "check",
+    "map",
+    "versions",
+    "verify",
+    "processes",
+    "messages",
+    "deliveries",
+    "pause",
+    "resume",
+    "migrate",
+    "backup",
+    "bench",
+)
 
 
 class Command(TyperCommand):

@@ -68,6 +68,7 @@ async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asynci
             timeout_graceful_shutdown=FINISH_WITHIN,
         )
     )
+    await engine.store.announce(address_of(bound))  # the command line acts through this door
     serving = asyncio.ensure_future(server.serve(sockets=[bound]))
     try:
         await asyncio.wait({*waiting, serving}, return_when=asyncio.FIRST_COMPLETED)

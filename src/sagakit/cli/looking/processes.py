@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
-from sagakit.cli.database import reading
-from sagakit.cli.failures import Failure
+from sagakit.cli.database import find, reading
 from sagakit.cli.help import Command
-from sagakit.cli.looking import pictures
+from sagakit.cli.looking import pictures, standing
 from sagakit.cli.looking.places import place
 from sagakit.cli.options import After, AsJson, Id, Limit, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
 from sagakit.cli.terminal import show_json
@@ -17,10 +18,11 @@ from sagakit.core.commit import Delivery, History
 from sagakit.core.display import steps
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.engine.handlers.processes.parentage import children_of, parent_of
-from sagakit.errors import NotFound
-from sagakit.ports import Store
-from sagakit.server.showing.finding import find_instance, outstanding, whole_history
+from sagakit.server.showing.finding import outstanding, whole_history
 from sagakit.server.showing.views import Page, history_items, process_detail, process_view
+
+if TYPE_CHECKING:
+    from sagakit.server.showing.standing import ExplanationView, StuckView
 
 PAGE = 1000
 
@@ -81,6 +83,63 @@ def show_history(
         pictures.history(listed, items, rest)
 
 
+@app.command("explain", cls=Command)
+def explain_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
+    """Why it stands still, and which command mends it.
+
+    An engine that runs is asked, since it has the code; else the database alone says what it can.
+    """
+    told = asyncio.run(_explain(db, id))
+    if as_json:
+        show_json(told)
+    else:
+        standing.explanation(told)
+
+
+@app.command("stuck", cls=Command)
+def list_stuck(db: ReadDatabase = "", limit: Limit = 50, after: After = None, as_json: AsJson = False) -> None:
+    """Those that do not move."""
+    (last,) = place(after, 1) or (None,)
+    page = asyncio.run(_stuck(db, limit, last))
+    if as_json:
+        show_json(page)
+    else:
+        standing.stuck(page.items, page.next)
+
+
+async def _explain(db: str, id: str) -> ExplanationView:
+    from sagakit.cli.owner import fetch
+    from sagakit.engine.operating.explain import explain
+    from sagakit.engine.operating.facts import Gathering
+    from sagakit.server.showing.standing import ExplanationView, explanation_view
+
+    async with reading(db) as store:
+        id = (await find(store, id)).row.id
+        seen = await store.read_owner()
+        if seen is not None and seen.url is not None:
+            answer = await fetch(seen.url, f"/api/v1/processes/{id}/explain")
+            if answer is not None:
+                return msgspec.json.decode(answer, type=ExplanationView)
+        return explanation_view(explain(await Gathering(store, None, standing.now()).of_instance(id)))
+
+
+async def _stuck(db: str, limit: int, after: int | None) -> Page[StuckView]:
+    from sagakit.cli.owner import fetch
+    from sagakit.engine.operating.detector import Detector
+    from sagakit.server.showing.standing import StuckView, stuck_view
+
+    async with reading(db) as store:
+        seen = await store.read_owner()
+        if seen is not None and seen.url is not None:
+            rest = "" if after is None else f"&next={after}"
+            answer = await fetch(seen.url, f"/api/v1/stuck?limit={limit}{rest}")
+            if answer is not None:
+                return msgspec.json.decode(answer, type=Page[StuckView])
+        found = await Detector(store, None, standing.now()).find(limit=limit + 1, after=after)
+        more = str(found[limit - 1].number) if len(found) > limit else None
+        return Page([stuck_view(one) for one in found[:limit]], more)
+
+
 async def _list(db: str, query: InstanceQuery) -> list[Listed]:
     async with reading(db) as store:
         return await store.read_instances(query)
@@ -88,19 +147,12 @@ async def _list(db: str, query: InstanceQuery) -> list[Listed]:
 
 async def _show(db: str, id: str) -> tuple[Listed, list[History], dict[str, str], list[Delivery]]:
     async with reading(db) as store:
-        listed = await _found(store, id)
+        listed = await find(store, id)
         history = await whole_history(store, listed.row.id)
         return listed, history, await children_of(store, history), await outstanding(store, listed.row)
 
 
 async def _history(db: str, id: str, after: int, limit: int) -> tuple[Listed, list[History]]:
     async with reading(db) as store:
-        listed = await _found(store, id)
+        listed = await find(store, id)
         return listed, await store.read_history(listed.row.id, after=after, limit=limit + 1)
-
-
-async def _found(store: Store, id: str) -> Listed:
-    try:
-        return await find_instance(store, id)
-    except NotFound as missing:
-        raise Failure(f"{missing}: sagakit processes list shows them") from missing

@@ -19,6 +19,7 @@ from sagakit.server.keys import idempotency_key
 from sagakit.server.prefer import applied, preferred_wait, while_connected
 from sagakit.server.problems import Problem, answer_error, problem_response
 from sagakit.server.routes.health import health
+from sagakit.server.routes.operating import operating
 from sagakit.server.trace import traceparent
 
 LONGEST_BODY = 256 * 1024
@@ -80,7 +81,7 @@ def gateway(engine: Engine) -> Litestar:
         return _answer(_standing(order_id, order), status=200, headers=headers)
 
     return Litestar(
-        [place_order, get_order, *health(engine)],
+        [place_order, get_order, *health(engine), *operating(engine)],
         exception_handlers={BadRequest: _answer_bad_request, Exception: answer_error},
         request_max_body_size=LONGEST_BODY,
         openapi_config=None,

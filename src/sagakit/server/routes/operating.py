@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias, cast
 from litestar import Request, get, post
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Struct
 
 from sagakit.core.commit import DeliveryState, PauseScope
@@ -112,7 +112,7 @@ def _instances(engine: Engine) -> list[HTTPRouteHandler]:
         summary="Do something to a process",
         tags=["processes"],
     )
-    async def act_on_process(request: Asked, id: Id, action: Action, data: ActionBody) -> Acted:
+    async def act_on_process(request: Asked, id: Id, action: Action, data: JSONBody[ActionBody]) -> Acted:
         check_type(request)
         return await operator.act(
             id,
@@ -165,7 +165,7 @@ def _deliveries(engine: Engine) -> list[HTTPRouteHandler]:
         summary="Do something to one",
         tags=["deliveries"],
     )
-    async def act_on_delivery(request: Asked, id: Number, action: Action, data: DeliveryActionBody) -> Acted:
+    async def act_on_delivery(request: Asked, id: Number, action: Action, data: JSONBody[DeliveryActionBody]) -> Acted:
         check_type(request)
         return await operator.act_on_delivery(
             id,
@@ -185,7 +185,7 @@ def _deliveries(engine: Engine) -> list[HTTPRouteHandler]:
         summary="Retry all like this",
         tags=["deliveries"],
     )
-    async def retry_deliveries(request: Asked, data: RetryBody) -> Retried:
+    async def retry_deliveries(request: Asked, data: JSONBody[RetryBody]) -> Retried:
         check_type(request)
         if data.state not in (None, "parked", "retrying"):
             raise ClientException(f"state: what is {data.state} is not retried: parked and retrying are")
@@ -203,12 +203,12 @@ def _pauses(engine: Engine) -> list[HTTPRouteHandler]:
         return Page([pause_view(one) for one in operator.pauses()], None)
 
     @post("/api/v1/pauses", responses=ACTION, status_code=200, summary="Pause", tags=["pauses"])
-    async def pause(request: Asked, data: PauseBody) -> Acted:
+    async def pause(request: Asked, data: JSONBody[PauseBody]) -> Acted:
         check_type(request)
         return await operator.pause(data.scope, data.name, by=data.by, reason=data.reason)
 
     @post("/api/v1/pauses/resume", responses=ACTION, status_code=200, summary="Resume", tags=["pauses"])
-    async def resume(request: Asked, data: PauseBody) -> Acted:
+    async def resume(request: Asked, data: JSONBody[PauseBody]) -> Acted:
         check_type(request)
         return await operator.resume(data.scope, data.name, by=data.by, reason=data.reason)
 
