@@ -55,7 +55,7 @@ def test_an_error_in_lines(capsys: pytest.CaptureFixture[str], error: BaseExcept
         (["processes", "show"], "sagakit processes show: missing argument"),
         (["processes", "list", "--limit", "0"], "sagakit processes list: invalid value for '--limit': "),
         (["processes", "list", "--what"], "sagakit processes list: no such option: --what"),
-        (["demo", "motel"], "sagakit: there is no demo motel; the demos: shop, subscriptions\n"),
+        (["demo", "motel"], "sagakit: there is no demo motel; the demos: shop, hotel, subscriptions\n"),
         (["run", "a:b", "--port", "70000"], "sagakit run: invalid value for '--port': "),
         (["migrate"], "sagakit: which database? give --db PATH_OR_URL, or set SAGAKIT_DB\n"),
     ],

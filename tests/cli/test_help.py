@@ -48,7 +48,7 @@ Options:
   -h, --help  Show this message and exit.
 
 Run:
-  demo [DEMO]          Run a small business: a shop or subscriptions
+  demo [DEMO]          Run a small business: a shop, a hotel or subscriptions
   run MODULE:APP       Run an app: its engine and an HTTP door for commands
   check MODULE:APP     Check an app: what it consists of, or all its problems
   map MODULE:APP       Map an app: who sends what to whom, what leads nowhere

@@ -19,7 +19,7 @@ from sagakit.cli.terminal import counted, show, text
 if TYPE_CHECKING:
     from sagakit.app import App
 
-DEMOS = ("shop", "subscriptions")
+DEMOS = ("shop", "hotel", "subscriptions")
 
 
 def demo(
@@ -28,7 +28,7 @@ def demo(
     db: DemoDatabase = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew: forget what is there.")] = False,
 ) -> None:
-    """Run a small business: a shop or subscriptions."""
+    """Run a small business: a shop, a hotel or subscriptions."""
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
     _demo(name)(port, db or None, fresh)
@@ -39,6 +39,8 @@ def _demo(name: str) -> Callable[[int, str | None, bool], None]:
     match name:
         case "shop":
             from sagakit.demos.shop.run import run_demo
+        case "hotel":
+            from sagakit.demos.hotel.run import run_demo
         case _:
             from sagakit.demos.subscriptions.run import run_demo
     return run_demo

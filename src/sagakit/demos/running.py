@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from sagakit import App, Engine
 from sagakit.app.running import signalled
@@ -18,6 +20,8 @@ from sagakit.server.serve import address_of, bind, serve
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
+
+_log = structlog.get_logger("sagakit.demos")
 
 ENDED = "Closed; what is unsettled goes on when it is opened again."
 
@@ -39,9 +43,22 @@ class Demo:
         """Where its data are, in words."""
         return f"{self.path} (kept; --fresh starts anew)" if self.path else "in memory: gone when the demo ends"
 
-    async def serve(self, app: ASGIApp) -> None:
-        """Answer requests until it is told to stop."""
-        await serve(self.engine, app, self._bound, self._told)
+    async def serve(self, app: ASGIApp, scenario: Coroutine[Any, Any, None] | None = None) -> None:
+        """Answer requests until it is told to stop; play a scenario meanwhile."""
+        playing = None if scenario is None else asyncio.ensure_future(_played(scenario))
+        try:
+            await serve(self.engine, app, self._bound, self._told)
+        finally:
+            if playing is not None:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+
+
+async def _played(scenario: Coroutine[Any, Any, None]) -> None:
+    try:
+        await scenario
+    except Exception:  # it is told, and the demo goes on without it
+        _log.exception("the scenario came to no end")
 
 
 @asynccontextmanager

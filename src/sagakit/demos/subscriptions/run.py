@@ -40,14 +40,8 @@ async def _run(port: int, db: str | None, fresh: bool) -> None:
 
         async with demo(app, port=port, db=db, fresh=fresh, provide=provided) as opened:
             opened.terminal.open(_greeting(opened, provider))
-            scenario = asyncio.ensure_future(
-                play(opened.engine, accounts[0], address=opened.address, provider=provider)
-            )
-            try:
-                await opened.serve(api(opened.engine, purchases(opened.engine)))
-            finally:
-                scenario.cancel()
-                await asyncio.gather(scenario, return_exceptions=True)
+            scenario = play(opened.engine, accounts[0], address=opened.address, provider=provider)
+            await opened.serve(api(opened.engine, purchases(opened.engine)), scenario)
 
 
 def _greeting(opened: Demo, provider: str) -> Text:
