@@ -14,6 +14,8 @@ from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing, OperatorA
 from sagakit.core.messages import WIRE
 from sagakit.core.process import Display, TimerKind, words_of
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
+from sagakit.core.saga.batches.progress import Progress, progress_of
+from sagakit.core.saga.batches.record import MARK, Batch, mark_of
 from sagakit.core.saga.compensation import CANCEL_CHILD, OUTSTANDING, SagaRecord, Step
 
 
@@ -44,6 +46,8 @@ class StepDisplay(Struct):
     planned_undo: str | None = None
     """The type of the undo that is recorded and not sent yet."""
     undo_error: str | None = None
+    batch: Progress | None = None
+    """It is a batch: `command` stands for those of all its items."""
 
 
 _BESIDE: frozenset[TimerKind] = frozenset({"deadline", "warning"})
@@ -64,8 +68,9 @@ def record_of(row: Instance) -> SagaRecord | ManagerRecord:
 def display(row: Instance) -> Display:
     """Where an instance stands, from its row alone. What has ended stands nowhere and waits for nothing."""
     if row.status in ENDED:
-        return Display("", [])
+        return Display("", [], progress_of(_batches(record_of(row))) if b'"batches"' in row.state else [])
     record = record_of(row)
+    progress = progress_of(_batches(record))
     timers = record.reminders if isinstance(record, ManagerRecord) else record.timers
     times = [f"{words_of(timer)}, {_at(timer.due_at)}" for timer in timers if timer.kind not in _BESIDE]
     if isinstance(record, ManagerRecord):
@@ -76,9 +81,13 @@ def display(row: Instance) -> Display:
         waiting = [step.type for step in record.steps if step.state == "sent"] + record.receiving
     waiting += [undo for _, undo in undoing if undo]
     if undoing:
-        return Display(f"undoing {undoing[-1][0] or row.type}", waiting + times)
+        return Display(f"undoing {undoing[-1][0] or row.type}", waiting + times, progress)
     asleep = any(timer.kind == "sleep" for timer in timers)
-    return Display(waiting[-1] if waiting else "sleeping" if asleep else "", waiting + times)
+    return Display(waiting[-1] if waiting else "sleeping" if asleep else "", waiting + times, progress)
+
+
+def _batches(record: SagaRecord | ManagerRecord) -> list[Batch]:
+    return record.batches if isinstance(record, SagaRecord) else []
 
 
 def _is_undoing(sent: SentCommand) -> bool:
@@ -106,7 +115,10 @@ def undos_of(row: Instance) -> list[str]:
         owing: list[SentCommand] | list[Step] = [sent for sent in record.sent if sent.undo and not sent.undone]
     else:
         owing = [step for step in record.steps if step.state in OUTSTANDING]
-    return [sent.undo.type for sent in owing if sent.undo] + [sent.type for sent in owing if sent.child]
+    of_batches = {one.step: one.undo for one in _batches(record)}
+    items = [of_batches[one.ordinal] for one in owing if isinstance(one, Step) and one.batch]
+    undos = [sent.undo.type for sent in owing if sent.undo] + [undo for undo in items if undo]
+    return undos + [sent.type for sent in owing if sent.child]
 
 
 def steps(
@@ -120,10 +132,15 @@ def steps(
     record = record_of(row)
     known = {step.id: step for step in record.steps if step.id} if isinstance(record, SagaRecord) else {}
     shown = [_registered(step, undos) for step in _whole(record)]
+    batches = {mark_of(row.id, one.step): one for one in progress_of(_batches(record))}
+    marks = frozenset(batches)
     for command in sent:
-        step = StepDisplay(Sent(command.id, command.type), undo=undos.get(command.id))
-        if command.id in known:
-            _as_recorded(step, known[command.id])
+        id = command.id[:MARK] if command.id[:MARK] in marks else command.id
+        step = StepDisplay(Sent(id, command.type), undo=undos.get(id), batch=batches.pop(id, None))
+        if step.batch is None and id != command.id:
+            continue  # one more item of a batch that is shown
+        if id in known:
+            _as_recorded(step, known[id])
         shown.append(step)
     for step in shown:
         for message in (step.command, step.undo):

@@ -11,6 +11,7 @@ from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause, Envelope, History, Instance, Item, Kind, Status
 from sagakit.core.messages import Message, in_seconds
 from sagakit.core.queries import ItemQuery
+from sagakit.core.saga.batches.progress import Progress
 
 
 class Input(Struct, gc=False):
@@ -235,3 +236,5 @@ class Display(Struct, frozen=True):
 
     state: str
     waiting_for: list[str]
+    progress: list[Progress] = []
+    """Of its batches."""

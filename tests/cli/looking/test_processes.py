@@ -104,6 +104,7 @@ def test_a_process_as_json(sagakit: Sagakit, shop_db: Path) -> None:
         "cause": None,
         "reason": None,
         "waiting_for": ["payments.ChargePayment"],
+        "progress": [],
         "started_at": "2026-11-21T12:02:00.000000Z",
         "updated_at": "2026-11-21T12:02:00.010000Z",
         "ended_at": None,

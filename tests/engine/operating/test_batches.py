@@ -206,3 +206,34 @@ async def test_a_paused_batch_lets_what_runs_end_and_goes_on_when_it_is_resumed(
         assert len(house.moved) == 3
         await running.operator.resume("instance", id, **WHO)
         assert await waiting == GroupMoved(30, ())
+
+
+# ---------------------------------------------------------------------- looking at it
+
+
+async def test_progress_is_watched() -> None:
+    house = House()
+    house.refuses = frozenset({5})
+    async with engine(moving(at_once=2), provide={House: house}) as running:
+        await running.send(Group("g", 30))
+        await running.settle()
+        await running.operator.act((await the_one(running)).id, "rerun_failed", **WHO)
+        seen = [update.progress[0] async for update in running.watch("t.move_group", "g") if update.progress]
+    assert [(one.done, one.failed, one.total) for one in seen][-1] == (29, 1, 30)
+    assert all(one.done + one.failed <= 30 for one in seen)
+
+
+async def test_an_explanation_tells_how_far_it_has_come() -> None:
+    house = House()
+    house.gate.clear()
+    house.refuses = frozenset({0})
+    async with engine(moving(at_once=2), provide={House: house}) as running:
+        await running.send(Group("g", 3))
+        await until(lambda: house.running == 2)
+        id = (await the_one(running)).id
+        assert "each t.Move: 0 done, 0 failed, 2 in flight of 3" in (await running.operator.explain(id)).why
+        house.gate.set()
+        await running.settle()
+        explained = await running.operator.explain(id)
+    assert explained.why == "it has ended as completed; each t.Move: 2 done, 1 failed of 3"
+    assert explained.mend[0].startswith(f"sagakit processes rerun-failed {id}")

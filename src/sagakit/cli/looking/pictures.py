@@ -16,6 +16,7 @@ from rich.text import Text
 from sagakit.cli.terminal import counted, lasting, note, show, state, table, terminal, text, time, width
 from sagakit.core.commit import ENDED, Delivery
 from sagakit.core.display import Sent, StepDisplay, display, record_of
+from sagakit.core.process import Display
 from sagakit.core.queries import Listed
 from sagakit.server.showing.views import HistoryItem, iso
 
@@ -107,8 +108,14 @@ def _now(listed: Listed) -> str:
         return f"waits for {_person(listed)}"
     if listed.search.ended_at is not None:
         return _why(listed)
-    waiting = display(listed.row).waiting_for
+    shown = display(listed.row)
+    waiting = [f"{name} ({words})" for name, words in _batches(shown)] or shown.waiting_for
     return f"waits for {', '.join(waiting)}" if waiting else ""
+
+
+def _batches(shown: Display) -> list[tuple[str, str]]:
+    """The batches that it waits for, and how far they have come."""
+    return [(one.command, one.words()) for one in shown.progress if one.state in ("running", "ending", "undoing")]
 
 
 def _person(listed: Listed) -> str:
@@ -166,7 +173,7 @@ def _steps(steps: Sequence[StepDisplay]) -> Iterator[RenderableType]:
         if step.command is None:
             rows.add_row("", Text("the process as a whole", "dim"), "", _undo(step))
         else:
-            rows.add_row(str(len(steps) - len(last) + place), text(step.command.type), _answer(step), _undo(step))
+            rows.add_row(str(len(steps) - len(last) + place), text(_named(step)), _answer(step), _undo(step))
             if step.command.child is not None:
                 rows.add_row("", text(f"started {step.command.child}", "dim"), "", "")
     if len(last) < len(steps):
@@ -176,7 +183,14 @@ def _steps(steps: Sequence[StepDisplay]) -> Iterator[RenderableType]:
         yield Text("(...) is recorded, and not sent so far", "dim")
 
 
+def _named(step: StepDisplay) -> str:
+    each = "each " if step.batch is not None else ""
+    return f"{each}{step.command.type}" if step.command else ""
+
+
 def _answer(step: StepDisplay) -> Text:
+    if step.batch is not None:
+        return text(step.batch.words())
     return _outcome(step.command) if step.command else Text()
 
 

@@ -8,6 +8,7 @@ from sagakit.core.commit import ENDED
 from sagakit.core.display import record_of
 from sagakit.core.process import PendingTimer, words_of
 from sagakit.core.process_manager.record import ManagerRecord
+from sagakit.core.saga.batches.progress import Progress, progress_of
 from sagakit.core.saga.compensation import OWED, SagaRecord, Step
 from sagakit.engine.operating.explanation import Blocker, Explanation, Situation, Wait
 from sagakit.engine.operating.facts import Facts, Standing
@@ -64,10 +65,13 @@ class Explaining:
         if self._row.status not in ENDED:
             return None
         cause = f" ({self._search.cause}: {self._search.reason})" if self._search.cause else ""
+        rerun = [one for one in self._batches() if one.failed and self._row.status == "completed"]
         left = ""
         if self._row.status == "abandoned" and (undos := self._undos_left()):
             left = f"; not undone: {', '.join(undos)}"
-        return self._say("ended", f"it has ended as {self._row.status}{cause}{left}", self._search.ended_at, "nobody")
+        why = f"it has ended as {self._row.status}{cause}{left}"
+        mend = [self._command("rerun-failed")] if rerun else []
+        return self._say("ended", why, self._search.ended_at, "nobody", mend=mend)
 
     def _paused(self) -> Explanation | None:
         standing = [one for one in (*self._facts.own, *self._facts.sent) if one.pause is not None]
@@ -258,7 +262,7 @@ class Explaining:
             key=self._row.key,
             status=self._row.status,
             situation=situation,
-            why=why,
+            why=why + "".join(f"; each {one.command}: {one.words()}" for one in self._batches()),
             since=since,
             waits_for=waits_for or [],
             blocked_by=blocked_by,
@@ -275,6 +279,9 @@ class Explaining:
         last = self._facts.last
         return last.inputs[0].recorded_at if last is not None and last.inputs else self._search.updated_at
 
+    def _batches(self) -> list[Progress]:
+        return [] if isinstance(self._record, ManagerRecord) else progress_of(self._record.batches)
+
     def _timers(self) -> list[PendingTimer]:
         return self._record.reminders if isinstance(self._record, ManagerRecord) else self._record.timers
 
@@ -287,7 +294,10 @@ class Explaining:
         if isinstance(self._record, ManagerRecord):
             return [one.undo.type for one in self._record.sent if one.undo is not None and not one.undone]
         left = OWED | {"undo_failed"}
-        return [one.undo.type for one in reversed(self._record.steps) if one.undo and one.state in left]
+        of_batches = {one.step: one.undo for one in self._record.batches}
+        owed = [one for one in reversed(self._record.steps) if one.state in left]
+        names = [of_batches[one.ordinal] if one.batch else one.undo and one.undo.type for one in owed]
+        return [name for name in names if name]
 
     def _next_step(self) -> str:
         if self._row.status in ("undoing", "compensation_failed"):

@@ -160,7 +160,8 @@ def _current(row: Instance, seen: int) -> Update:
 
 def _update(row: Instance, version: int, event: Message | None, seen: int) -> Update:
     skipped = version - seen - 1 if seen >= 0 else 0
-    return Update(row.status, display(row).state, event, str(version), skipped)
+    shown = display(row)
+    return Update(row.status, shown.state, event, str(version), skipped, shown.progress)
 
 
 def _behind(update: Update, version: int, seen: int) -> Update:
@@ -168,4 +169,4 @@ def _behind(update: Update, version: int, seen: int) -> Update:
     skipped = version - seen - 1
     if not skipped:
         return update
-    return Update(update.status, update.state, update.event, update.cursor, skipped)
+    return Update(update.status, update.state, update.event, update.cursor, skipped, update.progress)

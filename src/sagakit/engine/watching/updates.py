@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from sagakit.core.messages import Message
+from sagakit.core.saga.batches.progress import Progress
 
 MOST = 100
 """Updates that wait for one who is slow; with one more it skips to the newest."""
@@ -27,6 +28,8 @@ class Update(Struct, frozen=True):
     """Watch with `after=` this to go on behind this update."""
     skipped: int = 0
     """How many updates were left out before this one, because they are not kept or the watcher was too slow."""
+    progress: Sequence[Progress] = ()
+    """How far the batches of an instance have come."""
 
 
 class Watcher:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from sagakit.core.commit import Delivery, Envelope, History
 from sagakit.core.display import Sent, StepDisplay, display
 from sagakit.core.queries import Listed
+from sagakit.core.saga.batches.progress import Progress
 from sagakit.errors import TerminalError
 
 _T = TypeVar("_T", bound=Struct)
@@ -39,6 +40,8 @@ class ProcessView(Struct):
     cause: str | None
     reason: str | None
     waiting_for: list[str]
+    progress: list[Progress]
+    """How far its batches have come."""
     started_at: str
     updated_at: str
     ended_at: str | None
@@ -81,6 +84,8 @@ class StepView(Struct):
 
     command: SentView | None
     state: str | None
+    batch: Progress | None
+    """It is a whole batch: the command stands for those of its items."""
     undo: SentView | None
     planned_undo: str | None
     undo_error: str | None
@@ -166,6 +171,7 @@ def process_view(listed: Listed) -> ProcessView:
         cause=search.cause or None,
         reason=search.reason or None,
         waiting_for=shown.waiting_for,
+        progress=shown.progress,
         started_at=iso(search.started_at),
         updated_at=iso(search.updated_at),
         ended_at=None if search.ended_at is None else iso(search.ended_at),
@@ -184,7 +190,7 @@ def process_detail(
     return ProcessDetail(
         **msgspec.structs.asdict(process_view(listed)),
         steps=[
-            StepView(_sent(step.command), step.state, _sent(step.undo), step.planned_undo, step.undo_error)
+            StepView(_sent(step.command), step.state, step.batch, _sent(step.undo), step.planned_undo, step.undo_error)
             for step in steps
         ],
         deliveries=[delivery_view(delivery) for delivery in deliveries],
