@@ -185,6 +185,28 @@ async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_o
         assert [str(answer) for answer in answers] == ["poor"] * 12
 
 
+async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
+    script, store = Script(closed={"Charge"}), MemoryStore()
+    async with engine(chain(), store=store, provide={Script: script}, limits=Limits(stop_within=0.01)) as running:
+        for number in range(12):
+            await running.send(Place(str(number)))
+        await until(lambda: script.began.count("Charge") == 12)
+    async with engine(
+        chain(), store=store.again(), provide={Script: script}, limits=Limits(page=1, stop_within=0.01)
+    ) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place("new"), until=WANTED))
+        script.answers["Place"] = Broken("no")
+        await until(lambda: script.began.count("Charge") == 12 + 5)
+        # it stands behind what is unread; as soon as it fails it is told, whatever is unread still
+        story = next(iter(running._watching._stories._stories.values()))
+        assert story.known
+        script.gates["Charge"].set()
+        while not waiting.done():
+            await running.advance(seconds=1)
+        with pytest.raises(OutcomeUnknown, match="Broken: no"):
+            await waiting
+
+
 async def test_many_who_ask_at_the_same_time_share_one_look() -> None:
     script = Script(closed={"Charge"})
     async with engine(chain(), provide={Script: script}) as running:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
 from tests.engine.watching.watched import Begun, Nudged, counting
 
-from sagakit import App, OutcomeUnknown, Refused, Saga, Stopping, TerminalError, Update, WaitTimeout
+from sagakit import App, OutcomeUnknown, Receipt, Refused, Saga, Stopping, TerminalError, Update, WaitTimeout
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
+from sagakit.stores.sqlite.store import SqliteStore
 from sagakit.testing.manual import ManualEngine, engine
 
 
@@ -289,6 +291,59 @@ async def test_nor_for_one_that_cannot_go_on() -> None:
         stage.opens(Ask())
         with pytest.raises(Stopping, match="another engine"):
             await waiting
+
+
+async def test_what_is_sent_for_later_is_waited_for() -> None:
+    stage = Stage()
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        receipt = await running.send(Place(), after=60)
+        waiting = asyncio.create_task(running.wait(until=Told, correlation_id=receipt.correlation_id, timeout=100))
+        await running.advance(seconds=59)
+        assert not waiting.done()
+        await running.advance(seconds=1)
+        assert await waiting == Told("a", 0)
+
+
+async def test_a_bug_among_those_who_wait_stops_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    stage.closes(Ask())
+    async with engine(placing_app(), provide={Stage: stage}) as running:
+        waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told, timeout=5))
+        await until(lambda: stage.began)
+        monkeypatch.setattr(running._watching._stories, "committed", lambda draft: 1 / 0)
+        stage.opens(Ask())
+        await running.settle()
+        assert await running.status("t.saga", "a") == "completed"
+        await running.advance(seconds=5)
+        with pytest.raises(WaitTimeout):
+            await waiting
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_on_a_file(tmp_path: Path, restarted: bool) -> None:
+    stage = Stage()
+    stage.will(Ask("b"), Declined("b", "no"))
+    async with engine(placing_app(), store=SqliteStore(tmp_path / "t.db"), provide={Stage: stage}) as running:
+        good, bad = [await running.send(Place(key), idempotency_key=key) for key in ("a", "b")]
+        await running.settle()
+        await _look_back(running, good, bad) if not restarted else None
+    async with engine(placing_app(), store=SqliteStore(tmp_path / "t.db"), provide={Stage: stage}) as running:
+        await _look_back(running, good, bad)
+
+
+async def _look_back(running: ManualEngine, good: Receipt, bad: Receipt) -> None:
+    assert await running.wait(until=Told, correlation_id=good.correlation_id) == Told("a", 0)
+    for _ in range(2):
+        with pytest.raises(Refused, match="no"):
+            await running.wait(until=Told, correlation_id=bad.correlation_id)
+    with pytest.raises(Refused, match="no"):
+        await running.send_and_wait(Place("b"), until=Told, idempotency_key="b")
+    for after in range(3):
+        updates = [update async for update in running.watch("t.saga", "a", after=str(after))]
+        assert [update.cursor for update in updates] == [str(number) for number in range(after + 1, 3)]
+    story = [update.state async for update in running.watch(correlation_id=bad.correlation_id, after="0")]
+    assert story == ["t.Place", "t.Placed", "t.Ask", "t.Declined", "t.Cancel", "t.Cancelled", "t.Announced"]
+    assert not running._watching
 
 
 # ---------------------------------------------------------------------- many

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+import structlog
+
 from sagakit.core.commit import Delivery
 from sagakit.engine.committer import FIRST_PAUSE
 from sagakit.engine.draft import Draft
@@ -24,6 +26,8 @@ from sagakit.errors import Stopping, StoreFailed, WaitTimeout
 from sagakit.ports import Store
 
 MICROSECONDS = 1_000_000
+
+_log = structlog.get_logger("sagakit.watching")
 
 
 class Watching:
@@ -47,10 +51,13 @@ class Watching:
 
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell those whom it concerns."""
-        if self._stories:
-            self._stories.committed(draft)
-        if self._of_instances:
-            self._of_instances.committed(draft.commit)
+        try:
+            if self._stories:
+                self._stories.committed(draft)
+            if self._of_instances:
+                self._of_instances.committed(draft.commit)
+        except Exception:  # a bug in here must not keep the Commit from being settled
+            _log.exception("those who wait could not be told")
 
     def reading(self, reading: bool) -> None:
         """Whether deliveries wait in the store unread."""
@@ -76,7 +83,9 @@ class Watching:
         """Wait for an event of a story while the block lasts. `new`: before its first message is sent."""
         if self._stories.ended is not None:
             raise Stopping(self._stories.ended)
-        story = self._stories.get(correlation_id, tracked=not new)
+        story = self._stories.get(correlation_id, tracked=not new or self._tracking.reading)
+        if new and story.tracked:  # what is in memory is not all for now: so it is followed from its birth
+            story.scanned = story.looked_back = True
         waiter = Waiter(story, until, looking_back=not new)
         story.waiters.append(waiter)
         try:
@@ -134,7 +143,10 @@ class Watching:
         timer = self._in(limit, late)
         try:
             async with aclosing(self._of_instances.follow(watcher, process, key, None)) as updates:
-                return [update async for update in updates][-1]
+                last = await anext(updates)
+                async for update in updates:
+                    last = update
+                return last
         finally:
             timer.cancel()
             watcher.leave()
