@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from copy import copy
 
 import pytest
 from tests.acceptance.orders.messages import PlaceOrder
@@ -13,11 +12,10 @@ from tests.acceptance.orders.processes import WAYS
 from tests.acceptance.orders.running import End, HastyClock, end_of, finish, mortal
 from tests.acceptance.orders.world import Reply, World
 
-from sagakit.core.commit import Delivery
-from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.errors import KeyInFlight
 from sagakit.stores.memory import MemoryStore
+from sagakit.testing.crashes.disorder import LateProcesses, StaleLanes, ThriceLanes
 from sagakit.testing.manual import ManualEngine
 
 SCRIPT: dict[str, Reply | tuple[Reply, ...]] = {
@@ -52,25 +50,14 @@ async def send_once(engine: ManualEngine, order: str) -> None:
 def reacting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether processes react in the Commit of what they are told, or later."""
     if request.param == "by delivery":
-        never = property(lambda self: False, lambda self, value: None)
-        monkeypatch.setattr(ProcessHandler, "inline", never, raising=False)
+        monkeypatch.setattr(ManualEngine, "processes_class", LateProcesses)
     return request.param
-
-
-def hand_out(monkeypatch: pytest.MonkeyPatch, copies: Callable[[Delivery], list[Delivery]]) -> None:
-    put = Lanes.put
-
-    def put_all(self: Lanes, delivery: Delivery) -> None:
-        for one in copies(delivery):
-            put(self, one)
-
-    monkeypatch.setattr(Lanes, "put", put_all)
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_delivery_three_times(way: str, reacting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, once = await ends(way)
-    hand_out(monkeypatch, lambda delivery: [delivery, copy(delivery), copy(delivery)])
+    monkeypatch.setattr(ManualEngine, "lanes_class", ThriceLanes)
     found, world = await ends(way)
     assert found == expected
     assert sorted(world.applied) == sorted(once.applied)
@@ -83,12 +70,7 @@ async def test_every_delivery_with_stale_runs_before_and_after(
 ) -> None:
     expected, once = await ends(way)
 
-    def stale(delivery: Delivery) -> Delivery:
-        old = copy(delivery)
-        old.attempt -= 1
-        return old
-
-    hand_out(monkeypatch, lambda delivery: [stale(delivery), delivery, stale(delivery)])
+    monkeypatch.setattr(ManualEngine, "lanes_class", StaleLanes)
     found, world = await ends(way)
     assert found == expected
     assert sorted(world.applied) == sorted(once.applied)

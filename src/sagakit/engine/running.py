@@ -47,8 +47,10 @@ _log = structlog.get_logger("sagakit.engine")
 class Running:
     """Joins the parts: what is accepted is delivered, decided, committed, and led on from there."""
 
-    lanes: ClassVar[type[Lanes]] = Lanes
+    lanes_class: ClassVar[type[Lanes]] = Lanes
     """What its lanes are made of."""
+    processes_class: ClassVar[type[ProcessHandler]] = ProcessHandler
+    """What has its process instances react."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Running:
         chance = chance or SystemChance()
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
-        self._lanes = self.lanes(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
+        self._lanes = self.lanes_class(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
         self._committer = Committer(store, self.clock, self._settled, self._die)
         self._runs = Runs()
         self._withdrawing = Withdrawing(self._lanes, self._runs)
@@ -93,7 +95,7 @@ class Running:
             self._threads,
         )
         withdraw = self._withdrawing.decide
-        self._processes = ProcessHandler(self._router, store, read, self._lanes, submit, withdraw, notices, run)
+        self._processes = self.processes_class(self._router, store, read, self._lanes, submit, withdraw, notices, run)
         self._router.processes = self._processes
         self._lanes.on_evict = self._processes.evicted
         timers, lanes, processes, page = self._timers, self._lanes, self._processes, self.limits.page

@@ -10,7 +10,9 @@ from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from math import ceil
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LIFE: ContextVar[int] = ContextVar("sagakit simulated life", default=0)
 """Whose code runs: 0 is the simulation itself, every engine has a number of its own."""
@@ -192,6 +194,23 @@ class SeededLoop(asyncio.AbstractEventLoop):
         if len(self._tasks) > 5_000:
             self._tasks = [task for task in self._tasks if not task.done()]
         return task
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """What would run in a thread runs here, as one callback."""
+        future: asyncio.Future[T] = asyncio.Future(loop=self)
+
+        def run() -> None:
+            if future.done():
+                return
+            try:
+                result = func(*args)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.call_soon(run)
+        return future
 
     def get_debug(self) -> bool:
         """Never."""

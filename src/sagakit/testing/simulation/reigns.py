@@ -59,7 +59,7 @@ class Reigns:
             if reign is None:
                 continue
             skews = asyncio.create_task(self._skew())
-            await _either(reign.over.wait(), self._stage.pause(chance.uniform(0.2, profile.longest)))
+            await either(reign.over.wait(), self._stage.pause(chance.uniform(0.2, profile.longest)))
             skews.cancel()
             self._stage.wall.thaw()
             await self._end(reign)
@@ -85,7 +85,7 @@ class Reigns:
         reign.context.run(LIFE.set, reign.life)
         self._stage.note(f"{reign.life} begins")
         starting = asyncio.get_running_loop().create_task(self._start(reign), context=reign.context)
-        await _either(asyncio.wait([starting]), reign.over.wait())
+        await either(asyncio.wait([starting]), reign.over.wait())
         if reign.over.is_set() or reign.engine is None:
             if starting.done() and not starting.cancelled() and (error := starting.exception()):
                 if not isinstance(error, StoreFailed):
@@ -134,7 +134,7 @@ class Reigns:
         assert reign.engine is not None
         self.current = None
         stopping = asyncio.get_running_loop().create_task(reign.engine.stop(), context=reign.context)
-        await _either(asyncio.wait([stopping]), reign.over.wait())
+        await either(asyncio.wait([stopping]), reign.over.wait())
         if stopping.done() and (error := stopping.exception()) and not isinstance(error, StoreFailed):
             raise error
         reign.over.set()
@@ -184,7 +184,7 @@ class Reigns:
                 continue
             engine = reign.engine
             asking = asyncio.get_running_loop().create_task(_called(what, engine), context=reign.context)
-            await _either(asyncio.wait([asking]), reign.over.wait())
+            await either(asyncio.wait([asking]), reign.over.wait())
             if asking.done() and not asking.cancelled():
                 error = asking.exception()
                 if error is None:
@@ -203,7 +203,7 @@ async def _called(what: Callable[[Engine], Awaitable[T]], engine: Engine) -> T:
     return await what(engine)
 
 
-async def _either(*waits: Awaitable[object]) -> None:
+async def either(*waits: Awaitable[object]) -> None:
     """Wait for the first of these; the others are given up."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:

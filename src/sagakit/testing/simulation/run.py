@@ -47,7 +47,7 @@ def simulate(seed: int, subject: Subject, *, keep_trace: bool = False) -> Verdic
     gc.disable()  # when it runs depends on all that was before
     findings: list[Finding] = []
     try:
-        with _silence():
+        with silence():
             try:
                 stage.loop.run_until_complete(_play(stage, subject))
             except Stuck as stuck:
@@ -119,7 +119,7 @@ def _all_over(stage: Stage) -> bool:
 
 
 @contextmanager
-def _silence() -> Generator[None]:
+def silence() -> Generator[None]:
     """What the engines log is not for people: they fail on purpose."""
     before = structlog.get_config()
     structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
