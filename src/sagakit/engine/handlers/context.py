@@ -42,6 +42,16 @@ class Context:
         return datetime.fromtimestamp(self._envelope.recorded_at / 1_000_000, UTC)
 
     @property
+    def type(self) -> str:
+        """The message's name on the wire."""
+        return self._envelope.type
+
+    @property
+    def payload(self) -> bytes:
+        """The message as the log holds it: JSON."""
+        return self._envelope.payload
+
+    @property
     def log(self) -> FilteringBoundLogger:
         """A logger that names the message."""
         return structlog.get_logger("sagakit.handler").bind(
