@@ -18,6 +18,7 @@ COMMANDS = [
     ["processes", "explain"],
     ["processes", "stuck"],
     ["processes", "retry"],
+    ["processes", "rerun-failed"],
     ["processes", "skip-step"],
     ["processes", "give-result"],
     ["messages", "list"],
@@ -72,6 +73,7 @@ Act (through the engine that runs):
   processes abandon ID              End it as it stands, and undo nothing
   processes compensate ID           Undo it by force: it counts as failed
   processes resume-compensation ID  Try a given-up undo again, then the rest
+  processes rerun-failed ID         Send the failed items of a batch again
   processes skip-step ID            Go on without a step, or wake a sleeper
   processes give-result ID          Give a result or an event by hand
   processes pause ID                Let it stand still until it is resumed

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.cli.acting.desk import Ask, Desk, Opened, desk
+from tests.cli.acting.desk import Ask, Desk, Opened, Piled, desk
 
 from sagakit import Engine
 from sagakit.server.api import api
@@ -41,6 +41,9 @@ class Running:
 
     def open(self, key: str = "a") -> None:
         self._do(self.engine.publish(Opened(key)))
+
+    def pile(self, count: int, key: str = "p") -> None:
+        self._do(self.engine.publish(Piled(key, count)))
 
     def ask(self, key: str = "a") -> None:
         self._do(self.engine.send(Ask(key)))

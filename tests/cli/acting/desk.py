@@ -49,6 +49,12 @@ class Word:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Piled:
+    key: str
+    count: int
+
+
 @dataclass
 class Desk:
     """Commands of the types in `down` fail."""
@@ -66,6 +72,11 @@ async def case(opened: Opened, saga: Saga) -> None:
     """Check, and wait for a word."""
     await saga.do(Check(opened.key), then=None, undo=Uncheck(opened.key))
     await saga.receive(Word)
+
+
+async def pile(piled: Piled, saga: Saga) -> None:
+    """Ask of each case in a pile."""
+    await saga.each(range(piled.count), lambda number: Ask(f"{piled.key}{number}"), then=Told)
 
 
 def desk() -> App:
@@ -87,4 +98,5 @@ def desk() -> App:
         return Unchecked(command.key)
 
     app.saga(key="key", name="case", receives=Word)(case)
+    app.saga(key="key", name="pile")(pile)
     return app

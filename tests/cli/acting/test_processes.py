@@ -125,3 +125,23 @@ def test_what_is_wrong_is_said_in_a_line(sagakit: Sagakit, running: Running) -> 
     assert "no class of this app claims the message type 't.Nope'" in said.err
     assert running.status() == "running"
     assert Ask not in running.desk.down
+
+
+def test_what_failed_of_a_batch_is_sent_again(sagakit: Sagakit, running: Running) -> None:
+    running.desk.down = {Ask}
+    running.pile(3)
+    running.until(lambda: sagakit("processes", "list", "--db", running.db, "--json").json["items"])
+    running.until(lambda: explained(sagakit, running, "p")["situation"] == "ended")
+    assert "each t.Ask: 0 done, 3 failed of 3" in sagakit("processes", "explain", "p", "--db", running.db).out
+    shown = sagakit("processes", "show", "p", "--db", running.db)
+    assert "each t.Ask" in shown.out
+    assert "0 done, 3 failed of 3" in shown.out
+    running.desk.down.clear()
+    obey(sagakit, running, explained(sagakit, running, "p")["mend"][0])
+    running.until(lambda: len(running.desk.done) == 3)
+    running.until(lambda: explained(sagakit, running, "p")["situation"] == "ended")
+    (batch,) = sagakit("processes", "show", "p", "--db", running.db, "--json").json["progress"]
+    assert (batch["done"], batch["failed"], batch["state"]) == (3, 0, "ended")
+    again = sagakit("processes", "rerun-failed", "p", *WHY, "--db", running.db)
+    assert again.code != 0
+    assert "has no failed items" in again.err

@@ -55,6 +55,14 @@ def resume_compensation(id: Id, reason: Reason, by: By = "", db: ReadDatabase = 
     _act(id, "resume-compensation", reason, by, db, as_json=as_json)
 
 
+@app.command("rerun-failed", cls=Command, rich_help_panel=ACT)
+def rerun_failed(
+    id: Id, reason: Reason, step: Step = None, by: By = "", db: ReadDatabase = "", as_json: AsJson = False
+) -> None:
+    """Send the failed items of a batch again."""
+    _act(id, "rerun-failed", reason, by, db, as_json=as_json, step=step)
+
+
 @app.command("skip-step", cls=Command, rich_help_panel=ACT)
 def skip_step(
     id: Id, reason: Reason, step: Step = None, by: By = "", db: ReadDatabase = "", as_json: AsJson = False

@@ -111,8 +111,8 @@ class Operator:
         """Do something to an instance. NotPossible if it does not fit how it stands; StaleVersion if it has moved on.
 
         `step` (for skip_step and give_result): the id or type of the step's command, or its ordinal; needed where
-        several are under way. `message` and `payload` (for give_result): the type and the fields of the result, or of
-        an event that the instance waits for.
+        several are under way. For rerun_failed it may name the batch, which has to be the last one. `message` and
+        `payload` (for give_result): the type and the fields of the result, or of an event that the instance waits for.
         """
         self._check_open()
         acted = _acted(action, id, by, reason, get_args(InstanceAction))

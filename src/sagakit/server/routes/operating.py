@@ -46,7 +46,7 @@ Text = Annotated[str | None, QueryParameter(max_length=500)]
 
 
 class ActionBody(Struct, forbid_unknown_fields=True):
-    """An action on an instance. `step`, `message` and `payload`: for skip_step and give_result."""
+    """An action on an instance. `step`: of skip_step, give_result, rerun_failed; `message`, `payload`: give_result."""
 
     reason: str
     by: str = NOBODY
