@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from sagakit import (
     Retry,
     Saga,
     Step,
+    TimedOut,
     Undoing,
 )
 from sagakit.core.commit import Delivery
@@ -249,3 +251,17 @@ async def test_somebody_is_warned_before_the_deadline() -> None:
     await life.does(Placed("1"), days=9)
     [near] = life.world.near
     assert (near.process, near.key, near.due_at.isoformat()[:10]) == ("shop.order", "1", "2026-01-11")
+
+
+async def test_whoever_waits_is_told_that_a_step_timed_out_when_it_does() -> None:
+    app, _ = in_code()
+    world = World()
+    world.stuck = True
+
+    async with manual(app, provide={World: world}) as one:
+        waiting = asyncio.ensure_future(one.send_and_wait(Placed("1"), until=Paid, timeout=timedelta(days=1)))
+        await one.advance(seconds=299)
+        assert not waiting.done()
+        await one.advance(seconds=2)
+        with pytest.raises(TimedOut, match="timed out after 300 s"):
+            await waiting

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sagakit.core.commit import Commit, Delivery, Envelope, Search
 from sagakit.engine.watching.story import Story, Waiter
-from sagakit.errors import OutcomeUnknown, Refused
+from sagakit.errors import OutcomeUnknown, Refused, TimedOut
 
 
 class Handled(NamedTuple):
@@ -50,7 +50,9 @@ def failure_of(search: Search) -> Exception | None:
         return None
     if search.status == "parked":
         return OutcomeUnknown(f"{search.type} is parked: {search.reason}")
-    return Refused(search.reason) if search.cause == "refused" else OutcomeUnknown(search.reason)
+    if search.cause == "refused":
+        return Refused(search.reason)
+    return TimedOut(search.reason) if search.cause == "timed_out" else OutcomeUnknown(search.reason)
 
 
 def failure_of_parked(delivery: Delivery, error: str | None) -> Exception:
