@@ -186,7 +186,28 @@ class BatchUndone(Struct, frozen=True, omit_defaults=True):
     """Why the last one of them was."""
 
 
-OWN: tuple[type, ...] = (BatchPage, BatchEnded, BatchUndone)
+class CarriedOver(Struct, frozen=True):
+    """A message that a saga takes over when it goes on anew."""
+
+    type: str
+    version: int
+    payload: msgspec.Raw
+
+
+@wire("sagakit.Restarted")
+class Restarted(Struct, frozen=True):
+    """A saga goes on anew from here: its history before this is not replayed any more."""
+
+    start: CarriedOver
+    arrived: list[CarriedOver]
+    """Events that came and were not received yet."""
+    record: msgspec.Raw
+    """How the saga stood: its undos, its deadline, and what it has counted."""
+    started_by: str
+    """The id of the message that has started the saga as a whole."""
+
+
+OWN: tuple[type, ...] = (BatchPage, BatchEnded, BatchUndone, Restarted)
 """What an instance tells itself, in a later Commit."""
 LIFECYCLE: tuple[type, ...] = (
     CommandFailed,

@@ -223,6 +223,10 @@ class Definition(Protocol):
         """Whether a live instance is brought back by its history, not by its snapshot alone."""
         ...
 
+    def since(self, row: Instance) -> int:
+        """The row version after which its history is replayed; 0 for all of it."""
+        ...
+
     def start(self, id: str, key: str) -> Live: ...
     def retell(self, id: str, key: str) -> Live:
         """A new instance that is run through a known history: it does not log."""

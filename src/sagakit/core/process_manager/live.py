@@ -62,6 +62,10 @@ class ManagerDefinition:
         self.author: CodeType | None = getattr(cls.react, "__code__", None)
         self.codec = Codec(cls, cls.__name__, 1)
 
+    def since(self, row: Instance) -> int:
+        """Nothing of its history is replayed."""
+        return row.version
+
     def start(self, id: str, key: str) -> ManagerLive:
         """A new instance, without state yet."""
         try:

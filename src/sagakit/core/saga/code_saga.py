@@ -10,6 +10,7 @@ from sagakit.core.messages import Message
 from sagakit.core.process import Input
 from sagakit.core.saga.live import SagaLive, Surroundings
 from sagakit.core.saga.operations import Saga
+from sagakit.core.saga.restarting import decode_since
 from sagakit.core.saga.timing.deadline import Deadline
 
 _E_contra = TypeVar("_E_contra", bound=Message, contravariant=True)
@@ -64,9 +65,13 @@ class SagaDefinition:
         self._around = around
         self._deadline = deadline
 
+    def since(self, row: Instance) -> int:
+        """The row version after which its history is replayed."""
+        return decode_since(row.state).since
+
     def start(self, id: str, key: str) -> SagaLive:
         """A new instance; its first input starts the code."""
-        return SagaLive(self.name, self._code, self.receives, self._around, id, key, self._deadline)
+        return SagaLive(self.name, self._code, self.receives, self._around, id, key, self._deadline, self.starts_with)
 
     def retell(self, id: str, key: str) -> SagaLive:
         """A new instance that is run through a known history: it does not log."""

@@ -83,6 +83,11 @@ class SagaRecord(Struct, omit_defaults=True):
     undoing: bool = False
     """Its code is closed: only its undos go on."""
     timers: list[PendingTimer] = []
+    since: int = 0
+    """The row version at which it went on anew: what came before is not replayed."""
+    restarts: int = 0
+    unrecorded: int = 0
+    """Reactions since then that the history does not have: those to items of batches."""
     receiving: list[str] = []
     """The wire names of the events that its code waits for."""
     cause: Cause = ""

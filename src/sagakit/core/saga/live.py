@@ -9,9 +9,8 @@ from typing import Any, cast
 import msgspec
 
 from sagakit.core.commit import ENDED, Cause, History, Instance, Status
-from sagakit.core.lifecycle import CANCELS, OperatorActed, TimerFired
-from sagakit.core.messages import Seconds, microseconds
-from sagakit.core.process import Input, Reacted, Surroundings, TimerKind
+from sagakit.core.lifecycle import CANCELS, OperatorActed, Restarted, TimerFired
+from sagakit.core.process import Input, Reacted, Surroundings
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.batches.batches import Batches
 from sagakit.core.saga.batches.rerun import check_nothing_followed, chosen
@@ -19,18 +18,20 @@ from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
-from sagakit.core.saga.operations import Do, ForEach, Operation, Receive, Saga, Sleep, Then
+from sagakit.core.saga.operations import Do, ForEach, Operation, Receive, RestartWith, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
+from sagakit.core.saga.restarting import ADVISED, Anew, beginning_of, check_length, of_this_run
 from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.operated import Operated
 from sagakit.core.saga.settling.outcomes import cause_of
-from sagakit.core.saga.settling.passing import Passing, timer_ids
+from sagakit.core.saga.settling.passing import Passing
 from sagakit.core.saga.settling.settling import Settling
+from sagakit.core.saga.settling.times import Times
 from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.timing.deadline import Deadline
 from sagakit.core.saga.timing.timers import Timers
 from sagakit.core.saga.writing import Writing
-from sagakit.errors import Nondeterminism, ProcessBug, TerminalError
+from sagakit.errors import NotPossible, ProcessBug, TerminalError
 
 __all__ = ["SagaLive", "Surroundings", "decode_record"]
 
@@ -50,10 +51,12 @@ class SagaLive:
         id: str,
         key: str,
         deadline: Deadline | None = None,
+        starts_with: tuple[type, ...] = (),
     ) -> None:
         self.id, self.key = id, key
         self._name, self._deadline = name, deadline
-        self._made_of = (name, code, receives, around, id, key, deadline)
+        self._made_of = (name, code, receives, around, id, key, deadline, starts_with)
+        self._starts_with = starts_with
         self._receives, self._around = receives, around
         self._writing = Writing(around, id)
         self._stack = Compensation(around, self._writing)
@@ -67,8 +70,10 @@ class SagaLive:
             around, self._writing, self._stack, self._flights, self._repairs, self._undoing, self._relearn
         )
         self._passing: Passing | None = None
+        self._times: Times | None = None
         self._batches: Batches | None = None
         self._started_by = ""
+        self._version = 0
         self._started = False
         self._history: Sequence[tuple[Input, History]] = ()
 
@@ -127,16 +132,13 @@ class SagaLive:
             if first.__class__ in CANCELS:
                 self._undoing.cancel(first.reason)
             elif first.__class__ is TimerFired:
-                self._fire(given)
+                self._all_times().fire(given, started_by=self._started_by, instance=self.id)
             elif first.__class__ is OperatorActed:
                 self._started = self._operated().act(first, given) or self._started
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
-            elif not self._started:
-                self._started, self._started_by = True, given.id
-                if self._deadline is not None:
-                    self._under(self._deadline).begin(given)
-                self._code.start(first, self)
+            elif not self._started or first.__class__ is Restarted:
+                self._begin(first, given)
             elif batches is not None and batches.take(given):
                 pass
             elif given.command_id is None or not self._settling.outcome(given.command_id, given.messages):
@@ -144,6 +146,7 @@ class SagaLive:
             if self._code.main is not None:
                 self._repairs.go_on(self._stack)
                 self._after_code(self._code.main)
+            self._count(reacted)
         except BaseException:
             self.evict()
             raise
@@ -155,11 +158,14 @@ class SagaLive:
         Code that contradicts its record is told of when it is needed: a cancel does without it.
         """
         record = decode_record(row.state)
+        history, anew = of_this_run(history, record)
         self._undoing.status = row.status
         if row.status in ("running", "parked"):
             self._undoing.status = "undoing" if record.undoing else "running"
         if self.status != "running":
             self._started, self._history = True, history
+        elif record.since and anew is None:
+            self._await_restart(history, row)
         else:
             try:
                 self._replay(history, running=True)
@@ -173,13 +179,18 @@ class SagaLive:
                 self._flights.out.clear()
                 self._stack.undoers.clear()
         self._stack.restore(record)
+        self._version = row.version
         if record.batches:
             self._all_batches().restore(record, code=self._code.main is not None)
 
     def reopen(self, row: Instance, history: Sequence[tuple[Input, History]], step: int) -> None:
         """Bring the code back to where it waited for a batch whose failed items are to be sent again."""
         stored = decode_record(row.state)
+        history, anew = of_this_run(history, stored)
         check_nothing_followed(stored, history, chosen(stored, str(step)))
+        self._enter(anew)
+        if stored.since and (anew is None or step <= self.record.sent):
+            raise NotPossible(f"the saga has gone on anew since step {step}: start a new instance with what failed")
         self._code.silent = True
         replay(self, history, running=True, rerun=step)
         self._code.silent = False
@@ -212,7 +223,7 @@ class SagaLive:
         if operation.__class__ is Receive:
             return self._receive(branch, cast("Receive", operation))
         if operation.__class__ is Sleep:
-            return self._wait(branch, operation, cast("Sleep", operation).delay, "sleep")
+            return self._all_times().wait(branch, operation, cast("Sleep", operation).delay, "sleep")
         return self._repairs.undo_all(branch, self._stack)
 
     def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:
@@ -249,6 +260,9 @@ class SagaLive:
         if not main.ended or self.status != "running":
             return
         self._code.main = None
+        if main.value.__class__ is RestartWith:
+            self._anew().leave(main.value.start, self._starts_with, self._version + 1, self._started_by)
+            return
         if main.error is not None:
             self._undoing.stop(cause_of(main.error), main.error.reason)
             self._undoing.next()
@@ -262,6 +276,43 @@ class SagaLive:
                 reacted.answers.append(self._writing.event(main.value))
             except (TerminalError, TypeError) as error:
                 raise ProcessBug(f"what the saga returns: {error}") from error
+
+    # ------------------------------------------------------------------ going on anew
+
+    def _anew(self) -> Anew:
+        return Anew(self._around, self._writing, self._stack, self._arrivals)
+
+    def _begin(self, first: Any, given: Input) -> None:
+        if isinstance(first, Restarted):
+            if self.status != "running":
+                return
+            self._started_by, start = first.started_by, self._anew().take_over(first)
+            passing = self._all_times().passing
+            if passing is not None:
+                passing.begin_anew(start)
+            self._code.start(start, self)
+        else:
+            self._started, self._started_by = True, given.id
+            if self._deadline is not None:
+                self._under(self._deadline).begin(given)
+            self._code.start(first, self)
+
+    def _await_restart(self, history: Sequence[tuple[Input, History]], row: Instance) -> None:
+        """It stopped between two runs: what came meanwhile waits for the next one."""
+        self._started = True
+        self._stack.restore(decode_record(row.state))
+        for given, _ in history:
+            if given.command_id is None or self._stack.of(given.command_id) is None:
+                self._take(given.messages)
+
+    def _count(self, reacted: Reacted) -> None:
+        self._version += 1
+        record = self.record
+        if not reacted.recorded:
+            record.unrecorded += 1
+        length = self._version - record.since - record.unrecorded
+        if length >= ADVISED and self.status == "running" and not self._code.silent:
+            check_length(length, self._code.log)
 
     # ------------------------------------------------------------------ what few sagas have
 
@@ -282,6 +333,12 @@ class SagaLive:
             self._timers,
         )
 
+    def _all_times(self) -> Times:
+        if self._times is None:
+            passing = None if self._deadline is None else self._under(self._deadline)
+            self._times = Times(passing, self._timers, self._undoing, self._settling, self._arrivals, self._code)
+        return self._times
+
     def _under(self, deadline: Deadline) -> Passing:
         if self._passing is None:
             self._passing = Passing(deadline, self._name, self.key, self.id, self._writing, self._timers, self._undoing)
@@ -296,7 +353,8 @@ class SagaLive:
             return True
         if receive.timeout is None:
             return False
-        if self._wait(branch, receive, receive.timeout, "receive", self._around.codecs.by_class[receive.event].name):
+        what = self._around.codecs.by_class[receive.event].name
+        if self._all_times().wait(branch, receive, receive.timeout, "receive", what):
             self._arrivals.withdraw((branch,))
             return True
         return False
@@ -309,52 +367,25 @@ class SagaLive:
                     self._timers.settled(branch)
                     branch.resume(message)
 
-    # ------------------------------------------------------------------ times
-
-    def _wait(self, branch: Branch, operation: Operation[Any], delay: Seconds, kind: TimerKind, what: str = "") -> bool:
-        """Set a timer for a branch. True if there is no time to wait."""
-        try:
-            after = microseconds(delay, "sleep()" if kind == "sleep" else "timeout=")
-        except ValueError as error:
-            raise ProcessBug(f"{operation.where()}: {operation.what()}: {error}") from error
-        if after:
-            self._timers.wake(branch, kind, after, what)
-        return not after
-
-    def _fire(self, given: Input) -> None:
-        """A timer fires. One that is not waited for any more changes nothing."""
-        timer = self._timers.fired(given.id)
-        broken = self._undoing.broken
-        if timer is None:
-            replayed = self._code.silent and broken is None
-            of_code = given.id not in timer_ids(self._started_by, self.id).values()
-            if replayed and of_code and not self._timers.known(given.id):
-                raise Nondeterminism(f"{given.messages[0].what} is recorded, the code sets no such timer any more")
-        elif timer.kind in ("deadline", "warning"):
-            if self._deadline is not None:  # else the code has none any more
-                self._under(self._deadline).passed(timer, self.author)
-        elif broken is not None:
-            raise broken
-        else:
-            sleeper = self._timers.woken(given.id)
-            assert sleeper is not None
-            if timer.kind == "step":
-                self._settling.timed_out(sleeper.command_id, sleeper.branch, timer.after)
-            else:
-                self._arrivals.withdraw((sleeper.branch,))
-                sleeper.branch.resume()
-
     # ------------------------------------------------------------------ replay
 
     def _replay(self, history: Sequence[tuple[Input, History]], *, running: bool) -> None:
+        self._enter(beginning_of(history))
         self._code.silent = True
         replay(self, history, running=running)
         self._code.silent = False
 
+    def _enter(self, anew: Restarted | None) -> None:
+        """A replay begins: with the first message, or with how the saga stood when it went on anew."""
+        if anew is not None:
+            self._started = True
+            self._stack.restore(decode_record(bytes(anew.record)))
+
     def _relearn(self, step: Step) -> None:
         """Replay the code as far as it went, for the undo functions that an eviction has taken."""
         history, self._history = self._history, ()
-        if not history or step in self._stack.undoers:
+        begun = not self.record.since or beginning_of(history) is not None
+        if not history or not begun or step in self._stack.undoers:
             return
         before = SagaLive(*self._made_of)
         try:

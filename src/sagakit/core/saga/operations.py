@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime
 from types import CodeType, FrameType
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar, overload
 
 from sagakit.core.bugs import place
 from sagakit.core.messages import Message, Seconds
@@ -173,6 +173,14 @@ class Join(Operation[Any]):
         return "first(...)" if self.first else "all(...)"
 
 
+class RestartWith(BaseException):
+    """Raised through the code of a saga that goes on anew."""
+
+    def __init__(self, start: Message) -> None:
+        super().__init__("the saga goes on anew: only the core catches this")
+        self.start = start
+
+
 OPERATIONS: frozenset[type] = frozenset({Do, Receive, Sleep, ForEach, UndoAll, Join})
 
 
@@ -263,6 +271,14 @@ class Saga:
     def publish(self, event: Message) -> None:
         """Record an event, for whoever takes it."""
         self._driver.send(event, command=False)
+
+    def restart_with(self, start: Message) -> NoReturn:
+        """Go on anew with another start message, which carries what is still needed; the history begins here.
+
+        For sagas that run on and on: a replay of a long history takes its time. Undos that are recorded stay, and so
+        do the deadline and the events that were not received yet. For the main coroutine, while nothing is in flight.
+        """
+        raise RestartWith(start)
 
     def new_id(self, name: str) -> str:
         """An id that is the same on a replay: of this instance, the name, and how often it was asked for."""

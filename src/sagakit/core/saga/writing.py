@@ -21,6 +21,7 @@ class Writing:
         self._around, self._codecs = around, around.codecs
         self._instance = instance
         self._names: dict[str, int] = {}
+        self._run = 0
         self.given: Input | None = None
         self.reacted = Reacted()
         self._timers = 0
@@ -115,7 +116,13 @@ class Writing:
             count = self._item_names[name] = self._item_names.get(name, 0) + 1
             return stable_id(self._instance, name, self._item, str(count))
         count = self._names[name] = self._names.get(name, 0) + 1
-        return stable_id(self._instance, name, str(count))
+        return stable_id(self._instance, name, str(count), *([f"run {self._run}"] if self._run else []))
+
+    def anew(self, run: int) -> None:
+        """The saga goes on anew: what it sent before is not known any more."""
+        self._run = run
+        self._names.clear()
+        self.commands.clear()
 
     def _put(self, output: Output) -> Output:
         outputs: list[Any] = self.reacted.outputs

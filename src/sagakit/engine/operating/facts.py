@@ -193,17 +193,17 @@ class Gathering:
         if definition is None:
             return f"version {row.definition} of {row.type} is no longer declared", ""
         try:
-            live = definition.revive(row, await self._history(row) if definition.replays else [])
+            live = definition.revive(row, await self._history(row, definition.since(row)) if definition.replays else [])
         except TerminalError as error:
             return "", str(error)
         contradiction = live.contradiction
         live.evict()
         return "", contradiction or ""
 
-    async def _history(self, row: Instance) -> list[tuple[Input, History]]:
+    async def _history(self, row: Instance, after: int) -> list[tuple[Input, History]]:
         assert self._topology is not None
         history: list[tuple[Input, History]] = []
-        codecs, after = self._topology.codecs, 0
+        codecs = self._topology.codecs
         while page := await self._store.read_history(row.id, after=after, limit=HISTORY_PAGE):
             for entry in page:
                 messages = tuple(codecs.decode(one.type, one.version, one.payload) for one in entry.inputs)

@@ -7,7 +7,7 @@ from types import CodeType
 from typing import Any, Protocol, cast
 
 from sagakit.core.bugs import bug_of, place
-from sagakit.core.saga.operations import OPERATIONS, Join, Operation
+from sagakit.core.saga.operations import OPERATIONS, Join, Operation, RestartWith
 from sagakit.errors import NotDone, ProcessBug
 
 
@@ -73,6 +73,13 @@ class Branch:
         except NotDone as left:
             # its frames would keep alive what the code had made
             self.ended, self.error = True, left.with_traceback(None)
+            return None
+        except RestartWith as anew:
+            if self.group is not None:
+                raise ProcessBug(
+                    f"{self._where()}: restart_with() inside all() or first(): return to the main"
+                ) from anew
+            self.ended, self.value = True, anew.with_traceback(None)
             return None
         except (KeyboardInterrupt, ProcessBug):
             raise

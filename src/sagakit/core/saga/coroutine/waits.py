@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sagakit.core.saga.compensation import Compensation, Step
@@ -34,6 +34,15 @@ class Arrivals:
                 return branch
         self._arrived.append(message)
         return None
+
+    def hand_over(self) -> list[Any]:
+        """The events that nobody has received, which are here no longer."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def take_over(self, arrived: Sequence[Any]) -> None:
+        """Events that came before all that are here."""
+        self._arrived[:0] = arrived
 
     def awaited(self) -> list[type]:
         """The types of the events that branches wait for."""

@@ -50,6 +50,10 @@ class Passing:
             self._timers.set("warning", max(after - before, 0), id=ids["warning"])
         self._timers.set("deadline", after, id=ids["deadline"])
 
+    def begin_anew(self, start: Any) -> None:
+        """The saga goes on anew with another start message, under the same deadline."""
+        self._start = start
+
     def passed(self, timer: PendingTimer, author: CodeType | None) -> None:
         """One of its timers fires."""
         deadline = self._deadline

@@ -54,9 +54,10 @@ class Instances:
             raise ProcessBug(
                 f"{process.name} version {row.definition} is no longer declared, but this instance runs on it"
             )
-        history = await self._history(id) if definition.replays else []
+        since = definition.since(row) if definition.replays else 0
+        history = await self._history(id, since) if definition.replays else []
         slot = Slot(process, row, definition.revive(row, history))
-        if process.answers and history:
+        if process.answers and history and not since:
             slot.began = first_input(entry for _, entry in history)
         slot.search = await self._read(self._store.read_search, id)
         return slot
@@ -66,7 +67,8 @@ class Instances:
         definition = slot.consumer.definitions.get(slot.row.definition)
         if not isinstance(definition, SagaDefinition):
             raise NotPossible("only a saga has batches")
-        live = definition.reopen(slot.row, await self._history(slot.row.id), step)
+        row = slot.row
+        live = definition.reopen(row, await self._history(row.id, definition.since(row)), step)
         slot.live.evict()
         slot.live = live
 
@@ -91,10 +93,9 @@ class Instances:
             envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
         return envelope.message
 
-    async def _history(self, id: str) -> list[tuple[Input, History]]:
+    async def _history(self, id: str, after: int) -> list[tuple[Input, History]]:
         """Also of an instance that has ended: a late outcome is undone by what its code knew."""
         history: list[tuple[Input, History]] = []
-        after = 0
         while page := await self._read(self._store.read_history, id, after=after, limit=HISTORY_PAGE):
             for entry in page:
                 messages = tuple(self.message(envelope) for envelope in entry.inputs)
