@@ -265,3 +265,34 @@ async def test_whoever_waits_is_told_that_a_step_timed_out_when_it_does() -> Non
         await one.advance(seconds=2)
         with pytest.raises(TimedOut, match="timed out after 300 s"):
             await waiting
+
+
+# ---------------------------------------------------------------------- a saga that runs on and on
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    id: str
+    month: int = 1
+
+
+def for_ever() -> tuple[App, Any]:
+    shop = shared()
+
+    @shop.saga(key="id", receives=Paid)
+    async def subscription(subscribed: Subscribed, saga: Saga) -> None:
+        await saga.do(Ask(subscribed.id), then=Asked)
+        if await saga.receive(Paid, timeout=timedelta(days=30)) is not None and subscribed.month < 40:
+            saga.restart_with(replace(subscribed, month=subscribed.month + 1))
+
+    return App("app", shop), subscription
+
+
+@RESTARTS
+async def test_a_subscription_of_years_replays_its_last_month_alone(restarts: bool) -> None:
+    life = Life(for_ever, restarts=restarts)
+    await life.does(Subscribed("1"))
+    for month in range(1, 40):
+        assert await life.does(Paid("1"), days=29) == "running"
+        assert len(life.world.asked) == month + 1
+    assert await life.does(days=2) == "completed"

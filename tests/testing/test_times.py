@@ -126,6 +126,25 @@ def test_what_it_waits_for_says_until_when() -> None:
         given(patient, PLACED).ends("completed")
 
 
+@dataclass(frozen=True)
+class Rented:
+    order_id: str
+    month: int = 1
+
+
+@orders.saga(key="order_id", receives=Paid)
+async def rent(rented: Rented, saga: Saga) -> None:
+    await saga.do(ReserveStock(f"{rented.order_id}/{rented.month}"), then=StockReserved)
+    await saga.receive(Paid)
+    saga.restart_with(replace(rented, month=rented.month + 1))
+
+
+def test_a_saga_that_goes_on_anew() -> None:
+    scenario = given(rent, Rented("o-1"), StockReserved("o-1"))
+    scenario.when(Paid("o-1")).then(ReserveStock("o-1/2")).when(StockReserved("o-1"), Paid("o-1"))
+    scenario.then(ReserveStock("o-1/3"))
+
+
 def test_an_aggregate_has_no_time() -> None:
     given(Order, PLACED).when_passed(days=1).nothing().when(ConfirmOrder("o-1")).then(OrderConfirmed("o-1"))
     with pytest.raises(TypeError, match="Order is an aggregate: it waits for nothing that could time out"):

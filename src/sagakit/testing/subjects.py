@@ -11,7 +11,7 @@ import msgspec
 from sagakit.core.codec import Codecs
 from sagakit.core.commit import Envelope, Status
 from sagakit.core.decider import decide, evolve
-from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing
+from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Restarted
 from sagakit.core.process import Definition, Input, Live, Output, Surroundings, Timer
 from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.live import SagaLive
@@ -190,7 +190,13 @@ class ProcessSubject:
         self._timers = [timer for timer in (*self._timers, *reacted.timers) if timer.id not in reacted.forgotten]
         if isinstance(self._live, SagaLive):
             self._then.update(self._live.in_flight())
-        return [output.message for output in reacted.outputs]
+        answers: list[Any] = []
+        for output in reacted.outputs:
+            if isinstance(output.message, Restarted):  # it tells itself
+                answers += self._react(output.message, None, now, id=output.id)
+            else:
+                answers.append(output.message)
+        return answers
 
     # ------------------------------------------------------------------ which command an event answers
 

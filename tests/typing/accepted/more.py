@@ -130,6 +130,8 @@ async def deliver(order: Remembered, saga: Saga) -> Returned | None:
     await saga.each((one for one in ["o-1"]), ReleaseStock, then=None, stop_at=3)
     saga.send(CancelOrder(order.order_id, "late"))
     saga.publish(Shipped(order.order_id, "p"))
+    if confirmed.order_id == "again":
+        saga.restart_with(Remembered(order.order_id))
     return Returned(order_id=order.order_id)
 
 
