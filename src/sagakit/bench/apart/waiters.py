@@ -1,6 +1,6 @@
 """Those who wait: what an engine costs while thousands of callers wait for sagas, and how soon one of them is told.
 
-python -m sagakit.bench.waiters FILE [COUNT [SECONDS]]
+python -m sagakit.bench.apart.waiters FILE [COUNT [SECONDS]]
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from sagakit.engine.watching.updates import Update
 AT_ONCE = 100
 TOLD = 100
 """So many are told, one at a time."""
+CALM = 2.0
+"""Percent of a core: with less, those who wait have begun."""
 
 
 class Waiters(Struct, frozen=True):
@@ -53,8 +55,7 @@ async def measure_here(db: str, count: int, seconds: float) -> Waiters:
             asyncio.create_task(_watch(engine, key) if number % 2 else _wait(engine, story))
             for number, (key, story) in enumerate(zip(keys, stories, strict=True))
         ]
-        await asyncio.sleep(1)
-        await engine.store.read_story(stories[-1])  # behind all that they have asked the store
+        await _calm()
         memory = memory_mb() - before
         cpu_percent, wakeups = await _idle(seconds)
         told = [await _tell(engine, keys[number], waiting[number]) for number in range(1, min(count, 2 * TOLD), 2)]
@@ -63,6 +64,14 @@ async def measure_here(db: str, count: int, seconds: float) -> Waiters:
         await asyncio.gather(*waiting, return_exceptions=True)
     kb_each = memory * 1024 / count
     return Waiters(count, round(kb_each, 1), round(cpu_percent, 3), round(wakeups, 2), round(median(told) * 1000, 3))
+
+
+async def _calm() -> None:
+    """Wait until all have looked at what was there before they came."""
+    for _ in range(60):
+        cpu, _ = await _idle(0.5)
+        if cpu < CALM:
+            return
 
 
 async def _idle(seconds: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sagakit.bench.waiters import measure_here
+from sagakit.bench.apart.waiters import measure_here
 
 
 async def test_measures_those_who_wait(tmp_path: Path) -> None:
