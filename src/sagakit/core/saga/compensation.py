@@ -351,7 +351,7 @@ class Compensation:
             step.state = "undoing"
             self.batches.undo(step, reason)
             return
-        undo = _cancel(step, reason) if step.child else step.undo
+        undo = cancel_of(step.id, step.child, reason) if step.child else step.undo
         assert undo is not None
         self._by_id.pop(step.undo_id, None)
         step.undo_id = self._sender.resend(undo, step.id)
@@ -367,7 +367,7 @@ class Compensation:
         self._by_id.pop(step.id, None)
 
 
-def _cancel(step: Step, reason: str) -> Recorded:
-    """What undoes a step whose child has not ended."""
-    cancel = CancelChild(step.id, step.child, reason)
+def cancel_of(command_id: str, child: str, reason: str) -> Recorded:
+    """What undoes a command whose child has not ended."""
+    cancel = CancelChild(command_id, child, reason)
     return Recorded(CANCEL_CHILD, 1, msgspec.Raw(msgspec.json.encode(cancel)))

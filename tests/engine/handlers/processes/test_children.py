@@ -9,12 +9,24 @@ from dataclasses import dataclass
 
 import pytest
 from tests.acceptance.trips.agency import ALL, Agency
-from tests.acceptance.trips.messages import BookStay, BookTrip, CancelStay, Drop, Held, Hold, StayBooked, TripBooked
+from tests.acceptance.trips.messages import (
+    BookStay,
+    BookTrip,
+    CancelStay,
+    Drop,
+    Dropped,
+    Held,
+    Hold,
+    StayBooked,
+    StayCancelled,
+    TripBooked,
+)
 from tests.acceptance.trips.processes import MEAL, STAY, STAYS, TRIP, meal, trips, with_handlers
 from tests.engine.stage import until
 
 from sagakit import App, NotFound, OutcomeUnknown, Refused, Saga
 from sagakit.core.commit import Commit, DeliveryChange, Fence
+from sagakit.core.streams import instance_id
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
@@ -407,6 +419,98 @@ async def test_an_undo_may_be_a_saga_too() -> None:
         await one.settle()
         assert await status(one, "trips.parent", "a") == "compensated"
     assert agency.actions == ["hold visa", "hold receipt"]
+
+
+# ---------------------------------------------------------------------- in a batch
+
+
+def batching(*, undo: bool) -> tuple[App, list[str]]:
+    """A batch of children, each of which holds something and waits until it may go on."""
+    app, done = App("t"), list[str]()
+
+    @app.handles
+    async def hold(command: Hold) -> Held:
+        done.append(f"hold {command.what}")
+        return Held(command.trip_id, command.what)
+
+    @app.handles
+    async def drop(command: Drop) -> Dropped:
+        done.append(f"drop {command.what}")
+        return Dropped(command.trip_id, command.what)
+
+    @app.handles
+    async def cancel(command: CancelStay) -> StayCancelled:
+        done.append(f"cancel {command.trip_id}")
+        return StayCancelled(command.trip_id)
+
+    @app.saga(key="key", receives=Go)
+    async def child(start: Ask, saga: Saga) -> Answered:
+        await saga.do(Hold("t", saga.key), then=Held, undo=Drop("t", saga.key))
+        await saga.receive(Go)
+        return Answered(saga.key)
+
+    @app.saga(key="key")
+    async def parent(start: Begin, saga: Saga) -> Ended:
+        def ask(key: str) -> Ask:
+            return Ask(key)
+
+        def back(key: str) -> CancelStay:
+            return CancelStay(key)
+
+        each = await saga.each("abcde", ask, then=Answered, at_once=3, undo=back if undo else None)
+        return Ended(start.key, f"{each.done} {each.failed}")
+
+    return app, done
+
+
+async def test_a_batch_of_children() -> None:
+    app, _ = batching(undo=True)
+    async with engine(app) as one:
+        waiting = asyncio.create_task(one.send_and_wait(Begin("p"), until=Ended))
+        await one.settle()
+        await one.cancel("t.child", "b", reason="not this one")
+        for key in "acde":
+            await one.settle()
+            await one.publish(Go(key))
+        assert await waiting == Ended("p", "4 1")
+
+
+@pytest.mark.parametrize("undo", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_batch_of_children_is_cancelled_with_its_parent(undo: bool, again: bool) -> None:
+    (app, done), store = batching(undo=undo), MemoryStore()
+    async with engine(app, store=store) as one:
+        await one.send(Begin("p"))
+        await one.settle()
+        await one.publish(Go("a"))
+        await one.settle()
+        if not again:
+            await one.cancel("t.parent", "p", reason="no more")
+            await one.settle()
+    async with engine(app, store=store.again()) as one:
+        if again:
+            await one.cancel("t.parent", "p", reason="no more")
+        await one.settle()
+        assert await status(one, "t.parent", "p") == "compensated"
+        ended = [await status(one, "t.child", key) for key in "abcde"]
+    assert ended == ["completed", "compensated", "compensated", "compensated", "none"]
+    assert sorted(done[4:]) == [*(["cancel a"] if undo else []), "drop b", "drop c", "drop d"]
+
+
+async def test_children_of_a_batch_that_were_done_when_it_was_given_up() -> None:
+    app, done = batching(undo=True)
+    async with engine(app) as one:
+        await one.send(Begin("p"))
+        await one.settle()
+        await one.operator.pause("instance", instance_id("t.parent", "p"), by="ada", reason="wait")
+        await one.cancel("t.parent", "p", reason="no more")
+        await one.publish(Go("b"))
+        await one.settle()
+        await one.operator.resume("instance", instance_id("t.parent", "p"), by="ada", reason="go on")
+        await one.settle()
+        assert await status(one, "t.parent", "p") == "compensated"
+        assert [await status(one, "t.child", key) for key in "abc"] == ["compensated", "completed", "compensated"]
+    assert sorted(done[3:]) == ["cancel b", "drop a", "drop c"]
 
 
 # ---------------------------------------------------------------------- keys

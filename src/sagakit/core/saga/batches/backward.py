@@ -31,7 +31,7 @@ class Backward:
             row = fan.rows[index]
             self._writing.withdraw(row.command_id)
             row.reason = record.reason
-            if not row.undo:
+            if not (row.undo or self._rows.child_of(row)):
                 row.state = "failed"
                 record.failed += 1
             self._rows.settle(fan, row)
@@ -66,6 +66,11 @@ class Backward:
                 self._rows.withdraw_undo(row)
             elif row.state == "sent":
                 row.reason = row.reason or record.reason
+                if self._rows.child_of(row):
+                    self._rows.send_cancel(fan, row, record.round)
+                    continue
+            if not self._rows.has_undo(row):
+                continue  # a child that is done, and that nothing undoes
             self._rows.send_undo(fan, row, record.next_again() if again else record.round)
         if not fan.queue and record.cursor > 0 and not record.asked:
             self._forward.ask(fan, "undo", record.cursor)
@@ -117,8 +122,16 @@ class Backward:
 
         `hold`: nothing may go out now; it is undone again in its turn.
         """
-        if row.state == "sent" and not success:
+        if self._rows.is_cancelling(row):
+            self._child_ended(fan, row, left=success)
+        elif row.state == "sent" and not success:
             row.state = "failed"  # known not done: nothing to undo
+            self._rows.write(row)
+        elif row.state == "sent" and self._rows.child_of(row):
+            row.state = "done"  # so that its child is not cancelled any more
+            for waiting in fan.queue:
+                if waiting.index == row.index:
+                    waiting.state = "done"
             self._rows.write(row)
         elif not (success and row.undo and row.reason):  # it was done, or refused: the first known outcome stands
             return
@@ -130,3 +143,10 @@ class Backward:
         elif row.state == "undone":
             row.state = "done"
             self._rows.write(row)
+
+    def _child_ended(self, fan: Fan, row: Item, *, left: bool) -> None:
+        """The child of an item that was given up has ended: that is the answer to its cancel."""
+        if left and self._rows.has_undo(row):
+            self._rows.send_undo(fan, row, fan.record.next_again())
+        else:
+            self.answered(fan, row, None)

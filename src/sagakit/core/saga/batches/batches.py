@@ -15,7 +15,7 @@ from sagakit.core.saga.batches.fan import Fan
 from sagakit.core.saga.batches.forward import FAILURES, Forward
 from sagakit.core.saga.batches.record import MARK, Batch, read_id
 from sagakit.core.saga.batches.rows import Rows
-from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
+from sagakit.core.saga.compensation import CANCEL_CHILD, Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch
 from sagakit.core.saga.coroutine.waits import Repairs
 from sagakit.core.saga.settling.outcomes import Success, names_of
@@ -178,9 +178,9 @@ class Batches:
             self._forward.outcome(fan, row, given.messages)
             return
         verdict = self._forward.verdict(fan, row, given.messages)
-        if isinstance(verdict, Success | Refused):
+        if isinstance(verdict, Success | Refused) or self._rows.is_cancelling(row):
             hold = self._undoing.status == "compensation_failed"
-            self._backward.late(fan, row, success=isinstance(verdict, Success), hold=hold)
+            self._backward.late(fan, row, success=not isinstance(verdict, Refused), hold=hold)
             step = self._stack.of(fan.do_mark)
             if hold and step is not None and step.state == "undone":
                 step.state = "succeeded"
@@ -258,7 +258,8 @@ class Batches:
 
     def undo_of(self, step: Step) -> str:
         """The wire name of what undoes its items; "": nothing does."""
-        return self._by_step[step.ordinal].record.undo
+        record = self._by_step[step.ordinal].record
+        return record.undo or (CANCEL_CHILD if self._rows.starts_child(record.command) else "")
 
     def abandon(self, step: Step) -> None:
         """Nothing of it goes on; its commands and undos are withdrawn by whoever ends the instance."""

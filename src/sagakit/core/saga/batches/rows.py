@@ -11,7 +11,7 @@ from sagakit.core.commit import Item
 from sagakit.core.process import Output, Surroundings
 from sagakit.core.saga.batches.fan import Fan
 from sagakit.core.saga.batches.record import item_id
-from sagakit.core.saga.compensation import Recorded
+from sagakit.core.saga.compensation import CANCEL_CHILD, Recorded, cancel_of
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import ProcessBug, TerminalError, UnknownMessage
 
@@ -26,6 +26,8 @@ class SentUndo(Recorded, frozen=True, gc=False):
     """An undo as it was sent: with its message id."""
 
     id: str = ""
+    cancels: bool = False
+    """What went out has cancelled the child that the item's command started; the undo itself has not gone out."""
 
 
 _sent_undo = msgspec.json.Decoder(SentUndo).decode
@@ -83,6 +85,40 @@ class Rows:
         fan.rows[row.index] = row
         fan.record.undoing[row.index] = number
         self.write(row)
+
+    def send_cancel(self, fan: Fan, row: Item, number: int) -> None:
+        """The child that the command of an item started is to be undone. Its end is the answer."""
+        id = item_id(fan.undo_mark, number, row.index)
+        cancel = cancel_of(row.command_id, self.child_of(row), row.reason)
+        self._resend(id, _encode(cancel), row.command_id)
+        undo = _recorded(row.undo) if row.undo else cancel
+        row.undo = _encode(SentUndo(undo.type, undo.version, undo.payload, id, cancels=True))
+        row.state = "undoing"
+        fan.rows[row.index] = row
+        fan.record.undoing[row.index] = number
+        self.write(row)
+
+    def child_of(self, row: Item) -> str:
+        """The lane of the instance that the command of an item starts; "" if it starts none."""
+        if not self._around.children:
+            return ""
+        command = _recorded(row.command)
+        if not self.starts_child(command.type):
+            return ""
+        return self._around.child(self._around.codecs.decode(command.type, command.version, bytes(command.payload)))
+
+    def starts_child(self, type: str) -> bool:
+        """Whether a command of this wire name starts a process."""
+        codec = self._around.codecs.by_name.get(type)
+        return codec is not None and codec.cls in self._around.children
+
+    def is_cancelling(self, row: Item) -> bool:
+        """Whether what is out for an item cancels its child."""
+        return row.state == "undoing" and _sent_undo(row.undo).cancels
+
+    def has_undo(self, row: Item) -> bool:
+        """Whether there is an undo of the item's own."""
+        return bool(row.undo) and _recorded(row.undo).type != CANCEL_CHILD
 
     def withdraw_undo(self, row: Item) -> None:
         """Another one takes the place of the undo that was sent."""
