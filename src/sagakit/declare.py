@@ -80,6 +80,7 @@ class ManagerDeclaration:
     starts_with: tuple[type[Message], ...]
     version: int = 1
     stuck_after: float = HOUR
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -201,6 +202,7 @@ class Module:
         receives: MessageTypes = (),
         deadline: Seconds | Deadline | None = None,
         stuck_after: Seconds = HOUR,
+        attributes: Sequence[str] = (),
         version: int = 1,
         name: str = "",
     ) -> Callable[[Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]], CodeSaga[_E]]:
@@ -208,20 +210,21 @@ class Module:
 
         `deadline`: so long after its start it is undone, if it has not ended; a `Deadline` says what else happens.
         `stuck_after`: one that has not moved for so long is listed as stuck, unless it waits for a time.
+        `attributes`: fields of what it takes (text, numbers) that its instances are searched by; the newest counts.
         """
 
         def declare(code: Callable[[_E, Saga], Coroutine[Any, Any, Message | None]]) -> CodeSaga[_E]:
             taken = receives if isinstance(receives, tuple) else (receives,)
             limit = deadline_of(deadline)
             saga = CodeSaga[_E](name or code.__name__, code, key=key, receives=taken, deadline=limit, version=version)
-            saga.stuck_after = seconds(stuck_after)
+            saga.stuck_after, saga.attributes = seconds(stuck_after), _names(attributes)
             self.declared.code_sagas.append(saga)
             self._remember_names(code)
             return saga
 
         return declare
 
-    def step_saga(
+    def step_saga(  # noqa: PLR0913 (options, by name)
         self,
         name: str,
         *steps: Step,
@@ -231,12 +234,13 @@ class Module:
         returns: Callable[..., Message] | None = None,
         deadline: Seconds | Deadline | None = None,
         stuck_after: Seconds = HOUR,
+        attributes: Sequence[str] = (),
         version: int = 1,
     ) -> StepSaga[_E]:
         """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done.
 
         `returns`: the event that it ends with, filled as commands are; the outcome of the command that starts it.
-        `deadline` and `stuck_after`: as for `saga`.
+        `deadline`, `stuck_after` and `attributes`: as for `saga`.
         """
         saga = StepSaga[_E](
             name,
@@ -248,23 +252,31 @@ class Module:
             deadline=deadline_of(deadline),
             version=version,
         )
-        saga.stuck_after = seconds(stuck_after)
+        saga.stuck_after, saga.attributes = seconds(stuck_after), _names(attributes)
         self.declared.step_sagas.append(saga)
         self._remember_names(steps[0].command if steps else saga)
         return saga
 
     def process_manager(
-        self, *, key: str, starts_with: MessageTypes, stuck_after: Seconds = HOUR, version: int = 1, name: str = ""
+        self,
+        *,
+        key: str,
+        starts_with: MessageTypes,
+        stuck_after: Seconds = HOUR,
+        attributes: Sequence[str] = (),
+        version: int = 1,
+        name: str = "",
     ) -> Callable[[type[_R]], type[_R]]:
         """Run a class with `react` (and `evolve`) as a process manager, one instance a key.
 
-        `stuck_after`: as for `saga`.
+        `stuck_after` and `attributes`: as for `saga`.
         """
 
         def declare(cls: type[_R]) -> type[_R]:
             starts = starts_with if isinstance(starts_with, tuple) else (starts_with,)
-            late = seconds(stuck_after)
-            self.declared.managers.append(ManagerDeclaration(name or cls.__name__, cls, key, starts, version, late))
+            late, names = seconds(stuck_after), _names(attributes)
+            declared = ManagerDeclaration(name or cls.__name__, cls, key, starts, version, late, names)
+            self.declared.managers.append(declared)
             self._remember_names(cls)
             return cls
 
@@ -279,6 +291,10 @@ class Module:
 
 def _retries(retry: Retries) -> tuple[Retry, ...]:
     return (retry,) if isinstance(retry, Retry) else tuple(retry)
+
+
+def _names(attributes: Sequence[str]) -> tuple[str, ...]:
+    return (attributes,) if isinstance(attributes, str) else tuple(attributes)
 
 
 def modules_of(modules: Sequence[Module]) -> Mapping[str, Module]:

@@ -28,6 +28,7 @@ def problems_of(parts: Parts, roles: Roles) -> list[str]:
         *events.not_evolved(parts),
         *events.starts_with_nothing(parts),
         *keys.without_key(parts, roles),
+        *keys.attributes_of_nothing(parts, roles),
         *steps.that_cannot_be_filled(parts),
         *timing.that_cannot_pass(parts),
         *timing.reminders_without_taker(parts),

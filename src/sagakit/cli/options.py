@@ -38,6 +38,10 @@ OfStatus: TypeAlias = Annotated[
 OfKey: TypeAlias = Annotated[str | None, typer.Option("--key", metavar="KEY", help="With this key.")]
 OfTrace: TypeAlias = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Of this trace id.")]
 
+OfAttribute: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--attribute", metavar="NAME=VALUE", help="With this attribute; may be repeated.")
+]
+
 AppName: TypeAlias = Annotated[
     str, typer.Argument(metavar="MODULE:APP", help="The app, such as shop.app:shop, as seen from this folder.")
 ]

@@ -71,6 +71,8 @@ class ProcessConsumer:
     """Microseconds after which an instance that does not move is listed as stuck."""
     answers: bool
     """It starts with a command: whoever sent that is told how it has ended."""
+    attributes: tuple[str, ...] = ()
+    """The fields of what it takes that its instances are searched by."""
     leads_to: frozenset[type] | None = None
     """All that it may send or publish, its undos too; None: its source does not show all of it."""
 

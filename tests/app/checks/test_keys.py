@@ -117,3 +117,18 @@ def test_paths_and_properties(problems: Problems) -> None:
     [problem] = problems(module)
     assert problem.startswith("m.wrong (")
     assert problem.endswith(f"key='customer.name': Customer has no field 'name': {MEND}")
+
+
+def test_attributes_that_nothing_has(problems: Problems) -> None:
+    module = Module("m")
+
+    @module.handles
+    async def handle(command: Do) -> Done:
+        raise NotImplementedError
+
+    @module.saga(key="id", attributes=("customer", "whole_id", "colour", "customer.id"))
+    async def run(start: Start, saga: Saga) -> None: ...
+
+    first, second = problems(module)
+    assert first.endswith("attributes='colour': nothing that it takes has a field of that name")
+    assert second.endswith("attributes='customer.id': an attribute is the name of a field")

@@ -1,10 +1,30 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.cli import stories
 from tests.cli.conftest import Sagakit
+
+from sagakit import App, Saga
+
+
+@dataclass(frozen=True)
+class Bought:
+    id: str
+    customer: str
+    total: int
+
+
+def searched() -> App:
+    orders = App("orders")
+
+    @orders.saga(key="id", attributes=("customer", "total"))
+    async def order(bought: Bought, saga: Saga) -> None: ...
+
+    return orders
 
 
 def test_a_list_on_a_pipe_has_a_line_for_each(sagakit: Sagakit, shop_db: Path) -> None:
@@ -288,3 +308,34 @@ def test_what_users_write_cannot_steer_the_terminal(sagakit: Sagakit, tmp_path: 
     db = stories.write(tmp_path / "evil.db", [stories.completed("a\x1b[2Jb\n[bold]c")])
     said = sagakit("processes", "list", "--db", db)
     assert "a\\x1b[2Jb [bold]c  completed" in said.out
+
+
+@pytest.mark.parametrize(
+    ("filters", "keys"),
+    [
+        (["customer=c-1"], ["o-2", "o-1"]),
+        (["customer=c-1", "total=12"], ["o-1"]),
+        (["customer=c-3"], []),
+        (["total=1=2"], []),
+    ],
+)
+def test_filters_by_attribute(sagakit: Sagakit, tmp_path: Path, filters: list[str], keys: list[str]) -> None:
+    db = tmp_path / "attributes.db"
+
+    async def place() -> None:
+        async with searched().engine(f"sqlite:///{db}") as engine:
+            for number, customer in enumerate(("c-1", "c-1", "c-2"), 1):
+                await engine.publish(Bought(f"o-{number}", customer, number * 12))
+                await engine.wait("orders.order", f"o-{number}", timeout=10)
+
+    asyncio.run(place())
+    options = [part for one in filters for part in ("--attribute", one)]
+    items = sagakit("processes", "list", "--db", db, "--json", *options).json["items"]
+    assert [item["key"] for item in items] == keys
+    assert all(item["attributes"]["customer"] == "c-1" for item in items)
+
+
+def test_an_attribute_that_is_none(sagakit: Sagakit, shop_db: Path) -> None:
+    said = sagakit("processes", "list", "--db", shop_db, "--attribute", "city")
+    assert said.code != 0
+    assert "--attribute city: write NAME=VALUE" in said.err

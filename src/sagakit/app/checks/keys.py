@@ -23,6 +23,21 @@ def without_key(parts: Parts, roles: Roles) -> Iterator[str]:
         yield from _lacking(parts, process, process.key, by_key)
 
 
+def attributes_of_nothing(parts: Parts, roles: Roles) -> Iterator[str]:
+    """Attributes that no message has which their process takes."""
+    for process in parts.processes:
+        names = parts.names_of(process.module)
+        if process.made.unseen:
+            answers = frozenset[type]().union(*roles.outcomes.values())
+        else:
+            answers = roles.answers_to(process.commands)
+        for name in process.declared.attributes:
+            if not name.isidentifier():
+                yield f"{process.where}: attributes={name!r}: an attribute is the name of a field"
+            elif all(missing(cls, name, names) for cls in (*process.takes, *answers)):
+                yield f"{process.where}: attributes={name!r}: nothing that it takes has a field of that name"
+
+
 def _lacking(parts: Parts, part: Part, key: str | One, classes: Iterable[type]) -> Iterator[str]:
     names = parts.names_of(part.module)
     for cls in classes:

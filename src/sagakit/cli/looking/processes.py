@@ -9,10 +9,11 @@ import msgspec
 import typer
 
 from sagakit.cli.database import find, reading
+from sagakit.cli.failures import Failure
 from sagakit.cli.help import Command
 from sagakit.cli.looking import pictures, standing
 from sagakit.cli.looking.places import place
-from sagakit.cli.options import After, AsJson, Id, Limit, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
+from sagakit.cli.options import After, AsJson, Id, Limit, OfAttribute, OfKey, OfStatus, OfTrace, OfType, ReadDatabase
 from sagakit.cli.terminal import show_json
 from sagakit.core.commit import Delivery, History
 from sagakit.core.display import steps
@@ -30,19 +31,21 @@ app = typer.Typer(name="processes", help="Processes: list them, show one, read i
 
 
 @app.command("list", cls=Command)
-def list_processes(
+def list_processes(  # noqa: PLR0913, PLR0917 (each is an option)
     db: ReadDatabase = "",
     type: OfType = None,
     status: OfStatus = None,
     key: OfKey = None,
     trace: OfTrace = None,
+    attribute: OfAttribute = None,
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
     """The newest processes first."""
     (before,) = place(after, 1) or (None,)
-    query = InstanceQuery(type, status, key, trace, limit=limit + 1, after=before)
+    attributes = tuple(_attribute(one) for one in attribute or ())
+    query = InstanceQuery(type, status, key, trace, attributes=attributes, limit=limit + 1, after=before)
     found = asyncio.run(_list(db, query))
     rest = str(found[limit - 1].row.number) if len(found) > limit else None
     page = found[:limit]
@@ -138,6 +141,13 @@ async def _stuck(db: str, limit: int, after: int | None) -> Page[StuckView]:
         found = await Detector(store, None, standing.now()).find(limit=limit + 1, after=after)
         more = str(found[limit - 1].number) if len(found) > limit else None
         return Page([stuck_view(one) for one in found[:limit]], more)
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise Failure(f"--attribute {text}: write NAME=VALUE")
+    return name, value
 
 
 async def _list(db: str, query: InstanceQuery) -> list[Listed]:

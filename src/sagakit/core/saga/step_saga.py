@@ -60,6 +60,8 @@ class StepSaga(Generic[_E_contra]):
         self.version = version
         self.stuck_after = 3600.0
         """Seconds after which an instance that does not move is listed as stuck."""
+        self.attributes: tuple[str, ...] = ()
+        """The fields of what it takes that its instances are searched by."""
 
     def __repr__(self) -> str:
         return f"<step saga {self.name}>"

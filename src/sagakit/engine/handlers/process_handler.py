@@ -230,7 +230,7 @@ class ProcessHandler:
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
         changed = slot.live.status != before
-        if changed or slot.row.version == 1:
+        if self._reactions.learnt(slot, given, before) or changed or slot.row.version == 1:
             if process.answers and slot.live.status in ENDED:
                 await self._end(draft, slot, given, sent, reacted)
                 return True

@@ -21,13 +21,15 @@ HISTORY_PAGE = 1_000
 class Slot:
     """An instance in memory: its row as committed or in the draft that holds its lane, and the live code."""
 
-    __slots__ = ("began", "consumer", "live", "looked", "row", "search", "sending")
+    __slots__ = ("attributes", "began", "consumer", "live", "looked", "row", "search", "sending")
 
     def __init__(self, consumer: ProcessConsumer, row: Instance, live: Live) -> None:
         self.consumer = consumer
         self.row = row
         self.live = live
         self.search: Search | None = None
+        self.attributes = b""
+        """What it is searched by after its last reaction; empty: as `search` has it."""
         self.began: Envelope | None = None
         """The message of its first reaction, once that is known; only of a process that a command may start."""
         self.looked = False

@@ -8,6 +8,7 @@ import structlog
 from sagakit.core.commit import Envelope, Instance, InstanceWrite, Search
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.notices import Notices
+from sagakit.engine.handlers.processes.attributes import gathered
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane
 from sagakit.engine.topology import ProcessConsumer
@@ -41,10 +42,12 @@ class Parking:
             draft.commit.instances.append(InstanceWrite(row, row.version))
         row.version += 1
         row.status = "parked"
-        await self._describe(draft, row, cause, str(bug))
+        await self._describe(draft, process, row, cause, str(bug))
         await self._notices.parked(draft, row, cause, str(bug))
 
-    async def _describe(self, draft: Draft, row: Instance, cause: Envelope, error: str) -> None:
+    async def _describe(
+        self, draft: Draft, process: ProcessConsumer, row: Instance, cause: Envelope, error: str
+    ) -> None:
         now = self._clock.now()
         known = next((search for search in reversed(draft.commit.search) if search.instance == row.id), None)
         known = known or await self._read(self._store.read_search, row.id)
@@ -52,6 +55,7 @@ class Parking:
             known = Search(
                 row.id, row.type, row.key, "parked", cause.correlation_id, now, now, trace_id=trace_id(cause.trace)
             )
+            known.attributes = gathered(process.attributes, (cause.message,))
         draft.commit.search.append(msgspec.structs.replace(known, status="parked", reason=error, updated_at=now))
 
 

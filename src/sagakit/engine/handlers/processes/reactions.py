@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sagakit.core.commit import ENDED, Commit, Delivery, Envelope, Instance, InstanceWrite, Reaction, Search
-from sagakit.core.process import Reacted
+from sagakit.core.commit import ENDED, Commit, Delivery, Envelope, Instance, InstanceWrite, Reaction, Search, Status
+from sagakit.core.process import Input, Reacted
 from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.processes.attributes import NONE, gathered
 from sagakit.engine.handlers.processes.instances import Slot
 from sagakit.engine.handlers.processes.parking import trace_id
 from sagakit.engine.lanes import Lane
@@ -68,8 +69,17 @@ class Reactions:
             else:
                 commit.forgotten.append(id)
 
+    def learnt(self, slot: Slot, given: Input, status: Status) -> bool:
+        """Whether an instance that was in this status has other attributes after this input."""
+        names = slot.consumer.attributes
+        if not names or status in ENDED:
+            return False
+        known = slot.attributes or (slot.search.attributes if slot.search else NONE)
+        slot.attributes = gathered(names, given.messages, known)
+        return slot.attributes != known
+
     def describe(self, draft: Draft, slot: Slot, cause: Envelope) -> None:
-        """An instance has come to another status: those who look for it are shown that."""
+        """An instance has come to another status, or has other attributes: those who look for it are shown that."""
         row, live = slot.row, slot.live
         now = self._clock.now()
         known = slot.search
@@ -85,6 +95,7 @@ class Reactions:
             live.cause,
             live.reason,
             known.trace_id if known else trace_id(cause.trace),
+            slot.attributes or (known.attributes if known else NONE),
         )
         slot.search = search
         draft.commit.search.append(search)
