@@ -327,6 +327,43 @@ async def test_an_inline_reaction_that_fails_parks_and_the_commit_of_its_event_s
     assert await numbers(store) == []
 
 
+class SlowToRead(MemoryStore):
+    """The next reading of an instance waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.reads = -1
+
+    async def read_instance(self, id: str) -> Instance | None:
+        self.reads += 1
+        if self.reads == 1:
+            await self.gate.wait()
+        return await super().read_instance(id)
+
+
+async def test_what_came_before_the_one_that_fails_is_not_taken_by_a_parked_instance() -> None:
+    """A cancel is recorded while an inline reaction is under way that fails: the cancel comes first."""
+
+    async def fails(begun: Begun, saga: Saga) -> None:
+        await saga.do(Ask(begun.key), then=Told, undo=Undo(begun.key))
+        raise KeyError("a bug")
+
+    stage, store = Stage(), SlowToRead()
+    stage.closes(Ask("a"))
+    async with engine(saga_app(fails), store=store, provide={Stage: stage}, limits=Limits(cached=0)) as running:
+        await running.publish(Begun("a"))
+        await until(lambda: stage.now)
+        store.reads = 0
+        stage.opens(Ask("a"))
+        await until(lambda: store.reads == 1)  # the reaction needs its instance, which is not in memory
+        assert await running.cancel("t.saga", "a", reason="by hand")
+        store.gate.set()
+        await running.settle()
+        assert await running.status("t.saga", "a") == "compensated"
+    assert await left(store) == []
+
+
 async def test_a_queued_one_that_fails_parks_alone_and_what_came_before_it_stands() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
@@ -766,7 +803,7 @@ async def test_the_first_event_of_a_commit_that_fails_parks_and_the_second_waits
         assert (behind.envelope.type, behind.state) == ("t.Tock", "ready")
     assert await numbers(store) == []
     assert (await row(store)).version == 2
-    assert len(store.commits) == 3
+    assert len(store.commits) == 4
 
 
 async def test_what_a_run_told_others_before_it_failed_stands() -> None:

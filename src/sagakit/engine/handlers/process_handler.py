@@ -116,13 +116,15 @@ class ProcessHandler:
         try:
             if not await self._react(draft, process, lane, key, envelopes):
                 self.deliver(draft, process, lane_key, envelopes)
-        except BUGS as bug:
+        except BUGS:
             if draft.first and lane.cache is not None and not lane.cache.row.version:
                 draft.first = False  # it may be there already: look before anything is said of it
                 self.drop(lane)
                 await self.tell(draft, process, lane_key, key, envelopes)
                 return
-            await self._park_inline(draft, process, lane, key, envelopes, bug)
+            # the Commit of what it was told stands. What was told waits its turn, and parks at the head of its lane
+            self.drop(lane)
+            self.deliver(draft, process, lane_key, envelopes)
         finally:
             draft.depth -= 1
 
@@ -332,21 +334,6 @@ class ProcessHandler:
             cache.live.evict()
 
     # ------------------------------------------------------------------ parking
-
-    async def _park_inline(
-        self,
-        draft: Draft,
-        process: ProcessConsumer,
-        lane: Lane,
-        key: str | None,
-        envelopes: tuple[Envelope, ...],
-        bug: Exception,
-    ) -> None:
-        """The code failed: the Commit of what the process was told stands, the telling becomes a parked delivery."""
-        delivery = self.deliver(draft, process, lane.key, envelopes)
-        delivery.state, delivery.error = "parked", str(bug)
-        self.drop(lane)
-        await self._parking.write(draft, process, lane, key, envelopes[0], bug)
 
     async def park(self, lane: Lane, process: ProcessConsumer, delivery: Delivery, bug: Exception) -> None:
         """The head of a lane cannot be handled: it waits for a person, and its instance with it."""
