@@ -58,14 +58,14 @@ Run:
   bench                Measure sagas on this machine beside the bare database
 
 Look (also while an engine runs):
-  processes list          The newest processes first
-  processes show ID       All about one: steps, undos, what it waits for
-  processes history ID    Each message that it took or sent, in order
-  processes explain ID    Why it stands still, and which command mends it
-  processes stuck         Those that do not move
-  messages list           A story as a tree: which message caused which
-  deliveries list         What is still to be handled, the oldest first
-  deliveries show NUMBER  One with its message, and why it stands there
+  processes list        The newest processes first
+  processes show ID     All about one: steps, undos, what it waits for
+  processes history ID  Each message that it took or sent, in order
+  processes explain ID  Why it stands still, and which command mends it
+  processes stuck       Those that do not move
+  messages list         A story as a tree: which message caused which
+  deliveries list       What is still to be handled, the oldest first
+  deliveries show N     One with its message, and why it stands there
 
 Act (through the engine that runs):
   processes retry ID                Try what it failed on, or waits for, again
@@ -78,10 +78,10 @@ Act (through the engine that runs):
   processes give-result ID          Give a result or an event by hand
   processes pause ID                Let it stand still until it is resumed
   processes resume ID               Let it go on with all that came
-  deliveries retry NUMBER           Try it now, in a new round of attempts
+  deliveries retry N                Try it now, in a new round of attempts
   deliveries retry-all              Retry all that match
-  deliveries edit NUMBER            Put another message in its place
-  deliveries drop NUMBER            Take it away; an undo counts as done
+  deliveries edit N                 Put another message in its place
+  deliveries drop N                 Take it away; an undo counts as done
   pause SCOPE [NAME]                Let everything, or a part, stand still
   resume SCOPE [NAME]               Let it go on with all that came
 

@@ -12,7 +12,14 @@ from tests.core.messages import OUTCOMES, START, Start
 
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.commit import Envelope, History, Instance, Item
-from sagakit.core.lifecycle import OWN, CancelRequested, CommandFailed, CommandLedToNothing, add_lifecycle
+from sagakit.core.lifecycle import (
+    OWN,
+    CancelRequested,
+    CommandFailed,
+    CommandLedToNothing,
+    OperatorActed,
+    add_lifecycle,
+)
 from sagakit.core.process import Definition, Input, Live, Output, Reacted, Surroundings, Timer
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.code_saga import SagaDefinition
@@ -83,6 +90,8 @@ class Driver:
         """Of the steps with an undo, by the id of the command; of what was registered, by the id of its undo."""
         self.sent: list[Output] = []
         self.withdrawn: list[str] = []
+        self.again: list[str] = []
+        """Parked commands that were to be tried again."""
         self.answered: set[str] = set()
         self.timers: dict[str, Timer] = {}
         """Those that wait to fire, by id."""
@@ -125,6 +134,14 @@ class Driver:
 
     def cancel(self, reason: str = "cancelled by hand") -> Reacted:
         return self.react(self.envelope(CancelRequested(reason)))
+
+    def act(self, action: str, message: Any = None, **fields: Any) -> Reacted:
+        """Somebody takes a hand in it; `message` is what was given by hand."""
+        if message is not None:
+            codec, payload, _ = AROUND.codecs.seal(message)
+            fields |= {"type": codec.name, "version": codec.version, "payload": msgspec.Raw(payload)}
+        acted = OperatorActed(action=action, target=self.id, by="ada", reason="by an operator", **fields)
+        return self.react(self.envelope(acted, fields.get("command_id")))
 
     def fire(self, timer: Timer | None = None, *, late: int = 0) -> Reacted:
         """A timer fires (the next one that is due): at its time, or so many microseconds later."""
@@ -185,6 +202,7 @@ class Driver:
         self._note_steps()
         self.sent += reacted.outputs
         self.withdrawn += reacted.withdrawn
+        self.again += reacted.again
         self.forgotten += reacted.forgotten
         self.times.append((reacted.timers, reacted.forgotten))
         self.set += reacted.timers

@@ -18,7 +18,10 @@ def outside_the_core(cell: Cell) -> bool:
     if cell.table == "undos":
         return cell.event in ("do_ended", "undo_attempt_failed")
     if cell.table == "instances":
-        return cell.state == "parked" or (cell.state == "(none)" and cell.event in ("other_event", "cancel"))
+        by_hand = cell.event == "cancel" or cell.event.startswith("operator_")
+        return (cell.state == "parked" and not by_hand) or (
+            cell.state == "(none)" and cell.event in ("other_event", "cancel")
+        )
     return False
 
 

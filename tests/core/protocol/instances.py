@@ -90,12 +90,19 @@ def compensation_failed() -> Driver:
     return driver
 
 
+def abandoned() -> Driver:
+    driver = gave_up()
+    driver.act("abandon")
+    return driver
+
+
 INSTANCES: dict[str, Callable[[], Driver]] = {
     "running": gave_up,
     "undoing": being_undone,
     "completed": completed,
     "compensated": compensated,
     "compensation_failed": compensation_failed,
+    "abandoned": abandoned,
 }
 
 
@@ -318,7 +325,7 @@ def after_the_end(state: str, *, fails: bool) -> Check:
     return run
 
 
-for _state in ("completed", "compensated"):
+for _state in ("completed", "compensated", "abandoned"):
     for _event in ("undo_answered", "last_undo_answered"):
         check("instances", _state, _event)(after_the_end(_state, fails=False))
     check("instances", _state, "undo_given_up")(after_the_end(_state, fails=True))
@@ -392,3 +399,58 @@ for _state in INSTANCES:
             check("instances", _state, _event)(
                 happens(_state, lambda driver, timer=_timer: driver.fire(driver.set[timer]))  # type: ignore[misc]
             )
+
+
+# ---------------------------------------------------------------------- operators
+
+
+def operated(make: Callable[[], Driver], action: str, *, sends: int) -> Check:
+    def run() -> str:
+        driver = make()
+        before = outs(driver)
+        driver.act(action)
+        assert outs(driver) == before + sends
+        revived = driver.revived()
+        assert revived.live.snapshot() == driver.live.snapshot()
+        assert (revived.live.status, revived.live.reason) == (driver.live.status, driver.live.reason)
+        return driver.live.status
+
+    return run
+
+
+def parked() -> Driver:
+    """Its code has failed on an outcome; what it was told is parked."""
+
+    async def code(start: Start, saga: Saga) -> None:
+        await saga.do(A(), then=ADone, undo=exact)
+        if broken:
+            raise ValueError("a bug")
+
+    broken = [True]
+    driver = Driver(code)
+    driver.start()
+    with pytest.raises(ProcessBug):
+        driver.answer(driver.last(A), ADone())
+    driver.row.status = "parked"
+    return driver.revived()
+
+
+for _state, _make in (("running", gave_up), ("undoing", being_undone), ("compensation_failed", compensation_failed)):
+    check("instances", _state, "operator_abandon")(operated(_make, "abandon", sends=0))
+check("instances", "parked", "operator_abandon")(operated(parked, "abandon", sends=0))
+check("instances", "parked", "operator_retry")(operated(parked, "retry", sends=0))
+check("instances", "parked", "cancel")(operated(parked, "cancel", sends=1))
+check("instances", "parked", "operator_compensate")(operated(parked, "compensate", sends=1))
+check("instances", "running", "operator_compensate")(operated(gave_up, "compensate", sends=1))
+
+
+@check("instances", "compensation_failed", "operator_retry")
+def _() -> str:
+    driver = compensation_failed()
+    undo = driver.last(UndoB)
+    driver.act("resume_compensation")
+    assert driver.again == [undo.id], "under the same id: whether it was done is not known"
+    status = driver.live.status
+    driver.answer(undo)
+    assert driver.live.status == "compensated"
+    return status

@@ -11,8 +11,10 @@ from tests.core.messages import (
     ADone,
     ANo,
     B,
+    BDone,
     Odd,
     Paid,
+    Start,
     UndoA,
     UndoB,
     Undone,
@@ -30,6 +32,8 @@ from tests.core.protocol.benches import (
     unknown,
 )
 from tests.core.protocol.checks import Check, check
+
+from sagakit.core.saga.operations import Saga
 
 
 def tell(driver: Driver, *events: Any) -> str:
@@ -243,3 +247,81 @@ def timed_out_late(state: str) -> Check:
 
 for _state in ("succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"):
     check("steps", _state, "timeout")(timed_out_late(_state))
+
+
+# ---------------------------------------------------------------------- operators
+
+
+def abandoned(state: str) -> Check:
+    def run() -> str:
+        driver = STEPS[state]()
+        undo = driver.step(A)
+        undo_id = undo.undo_id if undo is not None else ""
+        before = outs(driver)
+        driver.act("abandon")
+        assert outs(driver) == before
+        assert (undo_id in driver.withdrawn) == (state in ("undoing", "undo_failed"))
+        assert driver.live.status == "abandoned"
+        return state_of(driver)
+
+    return run
+
+
+for _state in STEPS:
+    check("steps", _state, "operator_abandon")(abandoned(_state))
+
+
+@check("steps", "sent", "operator_result")
+def _() -> str:
+    driver = sent()
+    driver.act("give_result", ADone("by hand"), command_id=driver.last(A).id)
+    assert driver.withdrawn == [driver.last(A).id]
+    assert driver.types[-1] == "D", "the code goes on"
+    driver.answer(driver.last(A), ADone("late"))
+    step = driver.step(A)
+    assert step is not None
+    assert step.undo is not None
+    assert b"by hand" in bytes(step.undo.payload), "the first outcome stands"
+    return state_of(driver)
+
+
+@check("steps", "sent", "operator_skip")
+def _() -> str:
+    async def code(start: Start, saga: Saga) -> None:
+        await saga.do(A(), then=None, undo=UndoA())
+        await saga.do(B(), then=BDone)
+
+    driver = Driver(code)
+    driver.start()
+    driver.act("skip_step", command_id=driver.last(A).id)
+    assert driver.withdrawn == [driver.last(A).id]
+    assert driver.types[-1] == "B"
+    state = state_of(driver)
+    driver.cancel()
+    assert driver.types[-1] == "UndoA", "it may have been done: its undo stays on the stack"
+    return state
+
+
+@check("steps", "undo_failed", "undo_answered")
+def _() -> str:
+    driver = undo_failed()
+    driver.answer(driver.last(UndoA), Undone())
+    assert driver.live.status != "compensation_failed", "undoing goes on"
+    return state_of(driver)
+
+
+@check("steps", "undo_failed", "operator_retry")
+def _() -> str:
+    driver = undo_failed()
+    undo = driver.last(UndoA)
+    driver.act("retry", command_id=undo.id)
+    assert driver.again == [undo.id]
+    return state_of(driver)
+
+
+@check("steps", "undo_failed", "operator_drop")
+def _() -> str:
+    driver = undo_failed()
+    driver.act("drop", command_id=driver.last(UndoA).id)
+    assert driver.live.status != "compensation_failed"
+    return state_of(driver)

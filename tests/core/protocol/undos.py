@@ -255,3 +255,30 @@ def _() -> str:
     driver.answer(driver.last(UndoA))
     assert (undo_of(driver), driver.live.status) == ("undone", "completed")
     return state
+
+
+# ---------------------------------------------------------------------- operators
+
+
+@check("undos", "undo_failed", "undo_answered")
+def _() -> str:
+    return plain(undo_failed, then=lambda driver: driver.answer(driver.last(UndoA)))()
+
+
+@check("undos", "undo_failed", "operator_retry")
+def _() -> str:
+    """Made exact after it was given up, it goes out anew; the old one is withdrawn."""
+    driver = undo_failed()
+    old = driver.last(UndoA)
+    driver.answer(driver.last(A), ADone("late"))
+    driver.act("resume_compensation")
+    assert driver.again == []
+    assert old.id in driver.withdrawn
+    assert driver.last(UndoA).id != old.id
+    assert driver.last(UndoA).message.id == "late"
+    return undo_of(driver)
+
+
+@check("undos", "undo_failed", "operator_drop")
+def _() -> str:
+    return plain(undo_failed, then=lambda driver: driver.act("drop", command_id=driver.last(UndoA).id))()
