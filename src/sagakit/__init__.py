@@ -14,9 +14,9 @@ from sagakit.core.lifecycle import (
 from sagakit.core.messages import Message, stable_id, wire
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
-from sagakit.core.saga.batches.each import Each
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.compensation import Undo
+from sagakit.core.saga.each import Each
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import Step, StepSaga
 from sagakit.core.saga.timing.deadline import Deadline

@@ -5,8 +5,8 @@ import pytest
 from tests.cli import stories
 
 from sagakit.core.commit import Commit, History, Instance, Status
-from sagakit.core.display import Answer, display, record_of, steps
-from sagakit.core.process import Display, PendingTimer, TimerKind
+from sagakit.core.display import Answer, Display, display, record_of, steps
+from sagakit.core.process import PendingTimer, TimerKind
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
 from sagakit.core.saga.compensation import Recorded, SagaRecord, Step, StepState
 

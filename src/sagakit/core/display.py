@@ -12,11 +12,20 @@ from msgspec import Struct
 from sagakit.core.commit import ENDED, Envelope, History, Instance
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing, OperatorActed
 from sagakit.core.messages import WIRE
-from sagakit.core.process import Display, TimerKind, words_of
+from sagakit.core.process import TimerKind, words_of
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
+from sagakit.core.saga.batch import MARK, Batch, mark_of
 from sagakit.core.saga.batches.progress import Progress, progress_of
-from sagakit.core.saga.batches.record import MARK, Batch, mark_of
 from sagakit.core.saga.compensation import CANCEL_CHILD, OUTSTANDING, SagaRecord, Step
+
+
+class Display(Struct, frozen=True):
+    """What people see of an instance: the name of its state, and what it waits for."""
+
+    state: str
+    waiting_for: list[str]
+    progress: list[Progress] = []
+    """Of its batches."""
 
 
 class Answer(Struct, frozen=True):

@@ -11,7 +11,6 @@ from sagakit.core.codec import Codecs
 from sagakit.core.commit import Cause, Envelope, History, Instance, Item, Kind, Status
 from sagakit.core.messages import Message, in_seconds
 from sagakit.core.queries import ItemQuery
-from sagakit.core.saga.batches.progress import Progress
 
 
 class Input(Struct, gc=False):
@@ -233,12 +232,3 @@ class Definition(Protocol):
         ...
 
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> Live: ...
-
-
-class Display(Struct, frozen=True):
-    """What people see of an instance: the name of its state, and what it waits for."""
-
-    state: str
-    waiting_for: list[str]
-    progress: list[Progress] = []
-    """Of its batches."""

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from sagakit.cli.terminal import counted, lasting, note, show, state, table, terminal, text, time, width
 from sagakit.core.commit import ENDED, Delivery
-from sagakit.core.display import Sent, StepDisplay, display, record_of
-from sagakit.core.process import Display
+from sagakit.core.display import Display, Sent, StepDisplay, display, record_of
 from sagakit.core.queries import Listed
 from sagakit.server.showing.views import HistoryItem, iso
 

@@ -12,7 +12,7 @@ from sagakit.core.commit import Cause, Status
 from sagakit.core.lifecycle import CancelChild
 from sagakit.core.messages import WIRE, Message
 from sagakit.core.process import Input, PendingTimer, Surroundings
-from sagakit.core.saga.batches.record import Batch
+from sagakit.core.saga.batch import Batch
 from sagakit.errors import UnknownMessage
 
 StepState: TypeAlias = Literal["sent", "succeeded", "refused", "unknown", "undoing", "undone", "undo_failed"]

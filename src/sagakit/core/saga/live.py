@@ -13,13 +13,13 @@ from sagakit.core.lifecycle import CANCELS, OperatorActed, Restarted, TimerFired
 from sagakit.core.process import Input, Reacted, Surroundings
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.batches.batches import Batches
-from sagakit.core.saga.batches.rerun import check_nothing_followed, chosen
 from sagakit.core.saga.compensation import Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch, Group
 from sagakit.core.saga.coroutine.running import Running
 from sagakit.core.saga.coroutine.waits import Arrivals, Repairs
 from sagakit.core.saga.operations import Do, ForEach, Operation, Receive, RestartWith, Saga, Sleep, Then
 from sagakit.core.saga.replay import check_record, replay
+from sagakit.core.saga.rerun import check_nothing_followed, chosen
 from sagakit.core.saga.restarting import ADVISED, Anew, beginning_of, check_length, of_this_run
 from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.operated import Operated

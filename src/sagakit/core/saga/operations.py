@@ -11,8 +11,8 @@ from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar, overload
 from sagakit.core.bugs import place
 from sagakit.core.messages import Message, Seconds
 from sagakit.core.process import Log
-from sagakit.core.saga.batches.each import Asked, Each
 from sagakit.core.saga.compensation import Undo, Undoer
+from sagakit.core.saga.each import Asked, Each
 from sagakit.errors import ProcessBug
 
 _T = TypeVar("_T")

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from sagakit.core.commit import Envelope, History, Status
 from sagakit.core.process import Input, Output, Reacted, words_of
-from sagakit.core.saga.batches.rerun import as_if_it_waited
 from sagakit.core.saga.compensation import SagaRecord
+from sagakit.core.saga.rerun import as_if_it_waited
 from sagakit.errors import Nondeterminism, ProcessBug
 
 DEADLINE = ("deadline", "warning")

@@ -13,10 +13,10 @@ from sagakit.core.lifecycle import OperatorActed, TimerFired
 from sagakit.core.process import Input, Reacted
 from sagakit.core.process_manager.record import ManagerRecord
 from sagakit.core.queries import DeliveryQuery, ItemQuery
-from sagakit.core.saga.batches.record import Batch
-from sagakit.core.saga.batches.rerun import RERUN, step_of
-from sagakit.core.saga.batches.rerun import chosen as batch_to_rerun
+from sagakit.core.saga.batch import Batch
 from sagakit.core.saga.compensation import SagaRecord
+from sagakit.core.saga.rerun import RERUN, step_of
+from sagakit.core.saga.rerun import chosen as batch_to_rerun
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.processes.instances import Slot

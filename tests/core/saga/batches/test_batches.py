@@ -10,7 +10,7 @@ from tests.core.driver import Driver
 from tests.core.messages import A, ADone, ANo, B, BDone, Ended, Notify, Start, UndoA, UndoB
 
 from sagakit.core.process import Output
-from sagakit.core.saga.batches.each import Each
+from sagakit.core.saga.each import Each
 from sagakit.core.saga.operations import Saga
 from sagakit.errors import ProcessBug, Refused
 

@@ -9,15 +9,15 @@ from sagakit.core.commit import Item, ItemState
 from sagakit.core.lifecycle import BatchEnded, BatchPage, BatchUndone, CommandFailed
 from sagakit.core.process import Input, Surroundings
 from sagakit.core.queries import ItemQuery
+from sagakit.core.saga.batch import MARK, Batch, read_id
 from sagakit.core.saga.batches.backward import OWED, Backward
-from sagakit.core.saga.batches.each import Asked, Each
 from sagakit.core.saga.batches.fan import Fan
 from sagakit.core.saga.batches.forward import FAILURES, Forward
-from sagakit.core.saga.batches.record import MARK, Batch, read_id
 from sagakit.core.saga.batches.rows import Rows
 from sagakit.core.saga.compensation import CANCEL_CHILD, Compensation, SagaRecord, Step
 from sagakit.core.saga.coroutine.branches import Branch
 from sagakit.core.saga.coroutine.waits import Repairs
+from sagakit.core.saga.each import Asked, Each
 from sagakit.core.saga.settling.outcomes import Success, names_of
 from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.writing import Writing

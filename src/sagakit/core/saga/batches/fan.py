@@ -6,9 +6,9 @@ from collections import deque
 from typing import Any
 
 from sagakit.core.commit import Item
-from sagakit.core.saga.batches.each import Asked
-from sagakit.core.saga.batches.record import Batch, mark_of
+from sagakit.core.saga.batch import Batch, mark_of
 from sagakit.core.saga.coroutine.branches import Branch
+from sagakit.core.saga.each import Asked
 
 
 class Fan:

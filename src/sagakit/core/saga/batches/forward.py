@@ -8,9 +8,9 @@ from typing import Any
 from sagakit.core.commit import Item
 from sagakit.core.lifecycle import BatchEnded, BatchPage
 from sagakit.core.process import Surroundings
-from sagakit.core.saga.batches.each import Each, Source
 from sagakit.core.saga.batches.fan import Fan
 from sagakit.core.saga.batches.rows import Rows, short
+from sagakit.core.saga.each import Each, Source
 from sagakit.core.saga.settling.outcomes import Success, classes_of, judge
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import NotDone, Refused

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from sagakit.core.saga.batches.record import Batch
+from sagakit.core.saga.batch import Batch
 
 
 class Progress(Struct, frozen=True):

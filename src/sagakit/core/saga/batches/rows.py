@@ -9,8 +9,8 @@ import msgspec
 from sagakit.core.bugs import bug_of
 from sagakit.core.commit import Item
 from sagakit.core.process import Output, Surroundings
+from sagakit.core.saga.batch import item_id
 from sagakit.core.saga.batches.fan import Fan
-from sagakit.core.saga.batches.record import item_id
 from sagakit.core.saga.compensation import CANCEL_CHILD, Recorded, cancel_of
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import ProcessBug, TerminalError, UnknownMessage

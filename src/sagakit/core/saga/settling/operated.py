@@ -9,10 +9,10 @@ import msgspec
 
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.process import Input, Surroundings
-from sagakit.core.saga.batches.rerun import RERUN, step_of
 from sagakit.core.saga.compensation import Compensation, Recorded, Step
 from sagakit.core.saga.coroutine.waits import Arrivals
 from sagakit.core.saga.operations import Do
+from sagakit.core.saga.rerun import RERUN, step_of
 from sagakit.core.saga.settling.flights import Flights
 from sagakit.core.saga.settling.settling import Settling
 from sagakit.core.saga.settling.undoing import Undoing

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sagakit.core.commit import History
 from sagakit.core.lifecycle import BatchEnded, OperatorActed
 from sagakit.core.process import Input
-from sagakit.core.saga.batches.record import Batch
+from sagakit.core.saga.batch import Batch
 from sagakit.core.saga.compensation import SagaRecord
 from sagakit.errors import NotPossible
 
