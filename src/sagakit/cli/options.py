@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import typer
 
@@ -32,8 +32,14 @@ Limit: TypeAlias = Annotated[int, typer.Option("--limit", metavar="N", min=1, ma
 OfType: TypeAlias = Annotated[
     str | None, typer.Option("--type", metavar="TYPE", help="Of this type, such as orders.fulfil_order.")
 ]
+AnyStatus: TypeAlias = Literal[
+    "live", "running", "undoing", "parked", "compensation_failed", "completed", "compensated", "abandoned"
+]
 OfStatus: TypeAlias = Annotated[
-    Status | None, typer.Option("--status", metavar="STATUS", help=f"In this status: {', '.join(get_args(Status))}.")
+    AnyStatus | None,
+    typer.Option(
+        "--status", metavar="STATUS", help=f"In this status: {', '.join(get_args(Status))}; or live: not ended."
+    ),
 ]
 OfKey: TypeAlias = Annotated[str | None, typer.Option("--key", metavar="KEY", help="With this key.")]
 OfTrace: TypeAlias = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Of this trace id.")]

@@ -175,6 +175,10 @@ def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], 
                 sent.append(output)
             elif output.undoes is not None:
                 undos[output.undoes or output.id] = Sent(output.id, output.type)
+    for undo in undos.values():
+        known = answers.get(undo.id)
+        if known is not None and known.events:  # it failed, and was tried anew by a person: any answer is done
+            answers[undo.id] = Answer(known.events)
     return sent, undos, answers
 
 

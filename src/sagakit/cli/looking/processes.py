@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -93,6 +94,8 @@ def explain_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> N
     An engine that runs is asked, since it has the code; else the database alone says what it can.
     """
     told = asyncio.run(_explain(db, id))
+    if db:  # so that they can be typed as they stand
+        told.mend = [f"{command} --db {shlex.quote(db)}" for command in told.mend]
     if as_json:
         show_json(told)
     else:

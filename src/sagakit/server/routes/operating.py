@@ -17,6 +17,7 @@ from sagakit.engine.operating.acting import Acted
 from sagakit.engine.operating.operator import DeliveryAction, InstanceAction, Retried
 from sagakit.server.bodies import check_type, expected_version, payload_of
 from sagakit.server.routes.answers import PROBLEMS, problems
+from sagakit.server.showing.finding import find_instance
 from sagakit.server.showing.standing import (
     ExplanationView,
     OutstandingDetail,
@@ -103,7 +104,7 @@ def _instances(engine: Engine) -> list[HTTPRouteHandler]:
         tags=["processes"],
     )
     async def explain_process(id: Id) -> ExplanationView:
-        return explanation_view(await operator.explain(id))
+        return explanation_view(await operator.explain(await _id_of(engine, id)))
 
     @post(
         "/api/v1/processes/{id:str}/actions/{action:str}",
@@ -115,7 +116,7 @@ def _instances(engine: Engine) -> list[HTTPRouteHandler]:
     async def act_on_process(request: Asked, id: Id, action: Action, data: JSONBody[ActionBody]) -> Acted:
         check_type(request)
         return await operator.act(
-            id,
+            await _id_of(engine, id),
             cast("InstanceAction", action.replace("-", "_")),
             by=data.by,
             reason=data.reason,
@@ -133,6 +134,11 @@ def _instances(engine: Engine) -> list[HTTPRouteHandler]:
         return Page([stuck_view(one) for one in found[:limit]], rest)
 
     return [explain_process, act_on_process, list_stuck]
+
+
+async def _id_of(engine: Engine, id: str) -> str:
+    """The id of an instance, which may be named by its key."""
+    return (await find_instance(engine.store, id)).row.id
 
 
 def _deliveries(engine: Engine) -> list[HTTPRouteHandler]:
