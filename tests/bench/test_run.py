@@ -17,7 +17,7 @@ from sagakit.engine.limits import Limits
 from sagakit.errors import WaitTimeout
 from sagakit.stores.sqlite import SqliteStore
 
-SMALL = Sizes(sagas=50, concurrency=10, rounds=2, alone=5, asleep=20, idle_for=0.1)
+SMALL = Sizes(sagas=50, concurrency=10, rounds=2, alone=5, asleep=20, idle_for=0.1, batches=(10, 20))
 NUMBERS = (
     "sagas_per_s",
     "floor_sagas_per_s",
@@ -25,6 +25,9 @@ NUMBERS = (
     "latency_p50_ms",
     "latency_p99_ms",
     "cpu_ms_per_saga",
+    "batch_items_per_s",
+    "batch_cpu_us_per_item",
+    "batch_growth",
     "idle_cpu_percent",
     "idle_memory_mb",
     "asleep_start_ms",

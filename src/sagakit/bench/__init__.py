@@ -24,3 +24,10 @@ def run_bench(
     if json_file is not None:
         write_json(figures, json_file)
     show(figures)
+
+
+def run_batches(items: int, json_file: Path | None = None, db: str | None = None) -> None:
+    """Measure batches of 1,000 items, of ten times as many, and so on up to `items`, and print what one item costs."""
+    from sagakit.bench.batches.told import measure_and_show
+
+    measure_and_show(items, json_file, db)

@@ -17,6 +17,10 @@ class Figures(Struct, frozen=True):
     latency_p50_ms: float
     latency_p99_ms: float
     cpu_ms_per_saga: float
+    batch_items_per_s: float
+    batch_cpu_us_per_item: float
+    batch_growth: float
+    """The cost of an item in the larger of two batches, to that in the smaller one: 1 where it does not grow."""
     idle_cpu_percent: float
     idle_memory_mb: float
     asleep_start_ms: float

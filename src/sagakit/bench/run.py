@@ -13,6 +13,7 @@ from statistics import median
 
 from sagakit.app.stores import open_store
 from sagakit.bench.asleep import measure_idle
+from sagakit.bench.batches.run import measure_batches
 from sagakit.bench.ended import check_ends, newest_instance
 from sagakit.bench.figures import Figures
 from sagakit.bench.floor import Floor
@@ -31,7 +32,7 @@ WARM_UP = 200
 
 def measure(sizes: Sizes, db: str | None = None) -> Figures:
     """Run it all. `db`: a new file, kept."""
-    with _place(db) as file:
+    with place(db) as file:
         return asyncio.run(_measure(sizes, file))
 
 
@@ -43,6 +44,7 @@ async def _measure(sizes: Sizes, file: Path) -> Figures:
             floors, loads = await _by_turns(floor, engine, sizes)
             with progress("one at a time"):
                 alone = await run_alone(engine, sizes.alone, sizes.alone_within)
+    small, large = await measure_batches(file.with_name(f"{file.name}-batches"), sizes.batches, ("aggregates",))
     with progress(f"{sizes.asleep:,} asleep"):
         idle = await measure_idle(str(file), sizes.asleep, sizes.idle_for)
     sagas_per_s, floor_per_s = median(load.sagas_per_s for load in loads), median(floors)
@@ -53,6 +55,9 @@ async def _measure(sizes: Sizes, file: Path) -> Figures:
         latency_p50_ms=round(_at(alone, 0.50), 3),
         latency_p99_ms=round(_at(alone, 0.99), 3),
         cpu_ms_per_saga=round(median(load.cpu_ms_per_saga for load in loads), 4),
+        batch_items_per_s=round(large.items_per_s, 1),
+        batch_cpu_us_per_item=round(large.cpu_us_per_item, 2),
+        batch_growth=round(large.cpu_us_per_item / small.cpu_us_per_item, 3),
         idle_cpu_percent=round(idle.cpu_percent, 3),
         idle_memory_mb=round(idle.memory_mb, 1),
         asleep_start_ms=round(idle.start_ms, 2),
@@ -96,7 +101,7 @@ async def _by_turns(floor: Floor, engine: Engine, sizes: Sizes) -> tuple[list[fl
 
 
 @contextmanager
-def _place(db: str | None) -> Generator[Path]:
+def place(db: str | None) -> Generator[Path]:
     """A new database file; the floor's lies beside it, for the while."""
     if db is not None:
         file = _file_of(db)
@@ -105,8 +110,9 @@ def _place(db: str | None) -> Generator[Path]:
         try:
             yield file
         finally:
-            for end in ("", "-wal", "-shm"):
-                file.with_name(f"{file.name}-floor{end}").unlink(missing_ok=True)
+            for beside in ("floor", "batches"):
+                for end in ("", "-wal", "-shm", "-lock", ".lock"):
+                    file.with_name(f"{file.name}-{beside}{end}").unlink(missing_ok=True)
         return
     folder = Path(tempfile.mkdtemp(prefix="sagakit-bench-", dir=A_DISK if A_DISK.is_dir() else None))
     try:

@@ -26,5 +26,7 @@ class Sizes(Struct, frozen=True):
     alone: int = 500
     """Sagas one at a time."""
     alone_within: float = 6.0
+    batches: tuple[int, int] = (1_000, 5_000)
+    """Items of two batches."""
     asleep: int = 10_000
     idle_for: float = 4.0

@@ -35,7 +35,7 @@ def progress(what: str, total: int | None = None) -> Generator[Callable[[int], N
         yield tell
 
 
-def write_json(figures: Figures, file: Path) -> None:
+def write_json(figures: object, file: Path) -> None:
     """The figures as JSON."""
     file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
 
@@ -58,12 +58,24 @@ def show(figures: Figures) -> None:
 
 
 def _rows(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    small, large = figures.sizes.batches
     yield "engine", f"{figures.sagas_per_s:,.0f}", "sagas/s: 4 steps, every tenth undone"
     yield "floor", f"{figures.floor_sagas_per_s:,.0f}", "sagas/s: their rows alone, without an engine"
     yield "ratio", f"{figures.ratio:.3f}", "engine to floor"
     yield "CPU", f"{figures.cpu_ms_per_saga:.3f}", "ms per saga"
     yield "alone, p50", f"{figures.latency_p50_ms:.2f}", "ms from the send to the committed end"
     yield "alone, p99", f"{figures.latency_p99_ms:.2f}", f"ms ({figures.alone:,} sagas one at a time)"
+    yield (
+        "batch",
+        f"{figures.batch_items_per_s:,.0f}",
+        f"items/s, {large:,} aggregates, 50 in flight",
+    )
+    yield "batch, CPU", f"{figures.batch_cpu_us_per_item:.0f}", "us per item"
+    yield (
+        "batch, growth",
+        f"{figures.batch_growth:.2f}",
+        f"cost of an item to that in a batch of {small:,}",
+    )
     yield "asleep, CPU", f"{figures.idle_cpu_percent:.2f}", f"% of a core, {figures.sizes.asleep:,} sagas asleep"
     yield "asleep, memory", f"{figures.idle_memory_mb:.1f}", "MB of the whole process"
     yield "asleep, start", f"{figures.asleep_start_ms:.1f}", "ms until an engine is there, while they are asleep"

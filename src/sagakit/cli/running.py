@@ -88,10 +88,16 @@ def bench(
     sagas: Annotated[int, typer.Option("--sagas", min=1, metavar="N", help="How many sagas.")] = 2000,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="So many in flight.")] = 100,
     history: Annotated[int, typer.Option("--history", min=0, metavar="N", help="Messages in the log before.")] = 0,
+    batch: Annotated[
+        int, typer.Option("--batch", min=0, metavar="N", help="Batches instead, of 1,000 to N items.")
+    ] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")] = None,
     db: BenchDatabase = "",
 ) -> None:
     """Measure sagas on this machine beside the bare database."""
-    from sagakit.bench import run_bench
+    from sagakit.bench import run_batches, run_bench
 
-    run_bench(sagas=sagas, concurrency=concurrency, history=history, json_file=json_file, db=db or None)
+    if batch:
+        run_batches(batch, json_file=json_file, db=db or None)
+    else:
+        run_bench(sagas=sagas, concurrency=concurrency, history=history, json_file=json_file, db=db or None)
