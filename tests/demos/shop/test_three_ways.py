@@ -1,5 +1,6 @@
 """The order process, written in three ways: one test, one story, one end."""
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ import pytest
 from sagakit import ONE, TerminalError
 from sagakit.demos.shop.app import Way, shop_app
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
-from sagakit.demos.shop.orders.messages import Item, PlaceOrder
+from sagakit.demos.shop.orders.messages import Item, OrderCancelled, OrderConfirmed, PlaceOrder
 from sagakit.demos.shop.orders.order import Order
 from sagakit.demos.shop.payments.cards import Cards
 from sagakit.testing.manual import START, ManualEngine, engine
@@ -143,3 +144,34 @@ def test_the_shop_is_whole(way: Way) -> None:
     app = shop_app(way)
     app.check()
     assert list(app.warnings) == []
+
+
+class SilentCards(Cards):
+    """Charges, and never says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def charge(self, order_id: str, amount: Decimal, *, idempotency_key: str) -> str:
+        await super().charge(order_id, amount, idempotency_key=idempotency_key)
+        self.asked.set()
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("way", ["code", "steps"])
+async def test_a_charge_that_is_not_answered_in_time_is_undone(way: Way) -> None:
+    cards = SilentCards()
+    async with engine(shop_app(way), provide={Cards: cards}) as running:
+        waiting = asyncio.ensure_future(
+            running.send_and_wait(order(), until=(OrderConfirmed, OrderCancelled), timeout=10_000)
+        )
+        await asyncio.wait_for(cards.asked.wait(), 10)
+        await running.advance(seconds=119)
+        assert await running.status(PROCESS[way], "o-1") == "running"
+        await running.advance(seconds=1)
+        await running.settle()
+        reason = "timed out after 120 s"
+        assert (await waiting).reason == reason  # type: ignore[union-attr]
+        assert await story(running) == [*RESERVED, "payments.ChargePayment", *REFUNDED]
+        assert await ends(running, way) == ("compensated", "CANCELLED", reason, AT_THE_START)

@@ -8,6 +8,9 @@ from sagakit.demos.shop.orders.messages import CancelOrder, ConfirmOrder, OrderC
 from sagakit.demos.shop.orders.order import orders, units_of
 from sagakit.demos.shop.payments.messages import ChargePayment, PaymentCharged, RefundPayment
 
+PATIENCE = 120
+"""Seconds that the card provider has for one charge, all attempts together."""
+
 
 @orders.saga(key="order_id")
 async def fulfil_order(order: OrderPlaced, saga: Saga) -> None:
@@ -15,5 +18,10 @@ async def fulfil_order(order: OrderPlaced, saga: Saga) -> None:
     units = units_of(order.items)
     saga.on_undo(lambda undo: CancelOrder(order.order_id, undo.reason, saga.now))
     await saga.do(ReserveStock(order.order_id, units), then=StockReserved, undo=ReleaseStock(order.order_id))
-    await saga.do(ChargePayment(order.order_id, order.total), then=PaymentCharged, undo=RefundPayment(order.order_id))
+    await saga.do(
+        ChargePayment(order.order_id, order.total),
+        then=PaymentCharged,
+        undo=RefundPayment(order.order_id),
+        timeout=PATIENCE,
+    )
     await saga.do(ConfirmOrder(order.order_id, saga.now), then=OrderConfirmed)

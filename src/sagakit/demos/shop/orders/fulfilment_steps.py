@@ -5,6 +5,7 @@ from __future__ import annotations
 from sagakit import Module, Step
 from sagakit.demos.shop.inventory.messages import ReleaseStock, ReserveStock, StockReserved
 from sagakit.demos.shop.orders.account import tell_order
+from sagakit.demos.shop.orders.fulfilment import PATIENCE
 from sagakit.demos.shop.orders.messages import CancelOrder, ConfirmOrder, OrderConfirmed, OrderPlaced
 from sagakit.demos.shop.orders.order import Order, units_of
 from sagakit.demos.shop.payments.messages import ChargePayment, PaymentCharged, RefundPayment
@@ -22,7 +23,7 @@ def reserve(order: OrderPlaced) -> ReserveStock:
 fulfil_in_steps = orders_in_steps.step_saga(
     "fulfil_order",
     Step(reserve, then=StockReserved, undo=ReleaseStock),
-    Step(ChargePayment, then=PaymentCharged, undo=RefundPayment),
+    Step(ChargePayment, then=PaymentCharged, undo=RefundPayment, timeout=PATIENCE),
     Step(ConfirmOrder, then=OrderConfirmed),
     starts_with=OrderPlaced,
     key="order_id",
