@@ -83,7 +83,7 @@ def test_there_are_misuses() -> None:
     assert {int(number) for number, _ in planted()} == set(range(1, 87))
 
 
-@pytest.mark.parametrize("name", ["hotel.app", "subscriptions.app", "readme.shop", "running.shop"])
+@pytest.mark.parametrize("name", ["hotel.app", "more.shop", "subscriptions.app", "readme.shop", "running.shop"])
 def test_what_the_checkers_accept_can_run(name: str) -> None:
     module, _, attribute = name.partition(".")
     app = getattr(import_module(f"tests.typing.accepted.{module}"), attribute)
