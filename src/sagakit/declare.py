@@ -81,6 +81,7 @@ class ManagerDeclaration:
     version: int = 1
     stuck_after: float = HOUR
     attributes: tuple[str, ...] = ()
+    early_for: float = 0.0
 
 
 @dataclass
@@ -202,6 +203,7 @@ class Module:
         receives: MessageTypes = (),
         deadline: Seconds | Deadline | None = None,
         stuck_after: Seconds = HOUR,
+        early_for: Seconds = 0,
         attributes: Sequence[str] = (),
         version: int = 1,
         name: str = "",
@@ -210,6 +212,7 @@ class Module:
 
         `deadline`: so long after its start it is undone, if it has not ended; a `Deadline` says what else happens.
         `stuck_after`: one that has not moved for so long is listed as stuck, unless it waits for a time.
+        `early_for`: so long an event that comes by key waits for its instance to start, before it is given up.
         `attributes`: fields of what it takes (text, numbers) that its instances are searched by; the newest counts.
         """
 
@@ -218,6 +221,7 @@ class Module:
             limit = deadline_of(deadline)
             saga = CodeSaga[_E](name or code.__name__, code, key=key, receives=taken, deadline=limit, version=version)
             saga.stuck_after, saga.attributes = seconds(stuck_after), _names(attributes)
+            saga.early_for = seconds(early_for)
             self.declared.code_sagas.append(saga)
             self._remember_names(code)
             return saga
@@ -234,13 +238,14 @@ class Module:
         returns: Callable[..., Message] | None = None,
         deadline: Seconds | Deadline | None = None,
         stuck_after: Seconds = HOUR,
+        early_for: Seconds = 0,
         attributes: Sequence[str] = (),
         version: int = 1,
     ) -> StepSaga[_E]:
         """Run these steps in order for each `starts_with`, and undo what was done in LIFO order if one is not done.
 
         `returns`: the event that it ends with, filled as commands are; the outcome of the command that starts it.
-        `deadline`, `stuck_after` and `attributes`: as for `saga`.
+        `deadline`, `stuck_after`, `early_for` and `attributes`: as for `saga`.
         """
         saga = StepSaga[_E](
             name,
@@ -253,6 +258,7 @@ class Module:
             version=version,
         )
         saga.stuck_after, saga.attributes = seconds(stuck_after), _names(attributes)
+        saga.early_for = seconds(early_for)
         self.declared.step_sagas.append(saga)
         self._remember_names(steps[0].command if steps else saga)
         return saga
@@ -263,19 +269,21 @@ class Module:
         key: str,
         starts_with: MessageTypes,
         stuck_after: Seconds = HOUR,
+        early_for: Seconds = 0,
         attributes: Sequence[str] = (),
         version: int = 1,
         name: str = "",
     ) -> Callable[[type[_R]], type[_R]]:
         """Run a class with `react` (and `evolve`) as a process manager, one instance a key.
 
-        `stuck_after` and `attributes`: as for `saga`.
+        `stuck_after`, `early_for` and `attributes`: as for `saga`.
         """
 
         def declare(cls: type[_R]) -> type[_R]:
             starts = starts_with if isinstance(starts_with, tuple) else (starts_with,)
             late, names = seconds(stuck_after), _names(attributes)
-            declared = ManagerDeclaration(name or cls.__name__, cls, key, starts, version, late, names)
+            early = seconds(early_for)
+            declared = ManagerDeclaration(name or cls.__name__, cls, key, starts, version, late, names, early)
             self.declared.managers.append(declared)
             self._remember_names(cls)
             return cls

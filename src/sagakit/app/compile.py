@@ -131,6 +131,7 @@ def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Su
         current=definitions[newest.version],
         declared=newest.subject,
         stuck_after=int(newest.declared.stuck_after * 1_000_000),
+        early_for=int(newest.declared.early_for * 1_000_000),
         attributes=newest.declared.attributes,
         answers=any(cls in roles.handled for one in versions for cls in one.starts),
         leads_to=None

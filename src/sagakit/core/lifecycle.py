@@ -131,6 +131,17 @@ class ProcessSettled(Struct, frozen=True):
     reason: str
 
 
+@wire("sagakit.EventUnmatched")
+class EventUnmatched(Struct, frozen=True):
+    """An event has waited for its instance to start, in vain."""
+
+    process: str
+    type: str
+    message_id: str
+    position: int
+    """Where the event stands in the log."""
+
+
 @wire("sagakit.OperatorActed")
 class OperatorActed(Struct, frozen=True, kw_only=True):
     """Somebody has taken a hand in it. When, its message says; `details` are for people."""
@@ -220,6 +231,7 @@ LIFECYCLE: tuple[type, ...] = (
     CommandParked,
     CompensationFailed,
     ProcessSettled,
+    EventUnmatched,
     OperatorActed,
     *OWN,
 )

@@ -71,6 +71,8 @@ class ProcessConsumer:
     """Microseconds after which an instance that does not move is listed as stuck."""
     answers: bool
     """It starts with a command: whoever sent that is told how it has ended."""
+    early_for: int = 0
+    """Microseconds that an event waits for the start of its instance."""
     attributes: tuple[str, ...] = ()
     """The fields of what it takes that its instances are searched by."""
     leads_to: frozenset[type] | None = None

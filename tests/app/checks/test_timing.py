@@ -173,3 +173,16 @@ def test_reminders_are_for_process_managers_alone(module: Module, problems: Prob
         return Remind("pay", Overdue(), after=3)
 
     assert any("Remind is for process managers alone" in problem for problem in problems(module))
+
+
+@pytest.mark.parametrize("early_for", [-1, float("nan"), float("inf")])
+def test_events_that_wait_for_a_start_for_no_time(early_for: float, problems: Problems) -> None:
+    module = Module("m")
+
+    @module.process_manager(key="id", starts_with=Start, early_for=early_for)
+    @dataclass(frozen=True)
+    class Manager:
+        def react(self, event: Start) -> None: ...
+
+    [problem] = problems(module)
+    assert problem.endswith(f"early_for={early_for!r}: give seconds, or a timedelta, of 0 or more")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sagakit.app.reading.parts import Parts
-from sagakit.core.messages import in_seconds, microseconds
+from sagakit.core.messages import LONGEST, in_seconds, microseconds
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.core.saga.timing.deadline import Deadline
@@ -20,6 +20,8 @@ def that_cannot_pass(parts: Parts) -> Iterator[str]:
             for number, step in enumerate(saga.steps, 1):
                 at = f"{process.where}, step {number} ({step.name})"
                 yield from _length(step.timeout, f"{at}: timeout=")
+        if not 0 <= saga.early_for <= LONGEST:
+            yield f"{process.where}: early_for={saga.early_for!r}: give seconds, or a timedelta, of 0 or more"
         if isinstance(saga, CodeSaga | StepSaga) and saga.deadline is not None:
             for problem in _deadline(saga.deadline):
                 yield f"{process.where}, {problem}"

@@ -60,6 +60,8 @@ class StepSaga(Generic[_E_contra]):
         self.version = version
         self.stuck_after = 3600.0
         """Seconds after which an instance that does not move is listed as stuck."""
+        self.early_for = 0.0
+        """Seconds that an event waits for the start of its instance."""
         self.attributes: tuple[str, ...] = ()
         """The fields of what it takes that its instances are searched by."""
 

@@ -17,12 +17,13 @@ from sagakit.core.commit import (
     Instance,
     Rejected,
 )
-from sagakit.core.lifecycle import OWN
+from sagakit.core.lifecycle import OWN, EventUnmatched
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.core.streams import lane_name
 from sagakit.engine.draft import DEEPEST, Draft
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.processes.children import Children, as_outcome
+from sagakit.engine.handlers.processes.early import Early
 from sagakit.engine.handlers.processes.instances import Instances, Slot
 from sagakit.engine.handlers.processes.parking import Parking
 from sagakit.engine.handlers.processes.reactions import Reactions
@@ -65,6 +66,7 @@ class ProcessHandler:
         self._reactions = Reactions(router)
         self._children = Children(router, store, read)
         self._notices = notices
+        self._early = Early(router, store, read)
         self._parking = Parking(store, read, router.clock, notices)
         self._lanes = lanes
         self._submit = submit
@@ -217,10 +219,18 @@ class ProcessHandler:
             return True
         if slot is None:
             if key is None or not starts:
-                self._router.unmatched += 1
-                _log.info("unmatched", process=process.name, message=envelopes[0].type, id=envelopes[0].id)
-                return True
+                return self._early.finds_nobody(draft, process, lane, envelopes[0])
             slot = self._start(process, lane, key)
+            if process.early_for:
+                await self._early.started(draft, process, lane)
+        elif given.messages[0].__class__ is EventUnmatched:
+            await self._early.given_up(draft, process, lane, envelopes[0])
+            return True
+        return await self._take(draft, slot, lane, given, starts=starts)
+
+    async def _take(self, draft: Draft, slot: Slot, lane: Lane, given: Input, *, starts: bool) -> bool:
+        """An instance reacts. False: as for `_react`."""
+        process, envelopes = slot.consumer, given.envelopes
         wanted = slot.live.wants(given)
         if wanted:
             if any(write.row is slot.row for write in draft.commit.instances):
