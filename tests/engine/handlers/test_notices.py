@@ -443,3 +443,47 @@ async def test_charges_are_not_parked_while_they_are_tried() -> None:
     with pytest.raises(UnknownMessage):
         async with running(World(), app=listening(shop(), heard)) as (one, _):
             await one.send(ProcessSettled("t.order", "a", "x", "completed", "", ""))
+
+
+async def test_one_whose_process_is_declared_no_more_can_be_abandoned_and_that_is_told() -> None:
+    heard: list[Any] = []
+    store = MemoryStore()
+    async with running(World(), store=store) as (one, _):
+        id = await placed(one)
+    async with running(World(), app=listening(handlers(App("t")), heard), store=store) as (one, _):
+        await one.operator.act(id, "abandon", **WHO)
+        await one.settle()
+    assert heard == [ProcessSettled("t.order", "a", id, "abandoned", "cancelled", "by hand")]
+
+
+async def test_a_parent_is_told_of_a_child_whose_process_is_declared_no_more() -> None:
+    def parents(app: App) -> App:
+        @app.handles
+        async def page(command: Page) -> Paged:
+            return Paged(command.instance)
+
+        @app.saga(key="key", name="parent")
+        async def parent(placed: Placed, saga: Saga) -> None:
+            await saga.do(Reserve(placed.key), then=Reserved)
+
+        return app
+
+    store = MemoryStore()
+    whole, later = parents(App("t")), parents(App("t"))
+
+    @whole.saga(key="key", receives=Shipped, name="child")
+    async def child(reserve: Reserve, saga: Saga) -> Reserved:
+        await saga.receive(Shipped)
+        return Reserved(reserve.key)
+
+    @later.handles
+    async def reserve(command: Reserve) -> Reserved:
+        return Reserved(command.key)
+
+    async with running(World(), app=whole, store=store) as (one, _):
+        await placed(one)
+    async with running(World(), app=later, store=store) as (one, _):
+        await one.operator.act(instance_id("t.child", "a"), "abandon", **WHO)
+        await one.settle()
+        found = await row(store, instance_id("t.parent", "a"))
+        assert found.status == "compensated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Literal, Self, TypeAlias, assert_type
 
@@ -143,7 +144,7 @@ class GroupCheckout:
                 return [GroupCheckoutCompleted(event.group_checkout_id), End("completed")]
 
 
-@hotel.saga(key="group_checkout_id")
+@hotel.saga(key="group_checkout_id", early_for=timedelta(minutes=1), attributes="group_checkout_id")
 async def group_checkout(group: CheckOutGroup, saga: Saga) -> GroupCheckoutCompleted | GroupCheckoutFailed:
     def check_out(guest: str) -> CheckOut:
         return CheckOut(guest, group.group_checkout_id)

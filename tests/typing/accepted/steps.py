@@ -70,7 +70,7 @@ fulfil_by_functions = orders.step_saga(
 )
 
 
-@orders.process_manager(key="order_id", starts_with=OrderPlaced)
+@orders.process_manager(key="order_id", starts_with=OrderPlaced, early_for=60, attributes=("order_id",))
 @dataclass(frozen=True)
 class Fulfilment:
     order: OrderPlaced | None = None

@@ -285,7 +285,7 @@ class ProcessHandler:
         reacted = slot.live.react(given)
         sent = self._reactions.write(draft, slot, lane, given.envelopes, reacted, slot.live.snapshot())
         changed = slot.live.status != before
-        if changed and slot.live.status in ENDED and slot.consumer.answers:
+        if changed and slot.live.status in ENDED and slot.answers:
             await self._end(draft, slot, given, sent, reacted)
             return reacted
         if changed:

@@ -37,6 +37,11 @@ class Slot:
         self.sending = False
         """What its last reaction sends is being routed: nothing reacts inline before that is done."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether a command may have started it. Of one whose process is not declared any more, nobody knows."""
+        return bool(getattr(self.consumer, "answers", True))
+
 
 class Instances:
     """Brings instances back."""
