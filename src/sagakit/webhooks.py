@@ -168,7 +168,7 @@ def body_of(context: Context) -> bytes:
             "specversion": "1.0",
             "id": context.message_id,
             "source": "sagakit",
-            "type": context.type,
+            "type": context.message_type,
             "time": context.recorded_at,
             "datacontenttype": "application/json",
             "correlationid": context.correlation_id,

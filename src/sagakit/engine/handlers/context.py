@@ -42,7 +42,7 @@ class Context:
         return datetime.fromtimestamp(self._envelope.recorded_at / 1_000_000, UTC)
 
     @property
-    def type(self) -> str:
+    def message_type(self) -> str:
         """The message's name on the wire."""
         return self._envelope.type
 
