@@ -12,6 +12,7 @@ from tests.engine.stage import Ask, Stage, asking_app, numbers, until
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.limits import Limits
+from sagakit.errors import Stopping
 from sagakit.testing.manual import engine
 
 
@@ -314,3 +315,76 @@ async def test_one_poisoned_lane_holds_no_other(error: Exception) -> None:
         await running_engine.advance(seconds=10)
         assert numbers(stage.began, "b") == list(range(10))
         assert numbers(stage.began, "a") == [0, 0, 0]  # parked now: what is behind it waits
+
+
+# ---------------------------------------------------------------------- claimed by an operator's action
+
+
+async def test_a_lane_that_rests_is_claimed_at_once() -> None:
+    async with running() as (lanes, handling):
+        for state in ("parked", "retrying"):
+            lanes.put(delivery(state, state=state))
+            lane = await asyncio.wait_for(lanes.claim(state), 1)
+            lanes.put(delivery(state, 1))
+            lanes.wake(lane)
+            await asyncio.sleep(0)
+            assert handling.handled == [], "nothing is handled in it meanwhile"
+            lanes.drop(lane, lane.queue[0])
+            lanes.release(lane)
+            await until(lambda state=state: handling.handled == [f"{state}-1"])
+            handling.handled.clear()
+        assert lanes.unfinished == 0
+
+
+async def test_a_lane_that_nobody_knows_is_claimed_and_forgotten() -> None:
+    async with running() as (lanes, _):
+        lane = await lanes.claim("new")
+        assert lane.busy
+        lanes.release(lane)
+        assert lanes.find("new") is None
+
+
+async def test_a_claim_waits_for_what_runs_and_goes_before_what_waits() -> None:
+    async with running() as (lanes, handling):
+        handling.open.clear()
+        lanes.put(delivery("a", 0))
+        lanes.put(delivery("a", 1))
+        await until(lambda: "a" in handling.inside)
+        claims = [asyncio.ensure_future(lanes.claim("a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(claim.done() for claim in claims)
+        handling.open.set()
+        first = await claims[0]
+        assert handling.handled == ["a-0"]
+        assert not claims[1].done()
+        lanes.release(first)
+        lanes.release(await claims[1])
+        await until(lambda: handling.handled == ["a-0", "a-1"])
+
+
+async def test_a_claim_that_is_not_wanted_any_more_holds_nobody_up() -> None:
+    async with running() as (lanes, handling):
+        handling.open.clear()
+        lanes.put(delivery("a", 0))
+        await until(lambda: "a" in handling.inside)
+        first, second = (asyncio.ensure_future(lanes.claim("a")) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        handling.open.set()
+        lanes.release(await second)
+        lanes.put(delivery("a", 1))
+        await until(lambda: handling.handled == ["a-0", "a-1"])
+
+
+async def test_a_stop_tells_those_who_wait_for_a_lane() -> None:
+    async with running() as (lanes, handling):
+        handling.open.clear()
+        lanes.put(delivery("a", 0))
+        await until(lambda: "a" in handling.inside)
+        claim = asyncio.ensure_future(lanes.claim("a"))
+        await asyncio.sleep(0)
+        stopping = asyncio.ensure_future(lanes.stop(1.0))
+        with pytest.raises(Stopping):
+            await claim
+        handling.open.set()
+        await stopping

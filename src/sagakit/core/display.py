@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from sagakit.core.commit import ENDED, Envelope, History, Instance
-from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing, OperatorActed
+from sagakit.core.lifecycle import ACTED, CommandFailed, CommandLedToNothing, OperatorActed
 from sagakit.core.messages import WIRE
 from sagakit.core.process import TimerKind, words_of
 from sagakit.core.process_manager.record import ManagerRecord, SentCommand
@@ -66,7 +66,8 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _saga = msgspec.json.Decoder(SagaRecord).decode
 _manager = msgspec.json.Decoder(ManagerRecord).decode
 _failed = msgspec.json.Decoder(CommandFailed).decode
-_FAILED, _NOTHING, _ACTED = (getattr(cls, WIRE)[0] for cls in (CommandFailed, CommandLedToNothing, OperatorActed))
+_acted = msgspec.json.Decoder(OperatorActed).decode
+_FAILED, _NOTHING = (getattr(cls, WIRE)[0] for cls in (CommandFailed, CommandLedToNothing))
 
 
 def record_of(row: Instance) -> SagaRecord | ManagerRecord:
@@ -168,7 +169,9 @@ def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], 
     answers: dict[str, Answer] = {}
     for reaction in history:
         for given in reaction.inputs:
-            if given.causation_id is not None and given.sender is None and given.type != _ACTED:
+            if given.type == ACTED:
+                _by_hand(given, answers)
+            elif given.causation_id is not None and given.sender is None:
                 answers[given.causation_id] = _answered(answers.get(given.causation_id, Answer()), given)
         for output in reaction.outputs:
             if output.kind == "command" and output.undoes is None:
@@ -187,7 +190,14 @@ def _answered(before: Answer, event: Envelope) -> Answer:
         return before
     if event.type == _FAILED:
         return Answer(before.events, _failed(event.payload).reason)
-    return Answer((*before.events, event.type), before.failed)
+    return Answer((*before.events, event.type))
+
+
+def _by_hand(given: Envelope, answers: dict[str, Answer]) -> None:
+    """What an operator has done counts as an answer, where it stands for one."""
+    acted = _acted(given.payload)
+    if acted.command_id and acted.action in ("give_result", "skip_step", "drop"):
+        answers[acted.command_id] = Answer((acted.type,) if acted.type else ())
 
 
 def _whole(record: SagaRecord | ManagerRecord) -> Iterator[Step]:

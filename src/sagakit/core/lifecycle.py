@@ -15,6 +15,9 @@ from sagakit.core.messages import pinned, wire
 _M = TypeVar("_M")
 _NO_PAYLOAD = msgspec.Raw(b"null")
 
+ACTED = "sagakit.OperatorActed"
+"""The wire name of what an operator did; it is caused by what it is about, and no outcome of that."""
+
 
 @wire("sagakit.CommandFailed")
 class CommandFailed(Struct, frozen=True):
@@ -142,7 +145,7 @@ class EventUnmatched(Struct, frozen=True):
     """Where the event stands in the log."""
 
 
-@wire("sagakit.OperatorActed")
+@wire(ACTED)
 class OperatorActed(Struct, frozen=True, kw_only=True):
     """Somebody has taken a hand in it. When, its message says; `details` are for people."""
 

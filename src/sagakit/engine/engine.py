@@ -162,6 +162,9 @@ class Engine(Running):
         row = await self.store.read_instance(id)
         if row is None:
             raise NotFound(f"there is no {consumer.name} with key {str(key)!r}")
+        if row.status == "parked":  # what it is parked on holds its lane: pass beside it
+            await self.operator.act(id, "cancel", by=self.topology.app, reason=reason)
+            return True
         if row.status != "running":
             return False
         await self._door.tell(CancelRequested(reason), consumer, lane_name(consumer.name, id))

@@ -16,6 +16,7 @@ from rich.text import Text
 from sagakit.cli.terminal import counted, lasting, note, show, state, table, terminal, text, time, width
 from sagakit.core.commit import ENDED, Delivery
 from sagakit.core.display import Display, Sent, StepDisplay, display, record_of
+from sagakit.core.lifecycle import ACTED, OperatorActed
 from sagakit.core.queries import Listed
 from sagakit.server.showing.views import HistoryItem, iso
 
@@ -229,6 +230,9 @@ def _relation(item: HistoryItem, places: dict[str, int], reason: str, known: str
         words.append("undoes the process")
     if item.undoes is not None:
         words.append(f"undoes {places.get(item.undoes, item.undoes)}")
+    if item.message == ACTED:
+        acted = msgspec.json.decode(item.payload, type=OperatorActed)
+        return f"{acted.action.replace('_', ' ')} by {acted.by}: {acted.reason}"
     if item.direction == "in" and item.causation_id in places:
         words.append(f"answers {places[item.causation_id]}")
     if reason and reason != known:

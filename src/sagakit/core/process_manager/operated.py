@@ -39,7 +39,8 @@ class Instance(Protocol):
 
 def operate(live: Instance, acted: OperatorActed, around: Surroundings) -> Sequence[Any]:
     """Do what an operator has decided; the messages that the instance is told because of it."""
-    sent = next((one for one in live.record.sent if acted.command_id in (one.id, one.undo_id)), None)
+    id = acted.command_id
+    sent = next((one for one in live.record.sent if id and id in (one.id, one.undo_id)), None)
     match acted.action:
         case "cancel":
             return (Cancelled(acted.reason),)

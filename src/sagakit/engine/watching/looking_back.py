@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from sagakit.core.commit import Envelope
+from sagakit.core.lifecycle import ACTED
 from sagakit.core.streams import instance_id
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.engine.watching.reach import Reach
@@ -100,7 +101,7 @@ class LookingBack:
             if envelope.sender is None:
                 reach = self._reach.of_class(self._reach.class_of(envelope.type))
                 handled[envelope.id] = Handled(envelope.type, reach, [])
-        elif envelope.causation_id in handled and envelope.sender is None:
+        elif envelope.causation_id in handled and envelope.sender is None and envelope.type != ACTED:
             self.message(envelope)
             handled[envelope.causation_id].events.append(envelope)
 

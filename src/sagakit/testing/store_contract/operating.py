@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sagakit.core.commit import Commit, Item, ItemState, Pause
+from sagakit.core.commit import Commit, DeliveryChange, Fence, Item, ItemState, Pause
 from sagakit.core.queries import Counted
 from sagakit.ports import Store
 from sagakit.testing.store_contract.samples import (
     MakeStore,
+    delivery,
     event,
     item,
     message,
@@ -132,3 +133,27 @@ class OperatingContract:
         await write(again, Commit(items=[item("one", 0, "done"), item("one", 1)]))
         assert await again.count_items("one") == [Counted(1, "done", 1), Counted(1, "sent", 1)]
         await again.close()
+
+    async def test_a_new_round_of_attempts(self, store: Store) -> None:
+        envelope = message()
+        parked = delivery(envelope, state="parked", attempt=3, crashes=1, error="down")
+        await write(store, Commit(messages=[envelope], deliveries=[parked]))
+        anew = DeliveryChange(Fence(parked.id, 3), "ready", 4, 0, 0, "down", 3)
+        await write(store, Commit(changes=[anew]))
+        (found,) = await store.read_deliveries()
+        assert (found.state, found.attempt, found.crashes, found.spent) == ("ready", 4, 0, 3)
+        await write(store, Commit(changes=[DeliveryChange(Fence(parked.id, 4), "retrying", 5, 9, 0, "down")]))
+        found = await store.read_delivery(parked.id)
+        assert found is not None
+        assert (found.attempt, found.spent, found.due_at) == (5, 3, 9), "what is not said stays"
+
+    async def test_another_message_in_its_place(self, store: Store) -> None:
+        old, behind, new, rest = message(), message(), message(), message()
+        parked, waiting = delivery(old, state="parked", more=()), delivery(behind)
+        await write(store, Commit(messages=[old, behind], deliveries=[parked, waiting]))
+        edited = DeliveryChange(Fence(parked.id, 1), "ready", 2, 0, 0, None, 1, new, (rest,))
+        await write(store, Commit(messages=[new, rest], changes=[edited]))
+        first, second = await store.read_deliveries()
+        assert (first.id, first.envelope, first.more) == (parked.id, new, (rest,)), "it keeps its place"
+        assert second.envelope == behind
+        assert await rejected(store, Commit(done=[Fence(parked.id, 1)])) is not None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from sagakit.core.commit import Envelope, History
-from sagakit.core.lifecycle import OperatorActed
-from sagakit.core.messages import WIRE
+from sagakit.core.lifecycle import ACTED
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.ports import Store
 
@@ -16,12 +15,10 @@ PAGE = 100
 MOST = 1_000
 """Instances of one story that are looked at: a batch may have started any number."""
 
-_ACTED: str = getattr(OperatorActed, WIRE)[0]
-
 
 def first_input(history: Iterable[History]) -> Envelope | None:
     """What an instance began with; None if it has not begun: its start has failed, whatever operators have tried."""
-    return next((entry.inputs[0] for entry in history if entry.inputs[0].type != _ACTED), None)
+    return next((entry.inputs[0] for entry in history if entry.inputs[0].type != ACTED), None)
 
 
 async def children_of(store: Store, history: Sequence[History]) -> dict[str, str]:
