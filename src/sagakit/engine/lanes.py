@@ -67,6 +67,8 @@ class Lanes:
         self.unfinished = 0
         """Deliveries in memory, without those that are parked."""
         self.running = False
+        self._over = ""
+        """Why no lane is given to anybody any more."""
         self.on_evict: Callable[[Any], None] = lambda cache: None
 
     # ------------------------------------------------------------------ what is in a lane
@@ -182,6 +184,8 @@ class Lanes:
 
     async def claim(self, key: str) -> Lane:
         """Take a lane, at once where nothing runs in it, else when what runs is settled. `release` gives it back."""
+        if self._over:
+            raise Stopping(self._over)
         lane = self.get(key)
         if lane.claimed or (lane.busy and not _is_at_rest(lane)):
             claim: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -229,11 +233,7 @@ class Lanes:
 
     async def stop(self, within: float) -> bool:
         """Take nothing new; wait for what runs, then cancel it. False if something runs on all the same."""
-        self.running = False
-        for lane in self._lanes.values():
-            for claim in lane.claims or ():
-                if not claim.done():
-                    claim.set_exception(Stopping("the engine is being stopped"))
+        self.end("the engine is being stopped")
         for resting in self._resting:
             if not resting.done():
                 resting.cancel()
@@ -246,6 +246,14 @@ class Lanes:
         if left:
             _, left = await asyncio.wait(left, timeout=GRACE)
         return not left
+
+    def end(self, why: str) -> None:
+        """Handle nothing more; no operator's action gets a lane any more."""
+        self.running, self._over = False, why
+        for lane in self._lanes.values():
+            for claim in lane.claims or ():
+                if not claim.done():
+                    claim.set_exception(Stopping(why))
 
     def _wake_worker(self) -> None:
         """See that one more worker looks at the ready lanes; each wakes the next one if there is more to do."""

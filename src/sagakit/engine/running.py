@@ -292,7 +292,8 @@ class Running:
         _log.error("the engine cannot go on", error=str(error) or type(error).__name__)
         self.fatal = error
         self._door.closed = f"the engine cannot go on: {error}"
-        self._lanes.running = self._schedule.running = False
+        self._schedule.running = False
+        self._lanes.end(self._door.closed)
         self._committer.end(error)
         self._watching.end(self._door.closed)
         self._stopped.set()

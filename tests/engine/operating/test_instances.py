@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -23,9 +24,10 @@ from tests.engine.operating.shop import (
     shop,
 )
 
-from sagakit import NotFound, Saga, StaleVersion
+from sagakit import NotFound, Saga, StaleVersion, Stopping
 from sagakit.core.lifecycle import OperatorActed
-from sagakit.errors import InvalidMessage, NotPossible
+from sagakit.core.streams import lane_name
+from sagakit.errors import InvalidMessage, NotPossible, StoreInUse
 from sagakit.stores.memory import MemoryStore
 
 
@@ -120,6 +122,39 @@ async def test_a_retry_of_code_that_still_fails_parks_it_again() -> None:
         await one.operator.act(id, "cancel", **WHO)
         await one.settle()
         assert (await row(store, id)).status == "compensated"
+
+
+async def test_a_parked_instance_that_is_paused_and_resumed_is_parked_still() -> None:
+    async def code(placed: Placed, saga: Saga) -> None:
+        await saga.do(Reserve(placed.key), then=None, undo=Release(placed.key))
+        raise ValueError("a bug")
+
+    async with running(World(), app=shop(code)) as (one, store):
+        id = await placed(one)
+        for action in ("pause", "resume"):
+            await one.operator.act(id, action, **WHO)  # type: ignore[arg-type]
+            await one.settle()
+            assert (await row(store, id)).status == "parked"
+            assert (await search(store, id)).status == "parked"
+        await one.operator.act(id, "cancel", **WHO)
+        await one.settle()
+        assert (await row(store, id)).status == "compensated"
+        assert not await store.read_deliveries()
+
+
+async def test_an_action_that_waits_for_its_turn_is_told_when_the_engine_dies() -> None:
+    async with running(World()) as (one, _):
+        id = await placed(one)
+        lane = await one._lanes.claim(lane_name("t.order", id))
+        waiting = asyncio.ensure_future(one.operator.act(id, "cancel", **WHO))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        one._die(StoreInUse("another engine has taken over"))
+        with pytest.raises(Stopping, match="another engine has taken over"):
+            await asyncio.wait_for(waiting, 5)
+        with pytest.raises(Stopping):
+            await one._lanes.claim(lane.key)
 
 
 async def test_what_does_not_fit_is_refused_in_words() -> None:

@@ -41,6 +41,8 @@ from sagakit.ports import Store
 
 BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
 """What parks an instance: its code cannot go on, or its input cannot be read."""
+STANDS = frozenset({"pause", "resume"})
+"""What an operator may do to a parked instance that does not take up what it parked on."""
 
 _log = structlog.get_logger("sagakit.processes")
 
@@ -284,6 +286,9 @@ class ProcessHandler:
             given.items = await self.instances.items(slot.row.id, wanted)
         reacted = slot.live.react(given)
         sent = self._reactions.write(draft, slot, lane, given.envelopes, reacted, slot.live.snapshot())
+        if before == "parked" and envelope.message.action in STANDS:
+            slot.row.status = before  # its input is still at the head of its lane
+            return reacted
         changed = slot.live.status != before
         if changed and slot.live.status in ENDED and slot.answers:
             await self._end(draft, slot, given, sent, reacted)
