@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from sagakit.core.codec import Codecs
-from sagakit.core.commit import Envelope, Status
+from sagakit.core.commit import Envelope, Item, Status
 from sagakit.core.decider import decide, evolve
-from sagakit.core.lifecycle import Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Restarted
+from sagakit.core.lifecycle import OWN, Cancelled, CancelRequested, CommandFailed, CommandLedToNothing, Restarted
 from sagakit.core.process import Definition, Input, Live, Output, Surroundings, Timer
 from sagakit.core.process_manager.live import ManagerDefinition
+from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.live import SagaLive
 from sagakit.errors import ProcessBug
 
@@ -129,6 +131,8 @@ class ProcessSubject:
         self._bug: ProcessBug | None = None
         self._told = 0
         self._timers: list[Timer] = []
+        self._rows: dict[tuple[int, int], Item] = {}
+        """Of its batches."""
         self._sent: list[Output] = []
         self._answered: set[str] = set()
         self._then: dict[str, tuple[type, ...] | None] = {}
@@ -180,11 +184,14 @@ class ProcessSubject:
         if self._live is None:
             self._live = self._definition.start("instance", self._key_of(sealed))
         try:
-            reacted = self._live.react(Input((envelope,), (sealed,)))
+            given = Input((envelope,), (sealed,))
+            given.items = [row for query in self._live.wants(given) for row in self._read(query)]
+            reacted = self._live.react(given)
             self._live.snapshot()
         except ProcessBug as bug:
             self._bug = bug
             return []
+        self._rows |= {(row.step, row.index): copy(row) for row in reacted.items}
         self._sent += reacted.outputs
         self._answered.update(reacted.withdrawn)
         self._timers = [timer for timer in (*self._timers, *reacted.timers) if timer.id not in reacted.forgotten]
@@ -192,11 +199,22 @@ class ProcessSubject:
             self._then.update(self._live.in_flight())
         answers: list[Any] = []
         for output in reacted.outputs:
-            if isinstance(output.message, Restarted):  # it tells itself
+            if isinstance(output.message, (Restarted, *OWN)):  # it tells itself
                 answers += self._react(output.message, None, now, id=output.id)
             else:
                 answers.append(output.message)
         return answers
+
+    def _read(self, query: ItemQuery) -> list[Item]:
+        """Rows of a batch, as a store would read them."""
+        down = query.before is not None
+        after, before = -1 if query.after is None else query.after, query.before
+        found = [
+            copy(self._rows[step, index])
+            for step, index in sorted(self._rows, reverse=down)
+            if step == query.step and (index < before if before is not None else index > after)
+        ]
+        return [row for row in found if not query.states or row.state in query.states][: query.limit]
 
     # ------------------------------------------------------------------ which command an event answers
 

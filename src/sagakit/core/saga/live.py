@@ -108,7 +108,8 @@ class SagaLive:
 
     def in_flight(self) -> dict[str, Then]:
         """The commands whose outcome its code waits for, and what counts as their success."""
-        return self._flights.awaited()
+        items = {} if self._batches is None else self._batches.awaited()
+        return self._flights.awaited() | items
 
     def snapshot(self) -> bytes:
         record = self._stack.record
@@ -196,7 +197,8 @@ class SagaLive:
         self._code.silent = False
         if row.status in ENDED:
             self._timers.clear()
-        self.record.batches = stored.batches
+        self.record.batches, self.record.unrecorded = stored.batches, stored.unrecorded
+        self._version = row.version
         self._all_batches().restore(self.record, code=True)
 
     def silence(self) -> None:

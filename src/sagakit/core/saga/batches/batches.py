@@ -18,6 +18,7 @@ from sagakit.core.saga.compensation import CANCEL_CHILD, Compensation, SagaRecor
 from sagakit.core.saga.coroutine.branches import Branch
 from sagakit.core.saga.coroutine.waits import Repairs
 from sagakit.core.saga.each import Asked, Each
+from sagakit.core.saga.operations import Then
 from sagakit.core.saga.settling.outcomes import Success, names_of
 from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.writing import Writing
@@ -90,6 +91,16 @@ class Batches:
     def in_flight(self) -> set[str]:
         """The ids of the steps whose batches the code waits for."""
         return {fan.do_mark for fan in self._by_step.values() if fan.branch is not None}
+
+    def awaited(self) -> dict[str, Then]:
+        """The commands of items that are out, and what counts as their success."""
+        return {
+            fan.rows[index].command_id: fan.asked.then
+            for fan in self._by_step.values()
+            if fan.asked is not None
+            for index in fan.record.out
+            if index in fan.rows
+        }
 
     def of(self, branches: Collection[object]) -> list[Step]:
         """The steps whose batches these branches wait for."""
