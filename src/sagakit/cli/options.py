@@ -54,3 +54,6 @@ AppName: TypeAlias = Annotated[
 Port: TypeAlias = Annotated[
     int, typer.Option("--port", metavar="N", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
 ]
+LeaveUnclaimed: TypeAlias = Annotated[
+    bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
+]

@@ -13,7 +13,7 @@ import typer
 
 from sagakit.cli.database import named
 from sagakit.cli.failures import WrongUse
-from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, Port
+from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, LeaveUnclaimed, Port
 from sagakit.cli.terminal import counted, show, text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _demo(name: str) -> Callable[[int, str | None, bool], None]:
     return run_demo
 
 
-def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
+def run(app: AppName, db: Database = "", port: Port = 8080, leave_unclaimed: LeaveUnclaimed = False) -> None:
     """Run an app: its engine and an HTTP door for commands.
 
     POST /api/v1/commands/NAME sends a command; /health/live and /health/ready say how the engine is.
@@ -59,17 +59,18 @@ def run(app: AppName, db: Database = "", port: Port = 8080) -> None:
     log_to_stderr()
     joined, url = load(app), named(db)
     with bind(port) as bound:
-        asyncio.run(_serve(joined, url, bound))
+        asyncio.run(_serve(joined, url, bound, leave_unclaimed=leave_unclaimed))
 
 
-async def _serve(app: App, db: str, bound: socket.socket) -> None:
+async def _serve(app: App, db: str, bound: socket.socket, *, leave_unclaimed: bool) -> None:
     from sagakit.app.running import signalled
+    from sagakit.engine.limits import Limits
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
 
     # signals are heard from before the start, so that it is never cut short, to after the stop
     with signalled() as told:
-        async with app.engine(db) as engine:
+        async with app.engine(db, limits=Limits(leave_unclaimed=leave_unclaimed)) as engine:
             commands = counted(len(engine.topology.commands), "command")
             show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
             sys.stdout.flush()

@@ -27,3 +27,5 @@ class Limits:
     """Bytes of one message."""
     stop_within: float = 10.0
     """Seconds that a stop waits for what runs."""
+    leave_unclaimed: bool = False
+    """Start although nobody claims some messages: they wait, readiness names them, and an operator may drop them."""

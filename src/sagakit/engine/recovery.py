@@ -58,8 +58,7 @@ class Recovery:
         self.reading = False
         """Whether deliveries wait in the store unread."""
         self.on_reading: Callable[[bool], None] = lambda reading: None
-        self.stranded: list[str] = []
-        """Deliveries that no class or consumer of this app claims, in words: they wait."""
+        self._stranded: dict[str, set[int]] = {}
         self._cursor = 0
         self._left = 0
         self._left_upto = 0
@@ -78,15 +77,18 @@ class Recovery:
 
     # ------------------------------------------------------------------ reading
 
-    async def start(self, topology: Topology, *, suspect: bool) -> None:
-        """Record who takes what, and read what is outstanding. UnknownMessage if nobody claims some of it."""
+    async def start(self, topology: Topology, *, suspect: bool, leave_unclaimed: bool = False) -> None:
+        """Record who takes what, and read what is outstanding.
+
+        UnknownMessage if nobody claims some of it; with `leave_unclaimed` that waits in the store.
+        """
         self._topology = topology
         await self._store.subscribe(_subscriptions(topology))
         self._suspect = suspect
         self._set_reading(True)
         while self.reading and self._lanes.unfinished < PAGES * self._page:
             self._take_page(*await self._next_page())
-        if self.stranded:
+        if self.stranded and not leave_unclaimed:
             raise UnknownMessage(
                 "the database holds messages that this app does not know:\n  " + "\n  ".join(self.stranded)
             )
@@ -153,10 +155,26 @@ class Recovery:
             return True
         message = (unknown or [delivery.envelope])[0]
         stranded = f"{message.type} (version {message.version}) for {delivery.consumer}"
-        if stranded not in self.stranded:
-            self.stranded.append(stranded)
+        if stranded not in self._stranded:
             _log.error("nobody claims a message", message=message.type, consumer=delivery.consumer)
+        self._stranded.setdefault(stranded, set()).add(delivery.id)
         return False
+
+    @property
+    def stranded(self) -> list[str]:
+        """Deliveries that no class or consumer of this app claims, in words: they wait."""
+        return list(self._stranded)
+
+    def is_stranded(self, id: int) -> bool:
+        """Whether nobody claims this delivery."""
+        return any(id in ids for ids in self._stranded.values())
+
+    def dropped(self, id: int) -> None:
+        """An operator has dropped a delivery that nobody claimed."""
+        for words, ids in list(self._stranded.items()):
+            ids.discard(id)
+            if not ids:
+                del self._stranded[words]
 
     def _is_known(self, envelope: Envelope) -> bool:
         codec = self._topology.codecs.by_name.get(envelope.type)

@@ -114,7 +114,7 @@ class Running:
         acting = Acting(self._router, self._lanes, chance, self._committer.submit)
         instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
         deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)
-        deliveries.reading = lambda: self._recovery.reading
+        deliveries.recovery = self._recovery
         check_open = self._door.check_open
         return Operator(self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
 
@@ -142,7 +142,8 @@ class Running:
             self._committer.start()
             await self._take_time_from_store()
             self._pauses.began(await self.store.read_pauses())
-            await self._recovery.start(self.topology, suspect=not clean)
+            unclaimed = self.limits.leave_unclaimed
+            await self._recovery.start(self.topology, suspect=not clean, leave_unclaimed=unclaimed)
             await self._schedule.start(suspect=not clean)
         except BaseException:
             await self._close(clean=clean)

@@ -27,11 +27,12 @@ from tests.engine.operating.shop import (
 from sagakit import App, NotFound, Saga
 from sagakit.core.commit import Delivery
 from sagakit.core.queries import DeliveryQuery
+from sagakit.engine.limits import Limits
 from sagakit.errors import InvalidMessage, NotPossible
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
-from sagakit.testing.manual import ManualEngine
+from sagakit.testing.manual import ManualEngine, engine
 
 
 async def parked_note(one: ManualEngine, store: Store, **fields: Any) -> Delivery:
@@ -274,3 +275,26 @@ async def test_a_message_without_a_key_goes_to_its_lane_once_it_has_one() -> Non
         await one.settle()
         assert not await store.read_deliveries()
     assert world.notes == ["x"]
+
+
+async def test_what_nobody_claims_can_be_left_and_dropped() -> None:
+    store, world = MemoryStore(), World(down={Reserve})
+    async with running(world, store=store) as (one, _):
+        await placed(one)
+    other = App("t")
+
+    @other.handles
+    async def note(command: Note, world: World) -> Noted:
+        return Noted(command.key, command.text)
+
+    limits = Limits(leave_unclaimed=True)
+    async with engine(other, provide={World: world}, store=store.again(), limits=limits) as one:
+        assert one.ready() == "nobody claims some messages: t.Reserve (version 1) for t.reserve"
+        (left,) = await one.store.find_deliveries(DeliveryQuery())
+        _, told = await one.operator.explain_delivery(left.id)
+        assert (told.situation, told.why) == ("no_code", "no worker has the code: t.reserve is not declared")
+        with pytest.raises(NotPossible, match=r"nobody claims t\.Reserve for t\.reserve"):
+            await one.operator.act_on_delivery(left.id, "retry", **WHO)
+        await one.operator.act_on_delivery(left.id, "drop", **WHO)
+        assert one.ready() is None
+        assert not await one.store.find_deliveries(DeliveryQuery())

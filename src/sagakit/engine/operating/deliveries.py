@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +20,21 @@ from sagakit.errors import InvalidMessage, NotFound, NotPossible
 from sagakit.ports import Store
 
 
+class Recovered(Protocol):
+    """What is known of deliveries that are in no lane."""
+
+    reading: bool
+    """Whether deliveries wait in the store unread."""
+
+    def is_stranded(self, id: int) -> bool:
+        """Whether nobody claims this delivery."""
+        ...
+
+    def dropped(self, id: int) -> None:
+        """One that nobody claimed is not there any more."""
+        ...
+
+
 class DeliveryActions:
     """Carries out actions on deliveries."""
 
@@ -29,8 +45,7 @@ class DeliveryActions:
         self._lanes = lanes
         self._instances = instances
         self._acting = acting
-        self.reading: Callable[[], bool] = lambda: False
-        """Whether deliveries wait in the store unread."""
+        self.recovery: Recovered | None = None
 
     async def read(self, id: int) -> Delivery:
         """A delivery as it is stored."""
@@ -65,7 +80,10 @@ class DeliveryActions:
 
     async def drop(self, id: int, acted: OperatorActed) -> Acted:
         """Take a parked message away. For a process that is the input taken away; an undo counts as done."""
-        delivery = _parked(await self.read(id), "drop")
+        delivery = await self.read(id)
+        unclaimed = self.recovery is not None and self.recovery.is_stranded(id)
+        if not unclaimed:
+            _parked(delivery, "drop")
         if await self._starts(delivery):
             acted = msgspec.structs.replace(acted, action="abandon", details=acted.details | {"dropped": "its start"})
         act, lane, instance = await self._begin(delivery, acted)
@@ -76,6 +94,8 @@ class DeliveryActions:
             act.draft.commit.done.append(Fence(id, delivery.attempt))
             if known is not None:
                 self._dropped(act, lane, known)
+            if unclaimed and self.recovery is not None:
+                act.afterwards(partial(self.recovery.dropped, id))
             if instance is not None:
                 await self._tell(act, instance)
             if acted.action == "abandon":
@@ -175,7 +195,7 @@ class DeliveryActions:
         for known in lane.queue:
             if known.id == delivery.id:
                 return known
-        if self.reading():
+        if self.recovery is not None and self.recovery.reading:
             raise NotPossible("the engine still reads what is outstanding: try again in a moment")
         raise NotPossible(f"delivery {delivery.id}: nobody claims {delivery.envelope.type} for {delivery.consumer}")
 
