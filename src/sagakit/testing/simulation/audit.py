@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from sagakit.core.commit import ENDED, Envelope, Instance
-from sagakit.engine.handlers.failures import MOST_CRASHES
+from sagakit.core.commit import ENDED, Envelope
 from sagakit.stores.memory import MemoryData
 from sagakit.testing.simulation.stage import Finding, Stage
 
@@ -80,46 +79,18 @@ def _histories(data: MemoryData) -> Iterator[Finding]:
 
 
 def _ends(stage: Stage) -> Iterator[Finding]:
-    """Every instance has ended with a cause, or waits for a person and says why."""
+    """Every instance has ended, and says why; nothing is left to be done."""
     data = stage.data
     for id, row in data.instances.items():
         name, search = _name(data, id), data.search.get(id)
-        if row.status in ENDED:
-            if row.status != "completed" and search is not None and not search.reason:
-                yield Finding("wrong", 5, f"{name} is {row.status}, and does not say why")
-        elif row.status not in ("parked", "compensation_failed"):
-            yield Finding("unsettled", 5, f"{name} is {row.status}")
-        elif row.key not in stage.excused and not _is_given_up(data, row):
-            reason = search.reason if search else ""
-            yield Finding("unsettled", 5, f"{name} is {row.status} without need: {reason}")
-        elif search is None or not search.reason:
+        reason = search.reason if search is not None else ""
+        if row.status not in ENDED:
+            yield Finding("unsettled", 5, f"{name} is {row.status}: {reason}")
+        elif row.status != "completed" and not reason:
             yield Finding("wrong", 5, f"{name} is {row.status}, and does not say why")
     for delivery in data.deliveries.values():
-        if delivery.state != "parked" and not _is_excused(stage, delivery.lane):
-            kind, at = delivery.envelope.type, delivery.lane
-            yield Finding("unsettled", 5, f"{kind} {delivery.envelope.id} is still {delivery.state} in lane {at}")
-
-
-def _is_given_up(data: MemoryData, row: Instance) -> bool:
-    """What it waits for was running at crash after crash, or is broken: then a person has to look, as is promised."""
-    lane = f"{row.type}/{row.id}"
-    return any(
-        lane in (delivery.lane, delivery.envelope.sender)
-        and delivery.state == "parked"
-        and (delivery.crashes >= MOST_CRASHES or "Broken" in (delivery.error or ""))
-        for delivery in data.deliveries.values()
-    )
-
-
-def _is_excused(stage: Stage, lane: str) -> bool:
-    """What queues behind a parked head, or for an instance that waits for a person."""
-    heads = [one for one in stage.data.deliveries.values() if one.lane == lane]
-    return (bool(heads) and heads[0].state == "parked") or _waits(stage, lane)
-
-
-def _waits(stage: Stage, lane: str) -> bool:
-    row = stage.data.instances.get(lane.rpartition("/")[2])
-    return row is not None and row.status in ("parked", "compensation_failed")
+        kind, at = delivery.envelope.type, delivery.lane
+        yield Finding("unsettled", 5, f"{kind} {delivery.envelope.id} is still {delivery.state} in lane {at}")
 
 
 def _type(data: MemoryData, id: str) -> str:

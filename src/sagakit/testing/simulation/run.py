@@ -43,25 +43,11 @@ class Verdict:
 def simulate(seed: int, subject: Subject, *, keep_trace: bool = False) -> Verdict:
     """Run one seed, from its beginning to its audit. The same seed gives the same run, callback by callback."""
     stage = Stage(seed, keep_trace=keep_trace)
-    collecting = gc.isenabled()
-    gc.disable()  # when it runs depends on all that was before
-    findings: list[Finding] = []
-    try:
-        with silence():
-            try:
-                stage.loop.run_until_complete(_play(stage, subject))
-            except Stuck as stuck:
-                findings.append(Finding("unsettled", 5, str(stuck)))
-            except Exception as error:  # a broken engine may raise anything
-                findings.append(Finding("wrong", 0, f"{type(error).__name__}: {error}"))
-            findings.extend(Finding("wrong", 0, error) for error in stage.loop.errors)
-            digest = stage.digest()
-            findings.extend(audit_store(stage))
-            findings.extend(subject.audit(stage))
+    with _uncollected(), silence():
+        try:
+            findings, digest = _found(stage, subject)
+        finally:
             stage.loop.bury()
-    finally:
-        if collecting:
-            gc.enable()
     return Verdict(
         seed,
         subject.name,
@@ -73,6 +59,19 @@ def simulate(seed: int, subject: Subject, *, keep_trace: bool = False) -> Verdic
         stage.loop.steps,
         tuple(stage.trace or ()),
     )
+
+
+def _found(stage: Stage, subject: Subject) -> tuple[list[Finding], str]:
+    findings: list[Finding] = []
+    try:
+        stage.loop.run_until_complete(_play(stage, subject))
+    except Stuck as stuck:
+        findings.append(Finding("unsettled", 5, str(stuck)))
+    except Exception as error:  # a broken engine may raise anything
+        findings.append(Finding("wrong", 0, f"{type(error).__name__}: {error}"))
+    findings += [Finding("wrong", 0, error) for error in stage.loop.errors]
+    digest = stage.digest()
+    return [*findings, *audit_store(stage), *subject.audit(stage)], digest
 
 
 async def _play(stage: Stage, subject: Subject) -> None:
@@ -110,12 +109,19 @@ async def _come_to_an_end(stage: Stage, subject: Subject, reigns: Reigns, engine
 
 def _all_over(stage: Stage) -> bool:
     data = stage.data
-    waits = ("parked", "compensation_failed")
-    held = {one.lane for one in data.deliveries.values() if one.state == "parked"}
-    held |= {f"{row.type}/{row.id}" for row in data.instances.values() if row.status in waits}
-    return all(row.status in ENDED or row.status in waits for row in data.instances.values()) and all(
-        one.state == "parked" or one.lane in held for one in data.deliveries.values()
-    )
+    return not data.deliveries and all(row.status in ENDED for row in data.instances.values())
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Without Python's search for garbage: when it comes depends on all that was before."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextmanager

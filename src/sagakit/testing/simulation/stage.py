@@ -156,7 +156,7 @@ class Stage:
         self.ledger = Ledger()
         self.crashes = 0
         self.excused: set[str] = set()
-        """Business keys of processes that may wait for a person."""
+        """Business keys of processes whose code has a bug: a person gives them up."""
         self.trace: list[str] | None = [] if keep_trace else None
         self._digest = blake2b(digest_size=16)
 

@@ -10,8 +10,11 @@ from sagakit.testing.simulation.wanderers.managers import Gathering, Keeping
 from sagakit.testing.simulation.wanderers.messages import (
     Book,
     Booked,
+    Errand,
+    ErrandDone,
     FewStepsBegun,
     GatheringBegun,
+    HurryBegun,
     KeepingBegun,
     Pack,
     Packed,
@@ -29,10 +32,23 @@ from sagakit.testing.simulation.wanderers.messages import (
 )
 from sagakit.testing.simulation.wanderers.programs import walk
 
+DEADLINE = 25.0
+
 
 async def walking(begun: WalkBegun, saga: Saga) -> None:
     """A code saga that goes through the program it is started with."""
     await walk(begun.key, begun.program, saga)
+
+
+async def hurrying(begun: HurryBegun, saga: Saga) -> None:
+    """The same, with a deadline."""
+    await walk(begun.key, begun.program, saga)
+
+
+async def errand(asked: Errand, saga: Saga) -> ErrandDone:
+    """A child: it is told by a parent what to do, and answers it."""
+    await walk(asked.key, asked.program, saga)
+    return ErrandDone(asked.key, asked.n)
 
 
 def _book(begun: StepsBegun) -> Book:
@@ -93,6 +109,8 @@ def wanderers() -> App:
     app = App("wanderers")
     add_handlers(app)
     app.saga(key="key", receives=Signal)(walking)
+    app.saga(key="key", receives=Signal, deadline=DEADLINE)(hurrying)
+    app.saga(key="key")(errand)
     app.step_saga(
         "steps",
         Step(_book, then=Booked, undo=_unbook),

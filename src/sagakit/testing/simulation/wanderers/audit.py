@@ -24,12 +24,14 @@ DELAYS = {"book": 0.5, "pay": 0.5, "pack": 0.5}
 def audit_wanderers(stage: Stage) -> Iterator[Finding]:
     """Promises 3, 4, 6 and 8 by the ledger of the world."""
     yield from _asked(stage)
+    yield from _wrongs(stage)
     yield from _keys(stage.world, stage.data)
     yield from _overlaps(stage.world)
     yield from _lanes(stage.data)
     yield from _retries(stage)
     yield from _timeouts(stage)
     held = {*stage.world.effects, *_stored(stage.data)} - {*stage.world.undone, *_taken(stage.data)}
+    yield from _batches(stage, held)
     for row in stage.data.instances.values():
         yield from _compensation(stage, row, held)
         yield from _late(stage, row)
@@ -54,6 +56,13 @@ def _asked(stage: Stage) -> Iterator[Finding]:
             yield Finding("lost", 1, f"{key} was acknowledged, and led to nothing")
         if what == "signal" and receipt.message_id not in answered | waiting:
             yield Finding("lost", 1, f"{key} was acknowledged, and nobody heard of it")
+
+
+def _wrongs(stage: Stage) -> Iterator[Finding]:
+    """What the processes themselves have seen."""
+    for message in stage.data.messages:
+        if message.type == "wanderers.Wrong":
+            yield Finding("wrong", 8, message.payload.decode())
 
 
 # ---------------------------------------------------------------------- 3: at least once, with a stable key
@@ -98,12 +107,12 @@ def _overlaps(world: World) -> Iterator[Finding]:
 
 
 def _lanes(data: MemoryData) -> Iterator[Finding]:
-    """The outcomes of one till, or of one shelf, come in the order of the commands."""
+    """The outcomes of one till, or of one shelf, come in the order of the commands (those of one Commit have none)."""
     outcome: dict[str, int] = {}
     for message in data.messages:
         if message.causation_id is not None:
             outcome.setdefault(message.causation_id, message.position)
-    last: dict[str, tuple[int, str]] = {}
+    last: dict[str, tuple[int, str, int]] = {}
     for message in data.messages:
         name = message.type.rpartition(".")[2]
         if name not in ("Pay", "Put", "Take") or message.id not in outcome:
@@ -111,9 +120,10 @@ def _lanes(data: MemoryData) -> Iterator[Finding]:
         payload: Mapping[str, Any] = msgspec.json.decode(message.payload)
         lane = payload.get("till") or payload["shelf"]
         before = last.get(lane)
-        if before is not None and before[0] > outcome[message.id]:
+        if before is not None and before[0] > outcome[message.id] and before[2] < message.recorded_at:
             yield Finding("wrong", 4, f"{name} {message.id} overtook {before[1]} at {lane}")
-        last[lane] = (max(outcome[message.id], before[0] if before else 0), message.id)
+        if before is None or before[0] < outcome[message.id]:
+            last[lane] = (outcome[message.id], message.id, message.recorded_at)
 
 
 # ---------------------------------------------------------------------- 6: compensation is never forgotten
@@ -134,11 +144,12 @@ def _compensation(stage: Stage, row: Instance, held: set[str]) -> Iterator[Findi
     if row.status not in ("compensated", "completed"):
         return
     reactions = stage.data.reactions.get(row.id, ())
+    items = {item.command_id for batch in stage.data.items.values() for item in batch.values()}
     outputs = [output for reaction in reactions for output in reaction.outputs]
     undone = {output.undoes for output in outputs if output.undoes}
     succeeded = {one.causation_id for reaction in reactions for one in reaction.inputs if one.type in SUCCESSES}
     for output in outputs:
-        if output.type.rpartition(".")[2] not in DOS or output.id not in held or not _undoable(output):
+        if output.type.rpartition(".")[2] not in DOS or output.id not in held - items or not _undoable(output):
             continue
         name = f"{row.type} {row.key} is {row.status}, and its {output.type} {output.id}"
         if row.status == "compensated":
@@ -147,6 +158,22 @@ def _compensation(stage: Stage, row: Instance, held: set[str]) -> Iterator[Findi
             yield Finding("lost", 6, f"{name}, which it gave up, is not undone")
         elif output.id not in succeeded:
             yield Finding("lost", 6, f"{name} may have been done, and is not undone")
+
+
+def _batches(stage: Stage, held: set[str]) -> Iterator[Finding]:
+    """Each item has one row that says what became of it; what holds is known to be done, and nobody has undone it."""
+    for (instance, _), items in stage.data.items.items():
+        row = stage.data.instances[instance]
+        for item in items.values():
+            name = f"item {item.index} of {row.type} {row.key}, which is {row.status},"
+            if row.status not in ("completed", "compensated"):
+                continue
+            if item.state in ("sent", "undoing"):
+                yield Finding("unsettled", 5, f"{name} is {item.state}")
+            elif item.command_id in held and item.undo and (item.state != "done" or row.status == "compensated"):
+                yield Finding("lost", 6, f"{name} is {item.state}, and is not undone")
+            elif item.state == "done" and item.command_id not in stage.world.effects:
+                yield Finding("wrong", 7, f"{name} is done, and nothing was done")
 
 
 def _late(stage: Stage, row: Instance) -> Iterator[Finding]:
@@ -194,10 +221,13 @@ def _backwards(stage: Stage, row: Instance) -> Iterator[Finding]:
 
 
 def _is_straight(stage: Stage, row: Instance) -> bool:
-    if row.type != "wanderers.walking":
+    if row.type not in ("wanderers.walking", "wanderers.hurrying", "wanderers.errand"):
         return True
-    started = stage.data.reactions[row.id][0].inputs[0]
-    return is_straight(msgspec.json.decode(started.payload)["program"])
+    for reaction in stage.data.reactions[row.id]:  # what an operator did to one that could not start may come first
+        started: Mapping[str, Any] = msgspec.json.decode(reaction.inputs[0].payload)
+        if "program" in started:
+            return is_straight(started["program"])
+    return False
 
 
 # ---------------------------------------------------------------------- 8: never early

@@ -32,6 +32,8 @@ from sagakit.testing.simulation.wanderers.messages import (
     Taken,
     Unbook,
     Unbooked,
+    Unerrand,
+    Unerranded,
     Unpack,
     Unpacked,
     WalkBegun,
@@ -109,6 +111,12 @@ async def note(command: Note, world: World, context: Context) -> Noted:
     return Noted(command.key, command.n)
 
 
+async def unerrand(command: Unerrand, world: World, context: Context) -> Unerranded:
+    """Undoes an errand that was done."""
+    await world.do("unerrand", f"{command.key}/{command.n}", context)
+    return Unerranded(command.key, command.n)
+
+
 def remind(event: Strolled) -> Note:
     """A listener: whenever a saga has strolled, a note."""
     return Note(event.key, -1)
@@ -164,6 +172,7 @@ def add_handlers(app: App) -> None:
     handles(retry=PATIENT, timeout=TIMEOUT)(unpack)
     handles(retry=PATIENT)(clear)
     handles(retry=PATIENT)(note)
+    handles(retry=PATIENT)(unerrand)
     app.on(remind)
     app.on(key="key", retry=PATIENT)(watch)
     app.aggregate(key="shelf", snapshot_every=5)(Shelf)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
-from sagakit import Cancelled, End, Failed, Message, Undoing
+from sagakit import Cancelled, End, Failed, Forget, Message, Remind, Undoing
+from sagakit.core.process_manager.answers import Reactions
 from sagakit.testing.simulation.wanderers.messages import (
     Booked,
     GatheringBegun,
     KeepingBegun,
+    Late,
     NotBooked,
     NotPacked,
     NotPaid,
@@ -41,6 +42,10 @@ def length(plan: str) -> int:
     return len(plan) // 3
 
 
+def _why(event: Cancelled | Late) -> str:
+    return "it took too long" if isinstance(event, Late) else event.reason or "no reason"
+
+
 @dataclass(frozen=True)
 class Keeping:
     """One by one; what may have been done is kept, and undone if something is not."""
@@ -53,7 +58,7 @@ class Keeping:
     turns: bool = False
     """With this event it begins, or begins to undo."""
 
-    def evolve(self, event: KeepingBegun | Success | Refusal | Undone | Failed[Message] | Cancelled) -> Self:
+    def evolve(self, event: KeepingBegun | Success | Refusal | Undone | Failed[Message] | Cancelled | Late) -> Self:
         """What may have been done."""
         match event:
             case KeepingBegun(key, plan):
@@ -70,16 +75,18 @@ class Keeping:
             case Failed(command=command, reason=reason, known_not_done=known):
                 kept = self._without(getattr(command, "n", 0)) if known else self
                 return kept._turned(reason)
-            case Cancelled(reason):
-                return self._turned(reason)
+            case Cancelled() | Late():
+                return self._turned(_why(event))
 
-    def react(
-        self, event: KeepingBegun | Success | Refusal | Undone | Failed[Message] | Cancelled
-    ) -> Message | Sequence[Message] | None:
+    def react(self, event: KeepingBegun | Success | Refusal | Undone | Failed[Message] | Cancelled | Late) -> Reactions:
         """The next one, or the next undo."""
         match event:
             case KeepingBegun():  # it may come twice
-                return asked(self.key, self.plan, 1)[0] if self.turns else None
+                return (
+                    [asked(self.key, self.plan, 1)[0], Remind("late", Late(self.key), after=12.5)]
+                    if self.turns
+                    else None
+                )
             case Booked() | Paid() | Packed() | Stored():
                 if self.reason:
                     return None  # it comes late: its undo is under way
@@ -95,7 +102,7 @@ class Keeping:
     def _turned(self, reason: str) -> Self:
         return replace(self, reason=self.reason or reason or "no reason", turns=not self.reason)
 
-    def _undo(self) -> Message:
+    def _undo(self) -> Reactions:
         if not self.may:
             return End("compensated", self.reason)
         command, _, undo = asked(self.key, self.plan, self.may[-1])
@@ -114,7 +121,7 @@ class Gathering:
     new: tuple[int, ...] = ()
     """What this event asks for: the one that begins may come twice."""
 
-    def evolve(self, event: GatheringBegun | Success | Refusal | Undone | Failed[Message] | Cancelled) -> Self:
+    def evolve(self, event: GatheringBegun | Success | Refusal | Undone | Failed[Message] | Cancelled | Late) -> Self:
         """What is open, and what may have been done."""
         match event:
             case GatheringBegun(key, plan):
@@ -130,19 +137,20 @@ class Gathering:
                 return self._settled(event.n, done=False)
             case Failed(command=command, reason=reason, known_not_done=known):
                 return self._settled(getattr(command, "n", 0), done=not known, reason=reason)
-            case Cancelled(reason):
-                return replace(self, reason=self.reason or reason or "no reason")
+            case Cancelled() | Late():
+                return replace(self, reason=self.reason or _why(event))
 
     def react(
-        self, event: GatheringBegun | Success | Refusal | Undone | Failed[Message] | Cancelled
-    ) -> Message | Sequence[Message] | None:
+        self, event: GatheringBegun | Success | Refusal | Undone | Failed[Message] | Cancelled | Late
+    ) -> Reactions:
         """What is asked for; then the end, or one undo after the other."""
         if isinstance(event, GatheringBegun):
-            return [asked(self.key, self.plan, n)[0] for n in self.new]
-        if self.open or isinstance(event, Cancelled):
+            late = [Remind("late", Late(self.key), after=7.5)] if self.new else []
+            return [*late, *(asked(self.key, self.plan, n)[0] for n in self.new)]
+        if self.open or isinstance(event, Cancelled | Late):
             return None
         if not self.reason:
-            return End()
+            return [Forget("late"), End()]
         if not self.may:
             return End("compensated", self.reason)
         command, _, undo = asked(self.key, self.plan, self.may[-1])

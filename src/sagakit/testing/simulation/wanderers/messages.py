@@ -14,6 +14,58 @@ class WalkBegun:
 
 
 @dataclass(frozen=True)
+class HurryBegun:
+    """Starts a code saga that has a deadline."""
+
+    key: str
+    program: str
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Starts a code saga, and is answered by it: a child."""
+
+    key: str
+    n: int
+    program: str
+
+
+@dataclass(frozen=True)
+class ErrandDone:
+    key: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Unerrand:
+    """Undoes an errand that was done."""
+
+    key: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Unerranded:
+    key: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Late:
+    """What a process manager reminds itself of."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Published by a saga that has seen what must not be."""
+
+    key: str
+    what: str
+
+
+@dataclass(frozen=True)
 class StepsBegun:
     """Starts a step saga with everything that can be asked for."""
 

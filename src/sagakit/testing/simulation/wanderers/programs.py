@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +14,8 @@ from sagakit.testing.simulation.wanderers.messages import (
     Book,
     Booked,
     Clear,
+    Errand,
+    ErrandDone,
     Note,
     Pack,
     Packed,
@@ -25,7 +28,9 @@ from sagakit.testing.simulation.wanderers.messages import (
     Strolled,
     Take,
     Unbook,
+    Unerrand,
     Unpack,
+    Wrong,
 )
 
 Ask: TypeAlias = Literal["book", "pay", "pack", "put"]
@@ -38,10 +43,35 @@ class Do(Struct, tag=True, frozen=True):
     ask: Ask
     undoing: Literal["none", "message", "function"] = "message"
     any_outcome: bool = False
+    timeout: float | None = None
 
 
 class Receive(Struct, tag=True, frozen=True):
-    """Wait for a signal."""
+    """Wait for a signal, perhaps only for so many seconds."""
+
+    timeout: float | None = None
+
+
+class Sleep(Struct, tag=True, frozen=True):
+    """Wait for so many seconds."""
+
+    seconds: float
+
+
+class Child(Struct, tag=True, frozen=True):
+    """Let another saga do these, and wait for it."""
+
+    parts: tuple[Do | Sleep, ...]
+    timeout: float | None = None
+
+
+class Batch(Struct, tag=True, frozen=True):
+    """Ask for something many times."""
+
+    count: int
+    at_once: int
+    stop_at: int | None = None
+    undoable: bool = True
 
 
 class Small(Struct, tag=True, frozen=True):
@@ -74,7 +104,7 @@ class Join(Struct, tag=True, frozen=True):
     branches: tuple[Node, ...]
 
 
-Node: TypeAlias = Do | Receive | Small | Bug | Seq | Try | Join
+Node: TypeAlias = Do | Receive | Sleep | Child | Batch | Small | Bug | Seq | Try | Join
 
 _decode = msgspec.json.Decoder(Seq).decode
 
@@ -88,19 +118,41 @@ def draw_program(chance: Random, *, bugs: bool = False) -> Seq:
 
 
 def _draw(chance: Random, depth: int) -> Node:
-    share = chance.random()
-    if depth == 0 or share < 0.55:
+    share = chance.random() if depth else 0.0
+    if share < 0.55:
         undoing = chance.choice(("none", "message", "function", "function"))
-        return Do(chance.choice(ASKS), undoing, any_outcome=chance.random() < 0.1)
-    if share < 0.62:
-        return Receive()
-    if share < 0.74:
-        return Small(chance.choice(("publish", "send", "on_undo", "undo")))
-    if share < 0.82:
+        timeout = round(chance.uniform(0.5, 8.0), 3) if chance.random() < 0.25 else None
+        return Do(chance.choice(ASKS), undoing, any_outcome=chance.random() < 0.1, timeout=timeout)
+    if share < 0.76:
+        kind = chance.choices((_draw_wait, _draw_several, _draw_small), (4, 3, 3))[0]
+        return kind(chance)
+    return _draw_compound(chance, depth)
+
+
+def _draw_compound(chance: Random, depth: int) -> Node:
+    share = chance.random()
+    if share < 0.3:
         return Seq(tuple(_draw(chance, depth - 1) for _ in range(chance.randint(1, 3))))
-    if share < 0.9:
+    if share < 0.6:
         return Try(_draw(chance, depth - 1), _draw(chance, depth - 1))
     return Join(chance.random() < 0.5, tuple(_draw(chance, depth - 1) for _ in range(chance.randint(2, 3))))
+
+
+def _draw_small(chance: Random) -> Node:
+    return Small(chance.choice(("publish", "send", "on_undo", "undo")))
+
+
+def _draw_wait(chance: Random) -> Node:
+    seconds = round(chance.uniform(0.1, 15.0), 3)
+    return chance.choice((Sleep(seconds), Receive(seconds), Receive()))
+
+
+def _draw_several(chance: Random) -> Node:
+    if chance.random() < 0.5:
+        stop_at = chance.choice((None, None, 1, 3))
+        return Batch(chance.randint(0, 12), chance.randint(1, 4), stop_at, undoable=chance.random() < 0.7)
+    parts = tuple(Do(chance.choice(ASKS)) if chance.random() < 0.8 else Sleep(2.0) for _ in range(chance.randint(1, 3)))
+    return Child(parts, round(chance.uniform(1.0, 20.0), 3) if chance.random() < 0.3 else None)
 
 
 def encode_program(program: Seq) -> str:
@@ -110,7 +162,7 @@ def encode_program(program: Seq) -> str:
 
 def is_straight(program: str) -> bool:
     """Whether it does nothing but one thing after the other: its undoing is known beforehand."""
-    return all(isinstance(part, Do | Receive) for part in _decode(program).parts)
+    return all(isinstance(part, Do | Receive | Sleep) for part in _decode(program).parts)
 
 
 def make(ask: Ask, key: str, n: int, *, undoable: bool = True) -> tuple[Message, type[Message], Message]:
@@ -146,8 +198,12 @@ class Walk:
         match node:
             case Do():
                 await self._do(node)
-            case Receive():
-                await self._saga.receive(Signal)
+            case Receive() | Sleep():
+                await self._wait(node)
+            case Child():
+                await self._child(node)
+            case Batch():
+                await self._batch(node)
             case Small():
                 await self._small(node.what)
             case Bug():
@@ -179,7 +235,41 @@ class Walk:
             return _placed(undo, facts.outcome)
 
         how: Any = {"none": None, "message": undo, "function": exact}[node.undoing]
-        return self._saga.do(command, then=None if node.any_outcome else success, undo=how)
+        then: Any = None if node.any_outcome else success
+        return self._saga.do(command, then=then, undo=how, timeout=node.timeout)
+
+    async def _wait(self, node: Receive | Sleep) -> None:
+        """A time that is waited for is never early: the saga says so if it was."""
+        saga, began = self._saga, self._saga.now
+        if isinstance(node, Sleep):
+            await saga.sleep(node.seconds)
+            seconds = node.seconds
+        elif await saga.receive(Signal, timeout=node.timeout) is None:
+            seconds = node.timeout or 0.0
+        else:
+            return
+        if saga.now - began < timedelta(seconds=seconds):
+            saga.publish(Wrong(self._key, f"woke early: {seconds} s after {began} was {saga.now}"))
+
+    async def _child(self, node: Child) -> None:
+        self._number += 1
+        key, n = f"{self._key}.{self._number}", self._number
+        errand, undo = Errand(key, n, encode_program(Seq(node.parts))), Unerrand(key, n)
+        await self._saga.do(errand, then=ErrandDone, undo=undo, timeout=node.timeout)
+
+    async def _batch(self, node: Batch) -> None:
+        self._number += 1
+        key, first = self._key, self._number * 1_000
+        each = await self._saga.each(
+            range(first, first + node.count),
+            lambda n: Book(key, n, node.undoable),
+            then=Booked,
+            at_once=node.at_once,
+            stop_at=node.stop_at,
+            undo=(lambda n: Unbook(key, n)) if node.undoable else None,
+        )
+        if each.done + each.failed != node.count or len(list(each.failures())) != each.failed:
+            self._saga.publish(Wrong(key, f"a batch of {node.count} came to {each}"))
 
     async def _small(self, what: str) -> None:
         self._number += 1

@@ -17,6 +17,7 @@ from sagakit.testing.simulation.wanderers.audit import audit_wanderers
 from sagakit.testing.simulation.wanderers.messages import (
     FewStepsBegun,
     GatheringBegun,
+    HurryBegun,
     KeepingBegun,
     Pay,
     Put,
@@ -24,6 +25,7 @@ from sagakit.testing.simulation.wanderers.messages import (
     StepsBegun,
     WalkBegun,
 )
+from sagakit.testing.simulation.wanderers.operator import meddle, mend_all, resume_all
 from sagakit.testing.simulation.wanderers.programs import ASKS, Bug, draw_program, encode_program, make
 from sagakit.testing.simulation.world import POISON, World
 
@@ -51,14 +53,18 @@ class Wanderers:
         asking += [self._signal(stage, clients, number, chance) for number in range(stage.profile.instances // 2)]
         asking += [self._cancel(stage, clients, chance) for _ in range(chance.randint(0, 4))]
         asking += [self._direct(stage, clients, number, chance) for number in range(chance.randint(0, 8))]
+        if chance.random() < 0.5:
+            asking += [meddle(stage, clients, chance) for _ in range(chance.randint(1, 4))]
         tasks = [asyncio.create_task(one) for one in asking]
         for task in tasks:
             await task
 
     async def urge(self, stage: Stage, clients: Clients) -> None:
-        """Signals for the sagas that still wait for some."""
+        """Signals for the sagas that still wait for some; a person for those that wait for one."""
+        await resume_all(stage, clients)
+        await mend_all(stage, clients)
         for row in list(stage.data.instances.values()):
-            if row.type == "wanderers.walking" and row.status == "running":
+            if row.type in ("wanderers.walking", "wanderers.hurrying") and row.status == "running":
                 number = len(stage.ledger.keys)
                 await self._publish(stage, clients, f"urge-{number}", Signal(row.key, number))
 
@@ -122,7 +128,8 @@ def _begun(stage: Stage, number: int, chance: Random) -> Any:
             program = draw_program(chance, bugs=chance.random() < 0.03)
             if any(isinstance(part, Bug) for part in program.parts):
                 stage.excused.add(_walker(number))
-            return WalkBegun(_walker(number), encode_program(program))
+            kind = HurryBegun if chance.random() < 0.3 else WalkBegun
+            return kind(_walker(number), encode_program(program))
         case "steps":
             return StepsBegun(f"steps-{number}")
         case "few":
