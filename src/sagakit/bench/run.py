@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -19,14 +15,12 @@ from sagakit.bench.figures import Figures
 from sagakit.bench.floor import Floor
 from sagakit.bench.history import fill
 from sagakit.bench.load import Load, run_alone, run_many
-from sagakit.bench.machine import machine, versions
+from sagakit.bench.machine import machine, place, versions
 from sagakit.bench.orders import bench
-from sagakit.bench.sizes import BenchFailed, Sizes
+from sagakit.bench.sizes import Sizes
 from sagakit.bench.told import progress
 from sagakit.engine.engine import Engine
-from sagakit.stores.sqlite import SqliteStore
 
-A_DISK = Path("/var/tmp")  # noqa: S108  where temporary files lie on a disk: elsewhere they may lie in memory
 WARM_UP = 200
 
 
@@ -98,34 +92,6 @@ async def _by_turns(floor: Floor, engine: Engine, sizes: Sizes) -> tuple[list[fl
     refused = sum(count // 10 for count in counts)
     await check_ends(engine.store, after=before, completed=sum(counts) - refused, compensated=refused)
     return floors, loads
-
-
-@contextmanager
-def place(db: str | None) -> Generator[Path]:
-    """A new database file; the floor's lies beside it, for the while."""
-    if db is not None:
-        file = _file_of(db)
-        if file.exists():
-            raise BenchFailed(f"{file} exists already: the bench makes a new one")
-        try:
-            yield file
-        finally:
-            for beside in ("floor", "batches"):
-                for end in ("", "-wal", "-shm", "-lock", ".lock"):
-                    file.with_name(f"{file.name}-{beside}{end}").unlink(missing_ok=True)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="sagakit-bench-", dir=A_DISK if A_DISK.is_dir() else None))
-    try:
-        yield folder / "bench.db"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _file_of(db: str) -> Path:
-    store = open_store(db)
-    if not isinstance(store, SqliteStore):
-        raise BenchFailed(f"{db} is no file: the bench runs on an SQLite file")
-    return store.path
 
 
 def _at(values: list[float], part: float) -> float:

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sagakit.bench.batches.run import BatchRound, measure_batches, sizes_up_to
-from sagakit.bench.machine import Machine, machine, versions
-from sagakit.bench.run import place
+from sagakit.bench.machine import Machine, machine, place, versions
 from sagakit.bench.told import write_json
 
 
