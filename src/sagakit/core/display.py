@@ -143,12 +143,14 @@ def steps(
     known = {step.id: step for step in record.steps if step.id} if isinstance(record, SagaRecord) else {}
     shown = [_registered(step, undos) for step in _whole(record)]
     batches = {mark_of(row.id, one.step): one for one in progress_of(_batches(record))}
-    marks = frozenset(batches)
+    marks = _marks(row, record) if batches else frozenset[str]()
+    seen: set[str] = set()
     for command in sent:
         id = command.id[:MARK] if command.id[:MARK] in marks else command.id
-        step = StepDisplay(Sent(id, command.type), undo=undos.get(id), batch=batches.pop(id, None))
-        if step.batch is None and id != command.id:
+        if id in seen:
             continue  # one more item of a batch that is shown
+        seen.add(id)
+        step = StepDisplay(Sent(id, command.type), undo=undos.get(id), batch=batches.get(id))
         if id in known:
             _as_recorded(step, known[id])
         shown.append(step)
@@ -160,6 +162,12 @@ def steps(
         if step.undo and step.undo.type == CANCEL_CHILD and step.undo.answer is None and step.command:
             step.undo.answer = step.command.answer and Answer()  # the end of the child answers both
     return shown
+
+
+def _marks(row: Instance, record: SagaRecord | ManagerRecord) -> frozenset[str]:
+    """What the ids of items begin with, also of batches that the state tells nothing of any more."""
+    steps = record.sent if isinstance(record, SagaRecord) else 0
+    return frozenset(mark_of(row.id, ordinal) for ordinal in range(1, steps + 1))
 
 
 def _read(history: Iterable[History]) -> tuple[list[Envelope], dict[str, Sent], dict[str, Answer]]:

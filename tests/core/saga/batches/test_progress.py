@@ -83,3 +83,22 @@ def test_items_of_which_nobody_knows_how_many_there_are() -> None:
     for _ in range(3):
         driver.answer(driver.pending()[0], ADone())
     assert words(driver) == ["3 done, 0 failed of 3"]
+
+
+def test_of_many_batches_the_last_ones_are_kept() -> None:
+    async def code(start: Start, saga: Saga) -> None:
+        for _ in range(25):
+            await saga.each(range(3), A, then=ADone, at_once=2)
+
+    driver = Driver(code)
+    driver.start()
+    while driver.pending() or driver.own:
+        driver = driver.revived()
+        driver.tell_own()
+        for command in driver.pending()[:1]:
+            driver.answer(command, ADone())
+    assert driver.row.status == "completed"
+    assert [one.step for one in display(driver.row).progress] == list(range(16, 26))
+    shown = steps(driver.row, driver.history)
+    assert [one.command.type for one in shown if one.command] == ["t.A"] * 25
+    assert [one.batch is not None for one in shown] == [False] * 15 + [True] * 10

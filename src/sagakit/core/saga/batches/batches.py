@@ -24,6 +24,8 @@ from sagakit.core.saga.settling.undoing import Undoing
 from sagakit.core.saga.writing import Writing
 from sagakit.errors import Nondeterminism, Refused
 
+KEPT = 10
+"""Batches that have ended, and that nothing undoes, of which the state of a saga tells."""
 PAGE = 1_000
 """Rows read at once, to be sent again or undone."""
 _FAILED: tuple[ItemState, ...] = ("failed", "undone", "undo_failed")
@@ -75,12 +77,22 @@ class Batches:
         fan = self._know(Fan(self._instance, record, asked, branch))
         step = stack.begin(fan.do_mark, "", None)
         step.batch = True
+        self._forget_old()
         stack.record.batches.append(record)
         self._rows.send(fan, 0, first[0])
         record.next = 1
         step.type = record.command
         self._forward.fill(fan)
         return False
+
+    def _forget_old(self) -> None:
+        """A saga may have any number of batches: of those that nothing undoes, the last ones are kept."""
+        batches = self._stack.record.batches
+        ended = [one for one in batches if one.state == "ended" and one.step in self._by_step and not one.undo]
+        for batch in ended[: 1 - KEPT]:
+            batches.remove(batch)
+            fan = self._by_step.pop(batch.step)
+            del self._by_mark[fan.do_mark], self._by_mark[fan.undo_mark]
 
     def _know(self, fan: Fan) -> Fan:
         self._by_step[fan.record.step] = fan
@@ -169,8 +181,10 @@ class Batches:
 
     def _page(self, page: BatchPage) -> None:
         fan = self._by_step[page.step]
-        wanted, _ = _PAGES[page.what]
-        rows = [row for row in self._read if row.step == page.step and row.state in wanted]
+        wanted, limit = _PAGES[page.what]
+        found = {row.index: row for row in self._read if row.step == page.step and row.state in wanted}
+        # what is in flight was read beside the page: it may be in both, or belong to a page that is still to come
+        rows = [found[index] for index in sorted(found, reverse=page.what == "undo")][:limit]
         fan.record.asked = False
         if page.what == "undo":
             self._backward.page(fan, rows)
