@@ -245,6 +245,9 @@ TOLD: frozenset[type] = frozenset({DeadlineNear, ProcessParked, CommandParked, C
 CANCELS: frozenset[type] = frozenset({CancelRequested, CancelChild})
 """What an instance is told when it is to be undone."""
 
+BESIDES: frozenset[type] = CANCELS | {TimerFired, OperatorActed, Restarted}
+"""What a saga is told besides the app's messages and what its commands lead to."""
+
 
 class Failed(Generic[_M]):
     """What a process manager is told of a command that was given up, or that led to no event."""

@@ -269,8 +269,7 @@ class Running:
             self._processes.abandon(draft)
             return
         commit = draft.commit
-        if self._watching:
-            self._watching.committed(draft)
+        self._watching.committed(draft)
         if draft.withdrawn:
             self._withdrawing.carry_out(draft)
         for delivery in commit.deliveries:

@@ -102,6 +102,8 @@ class SagaRecord(Struct, omit_defaults=True):
 class Undoers:
     """The undo functions of the steps that the running code still knows, by ordinal. Gone after an eviction."""
 
+    __slots__ = ("_around", "_known")
+
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._known: dict[int, tuple[Callable[[Any], Message], UndoFacts]] = {}
@@ -192,6 +194,8 @@ class WholeBatches(Protocol):
 
 class Compensation:
     """The stack of a saga: which steps are still to be undone, and which undo is out."""
+
+    __slots__ = ("_around", "_by_id", "_sender", "batches", "record", "undoers")
 
     batches: WholeBatches
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from sagakit.core.commit import ENDED, Cause, History, Instance, Status
-from sagakit.core.lifecycle import CANCELS, OperatorActed, Restarted, TimerFired
+from sagakit.core.lifecycle import BESIDES, CANCELS, OperatorActed, Restarted, TimerFired
 from sagakit.core.process import Input, Reacted, Surroundings
 from sagakit.core.queries import ItemQuery
 from sagakit.core.saga.batches.batches import Batches
@@ -130,28 +130,40 @@ class SagaLive:
             first, batches = given.messages[0], self._batches
             if batches is not None:
                 batches.bring(given.items)
-            if first.__class__ in CANCELS:
-                self._undoing.cancel(first.reason)
-            elif first.__class__ is TimerFired:
-                self._all_times().fire(given, started_by=self._started_by, instance=self.id)
-            elif first.__class__ is OperatorActed:
-                self._started = self._operated().act(first, given) or self._started
+            if first.__class__ in BESIDES:
+                self._take_besides(first, given)
             elif self._undoing.broken is not None:
                 raise self._undoing.broken
-            elif not self._started or first.__class__ is Restarted:
+            elif not self._started:
                 self._begin(first, given)
             elif batches is not None and batches.take(given):
                 pass
-            elif given.command_id is None or not self._settling.outcome(given.command_id, given.messages):
+            elif (command_id := given.command_id) is None or not self._settling.outcome(command_id, given.messages):
                 self._take(given.messages)
             if self._code.main is not None:
                 self._repairs.go_on(self._stack)
                 self._after_code(self._code.main)
-            self._count(reacted)
+            self._version += 1
+            if not reacted.recorded:
+                self.record.unrecorded += 1
+            if self._version >= ADVISED and self.status == "running" and not self._code.silent:
+                check_length(self._version, self.record, self._code.log)
         except BaseException:
             self.evict()
             raise
         return reacted
+
+    def _take_besides(self, first: Any, given: Input) -> None:
+        if first.__class__ in CANCELS:
+            self._undoing.cancel(first.reason)
+        elif first.__class__ is TimerFired:
+            self._all_times().fire(given, started_by=self._started_by, instance=self.id)
+        elif first.__class__ is OperatorActed:
+            self._started = self._operated().act(first, given) or self._started
+        elif self._undoing.broken is not None:
+            raise self._undoing.broken
+        else:
+            self._begin(first, given)
 
     def revive(self, row: Instance, history: Sequence[tuple[Input, History]]) -> None:
         """Bring the code to where it stood, and take what is recorded: that wins over what a replay builds.
@@ -258,8 +270,9 @@ class SagaLive:
     # ------------------------------------------------------------------ running the code
 
     def _after_code(self, main: Branch) -> None:
-        self._code.check_dropped(threw=self._undoing.threw or main.error is not None)
-        if not main.ended or self.status != "running":
+        if self._code.dropped:
+            self._code.check_dropped(threw=self._undoing.threw or main.error is not None)
+        if not main.ended or self._undoing.status != "running":
             return
         self._code.main = None
         if main.value.__class__ is RestartWith:
@@ -306,15 +319,6 @@ class SagaLive:
         for given, _ in history:
             if given.command_id is None or self._stack.of(given.command_id) is None:
                 self._take(given.messages)
-
-    def _count(self, reacted: Reacted) -> None:
-        self._version += 1
-        record = self.record
-        if not reacted.recorded:
-            record.unrecorded += 1
-        length = self._version - record.since - record.unrecorded
-        if length >= ADVISED and self.status == "running" and not self._code.silent:
-            check_length(length, self._code.log)
 
     # ------------------------------------------------------------------ what few sagas have
 

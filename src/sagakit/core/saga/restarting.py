@@ -70,8 +70,9 @@ class Anew:
         return self._codecs.decode(carried.type, carried.version, bytes(carried.payload))
 
 
-def check_length(length: int, log: Log) -> None:
+def check_length(version: int, record: SagaRecord, log: Log) -> None:
     """Tell of a long history, and refuse to make one longer that is too long."""
+    length = version - record.since - record.unrecorded
     if length == ADVISED:
         log.warning("a saga has a long history: let it go on with restart_with", reactions=length)
     if length > REQUIRED:

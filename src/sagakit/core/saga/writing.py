@@ -17,6 +17,20 @@ from sagakit.errors import ProcessBug, UnknownMessage
 class Writing:
     """The outputs of the reaction that is under way, and all that the instance has sent while in memory."""
 
+    __slots__ = (
+        "_around",
+        "_codecs",
+        "_instance",
+        "_item",
+        "_item_names",
+        "_names",
+        "_run",
+        "_timers",
+        "commands",
+        "given",
+        "reacted",
+    )
+
     def __init__(self, around: Surroundings, instance: str) -> None:
         self._around, self._codecs = around, around.codecs
         self._instance = instance

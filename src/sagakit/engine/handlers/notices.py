@@ -20,33 +20,32 @@ class Notices:
     def __init__(self, router: Router) -> None:
         self._router = router
         topology = router.topology
-        self._wanted = TOLD.intersection(topology.takers)
-        self._names = {topology.codecs.by_class[cls].name for cls in self._wanted}
+        self.wanted = TOLD.intersection(topology.takers)
+        """Those that somebody takes."""
+        self._names = {topology.codecs.by_class[cls].name for cls in self.wanted}
         # of a process that starts with such an event none is told: it would start others without an end
-        starters = {process.name for cls in self._wanted for process in topology.starters.get(cls, ())}
+        starters = {process.name for cls in self.wanted for process in topology.starters.get(cls, ())}
         self._silent = frozenset(starters)
 
     async def changed(
         self, draft: Draft, row: Instance, status: Status, cause: Cause, reason: str, given: Envelope
     ) -> None:
         """An instance has come to another status by what it was given."""
-        if not self._wanted:
-            return
-        if status in ENDED and ProcessSettled in self._wanted:
+        if status in ENDED and ProcessSettled in self.wanted:
             await self._of(draft, row, given, ProcessSettled(row.type, row.key, row.id, status, cause, reason[:MOST]))
-        elif status == "compensation_failed" and CompensationFailed in self._wanted:
+        elif status == "compensation_failed" and CompensationFailed in self.wanted:
             await self._of(draft, row, given, CompensationFailed(row.type, row.key, row.id, reason[:MOST]))
 
     async def parked(self, draft: Draft, row: Instance, given: Envelope, error: str) -> None:
         """An instance is parked on what it was given."""
-        if ProcessParked in self._wanted:
+        if ProcessParked in self.wanted:
             await self._of(draft, row, given, ProcessParked(row.type, row.key, row.id, given.type, error[:MOST]))
 
     async def given_up(self, draft: Draft, delivery: Delivery, error: str) -> None:
         """A delivery is parked that is no instance's."""
         envelope = delivery.envelope
         # whoever cannot handle these events is not told of that by one of them
-        if CommandParked not in self._wanted or envelope.type in self._names:
+        if CommandParked not in self.wanted or envelope.type in self._names:
             return
         message = CommandParked(
             envelope.id,

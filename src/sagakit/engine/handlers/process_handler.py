@@ -243,9 +243,11 @@ class ProcessHandler:
             slot.began = envelopes[0]  # a start that comes for a used key was turned away
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
-        changed = slot.live.status != before
-        if self._reactions.learnt(slot, given, before) or changed or slot.row.version == 1:
-            if process.answers and slot.live.status in ENDED:
+        row = slot.row
+        changed = row.status != before
+        learnt = process.attributes and self._reactions.learnt(slot, given, before)
+        if changed or learnt or row.version == 1:
+            if process.answers and row.status in ENDED:
                 await self._end(draft, slot, given, sent, reacted)
                 return True
             self._reactions.describe(draft, slot, given.envelopes[0])
@@ -258,7 +260,8 @@ class ProcessHandler:
 
     async def _notice(self, draft: Draft, slot: Slot, given: Input) -> None:
         live = slot.live
-        await self._notices.changed(draft, slot.row, live.status, live.cause, live.reason, given.envelopes[0])
+        if self._notices.wanted:
+            await self._notices.changed(draft, slot.row, live.status, live.cause, live.reason, given.envelopes[0])
 
     async def _end(self, draft: Draft, slot: Slot, given: Input, sent: list[Envelope], reacted: Reacted) -> None:
         """An instance that a command may have started has ended: whoever sent that is told, once."""

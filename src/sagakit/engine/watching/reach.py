@@ -22,6 +22,8 @@ class Reach:
         self._everything = frozenset(topology.codecs.by_class)
         self._known: dict[tuple[frozenset[type], str], frozenset[type]] = {}
         self._deliveries: dict[tuple[str, str, bool], frozenset[type]] = {}
+        self._running: dict[str, frozenset[type]] = {}
+        """By process: what an instance that runs may lead to."""
 
     def of(self, types: Iterable[type], without: str = "") -> frozenset[type]:
         """These messages and all that may come of them. `without`: a process that makes nothing of them any more."""
@@ -65,9 +67,13 @@ class Reach:
 
     def of_instance(self, row: Instance) -> frozenset[type]:
         """What an instance may lead to where it stands; nothing where it waits for a person."""
-        process = self._topology.consumers.get(row.type)
-        if row.status == "running" and isinstance(process, ProcessConsumer):
-            return self.of_process(process)
+        if row.status == "running":
+            known = self._running.get(row.type)
+            if known is None:
+                process = self._topology.consumers.get(row.type)
+                known = self.of_process(process) if isinstance(process, ProcessConsumer) else NOTHING
+                self._running[row.type] = known
+            return known
         if row.status == "undoing":
             undos = (cls for cls in map(self.class_of, undos_of(row)) if cls is not None)
             return self.of((*undos, *self._told), row.type)

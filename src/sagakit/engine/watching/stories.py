@@ -84,15 +84,15 @@ class Stories:
         if story is not None and not story.tracked:
             for waiter in story.waiters:
                 if not waiter.settled:
-                    self._doubt(waiter, draft)
+                    if self._is_on_its_way(waiter, draft):
+                        waiter.reachable = True
+                    else:
+                        self._doubt(waiter, draft)
 
     # ------------------------------------------------------------------ whether it may still come
 
     def _doubt(self, waiter: Waiter, draft: Draft) -> None:
-        """Have it looked at, unless this very Commit goes on towards what is awaited."""
-        if self._is_on_its_way(waiter, draft):
-            waiter.reachable = True
-            return
+        """This Commit does not go on towards what is awaited: have it looked at, unless another one may."""
         for failed in draft.stories:
             if failed.correlation_id == waiter.story.correlation_id:
                 waiter.fail(failed.error)  # the story has not even begun
@@ -104,10 +104,10 @@ class Stories:
             waiter.doubt(reason)
 
     def _is_on_its_way(self, waiter: Waiter, draft: Draft) -> bool:
-        for delivery in draft.commit.deliveries:
-            if delivery.state != "parked" and self._may_lead_to(delivery, waiter):
+        for write in draft.commit.instances:  # first: that is the cheaper look, and mostly enough
+            if not self._reach.of_instance(write.row).isdisjoint(waiter.until):
                 return True
-        return any(not self._reach.of_instance(write.row).isdisjoint(waiter.until) for write in draft.commit.instances)
+        return any(one.state != "parked" and self._may_lead_to(one, waiter) for one in draft.commit.deliveries)
 
     def _may_lead_to(self, delivery: Delivery, waiter: Waiter) -> bool:
         return delivery.envelope.correlation_id == waiter.story.correlation_id and not self._reach.of_delivery(

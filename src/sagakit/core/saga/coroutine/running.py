@@ -21,6 +21,20 @@ from sagakit.errors import ProcessBug
 class Running:
     """What drives a Saga: it writes and logs for the code, starts it, and closes it."""
 
+    __slots__ = (
+        "_code",
+        "_hands",
+        "_key",
+        "_logger",
+        "_name",
+        "_stack",
+        "_writing",
+        "closing",
+        "dropped",
+        "main",
+        "silent",
+    )
+
     def __init__(
         self,
         name: str,
@@ -81,10 +95,9 @@ class Running:
 
     def check_dropped(self, *, threw: bool) -> None:
         """Raise what the code has made and not awaited, unless an exception has passed it over."""
-        if self.dropped:
-            dropped, self.dropped = self.dropped, []
-            if not threw:
-                raise ProcessBug(dropped[0])
+        dropped, self.dropped = self.dropped, []
+        if dropped and not threw:
+            raise ProcessBug(dropped[0])
 
     def close(self) -> str:
         """End the code; what went wrong with that, in words. It stops nothing."""

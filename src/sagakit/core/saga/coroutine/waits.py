@@ -13,6 +13,8 @@ from sagakit.errors import NotDone
 class Arrivals:
     """Events that nobody has received yet, and receivers without an event yet."""
 
+    __slots__ = ("_arrived", "_waiting")
+
     def __init__(self) -> None:
         self._waiting: list[tuple[Branch, type]] = []
         self._arrived: list[Any] = []
@@ -60,6 +62,8 @@ class Arrivals:
 
 class Repairs:
     """The branches and groups that go on when undos are answered."""
+
+    __slots__ = ("_single", "_stacks")
 
     def __init__(self) -> None:
         self._single: dict[int, tuple[Branch | Group, NotDone | None]] = {}

@@ -19,6 +19,8 @@ from sagakit.errors import ProcessBug, TerminalError
 class Flights:
     """Sends steps, gives them up, and knows which branch waits for which."""
 
+    __slots__ = ("_around", "_stack", "_timers", "_writing", "out")
+
     def __init__(self, around: Surroundings, writing: Writing, stack: Compensation, timers: Timers) -> None:
         self._around, self._writing, self._stack, self._timers = around, writing, stack, timers
         self.out: dict[str, tuple[Branch, Do]] = {}
@@ -31,7 +33,8 @@ class Flights:
         except TerminalError as error:
             raise ProcessBug(f"{do.where()}: {do.what()}: {error}") from error
         try:
-            child = self._around.child(output.message) if self._around.children else ""
+            starts = do.command.__class__ in self._around.children
+            child = self._around.child(output.message) if starts else ""
             self._stack.begin(output.id, output.type, do.undo, child)
         except KeyboardInterrupt:
             raise

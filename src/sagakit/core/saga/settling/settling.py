@@ -21,6 +21,8 @@ from sagakit.errors import NotDone, Refused, TimedOut
 class Settling:
     """Takes the outcomes of steps and undos, the late ones too."""
 
+    __slots__ = ("_around", "_flights", "_relearn", "_repairs", "_stack", "_undoing", "_writing")
+
     def __init__(
         self,
         around: Surroundings,

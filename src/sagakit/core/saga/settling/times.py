@@ -20,6 +20,8 @@ from sagakit.errors import Nondeterminism, ProcessBug
 class Times:
     """Sets timers for branches, and wakes them."""
 
+    __slots__ = ("_arrivals", "_code", "_settling", "_timers", "_undoing", "passing")
+
     def __init__(
         self,
         passing: Passing | None,

@@ -17,6 +17,8 @@ from sagakit.errors import ProcessBug
 class Undoing:
     """The way from running to compensated."""
 
+    __slots__ = ("_arrivals", "_code", "_flights", "_repairs", "_stack", "_timers", "broken", "status", "threw")
+
     def __init__(
         self,
         stack: Compensation,

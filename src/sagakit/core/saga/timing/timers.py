@@ -21,6 +21,8 @@ class Sleeper(NamedTuple):
 class Timers:
     """The timers of one saga: set, and forgotten when what they are for has come first."""
 
+    __slots__ = ("_of", "_set", "_sleepers", "_stack", "_writing")
+
     def __init__(self, writing: Writing, stack: Compensation) -> None:
         self._writing, self._stack = writing, stack
         self._sleepers: dict[str, Sleeper] = {}
