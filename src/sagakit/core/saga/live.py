@@ -151,6 +151,7 @@ class SagaLive:
         except BaseException:
             self.evict()
             raise
+        self._writing.end()
         return reacted
 
     def _take_besides(self, first: Any, given: Input) -> None:
@@ -328,16 +329,8 @@ class SagaLive:
         return self._batches
 
     def _operated(self) -> Operated:
-        return Operated(
-            self._around,
-            self._writing,
-            self._stack,
-            self._flights,
-            self._undoing,
-            self._settling,
-            self._arrivals,
-            self._timers,
-        )
+        parts = (self._around, self._writing, self._stack, self._flights)
+        return Operated(*parts, self._undoing, self._settling, self._arrivals, self._timers)
 
     def _all_times(self) -> Times:
         if self._times is None:

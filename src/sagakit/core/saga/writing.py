@@ -13,6 +13,9 @@ from sagakit.core.process import Input, Output, PendingTimer, Reacted, Surroundi
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import ProcessBug, UnknownMessage
 
+_NOTHING = Reacted()
+"""Between two reactions nothing is written."""
+
 
 class Writing:
     """The outputs of the reaction that is under way, and all that the instance has sent while in memory."""
@@ -50,6 +53,10 @@ class Writing:
         self.given, self._timers = given, 0
         self.reacted = reacted = Reacted()
         return reacted
+
+    def end(self) -> None:
+        """The reaction is over: what it wrote is the engine's, and not kept here while the instance waits."""
+        self.reacted = _NOTHING
 
     @contextmanager
     def item(self, item: str) -> Generator[None]:
