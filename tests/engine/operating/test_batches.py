@@ -237,3 +237,16 @@ async def test_an_explanation_tells_how_far_it_has_come() -> None:
         explained = await running.operator.explain(id)
     assert explained.why == "it has ended as completed; each t.Move: 2 done, 1 failed of 3"
     assert explained.mend[0].startswith(f"sagakit processes rerun-failed {id}")
+
+
+async def test_what_was_missed_of_a_batch_is_told_as_it_was() -> None:
+    house = House()
+    house.refuses = frozenset({5})
+    async with engine(moving(at_once=2), provide={House: house}) as running:
+        await running.send(Group("g", 30))
+        await running.settle()
+        await running.operator.act((await the_one(running)).id, "rerun_failed", **WHO)
+        await running.settle()
+        told = [update async for update in running.watch("t.move_group", "g", after="1")]
+    assert (told[0].progress[0].done, told[0].progress[0].failed, told[0].progress[0].state) == (29, 1, "ended")
+    assert told[-1].status == "completed"

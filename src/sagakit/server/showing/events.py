@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from litestar.response.sse import ServerSentEventMessage
 
 from sagakit.core.codec import Codecs
 from sagakit.core.messages import Message
+from sagakit.core.saga.batches.progress import Progress
 from sagakit.engine.watching.updates import Update
 from sagakit.errors import CursorGone, Stopping
 
@@ -37,6 +38,8 @@ class UpdateView(msgspec.Struct):
     event: EventView | None
     cursor: str
     skipped: int
+    progress: Sequence[Progress]
+    """How far the batches of an instance have come."""
 
 
 def cursor_of(request: Request[Any, Any, Any], after: str | None) -> str | None:
@@ -99,7 +102,12 @@ async def _with_signs_of_life(updates: AsyncGenerator[Update]) -> AsyncGenerator
 
 def _event(kind: str, update: Update, codecs: Codecs, retry: int | None = None) -> bytes:
     view = UpdateView(
-        update.status, update.state or None, event_view(update.event, codecs), update.cursor, update.skipped
+        update.status,
+        update.state or None,
+        event_view(update.event, codecs),
+        update.cursor,
+        update.skipped,
+        update.progress,
     )
     data = msgspec.json.encode(view)
     return ServerSentEventMessage(data, event=kind, id=update.cursor, retry=retry).encode()

@@ -148,6 +148,9 @@ class Forward:
         fan.failures += told.failures
         if told.more:
             return None
+        record = fan.record  # a replay has not been told of the items
+        record.done, record.failed, record.out = told.done, told.failed, []
+        record.next = max(record.next, told.done + told.failed)
         source: Source[Any] = Source(()) if fan.asked is None else fan.asked.items
         failures, fan.failures = fan.failures, []
         return Each(told.done, told.failed, source, failures)
