@@ -33,7 +33,7 @@ test: $(VENV)/.dev.stamp  ## run the tests; ARGS="-k name" narrows them
 
 .PHONY: simulate
 simulate: $(VENV)/.run.stamp  ## simulate; SEEDS=n how many, SEED=n from which one (else others each time)
-	@$(BIN)/python -m sagakit.testing.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BIN)/python -m sagakit.testing.simulation --with sagakit.demos.simulated:SUBJECTS $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev.stamp  ## lint, format, types and layers

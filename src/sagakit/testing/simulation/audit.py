@@ -11,12 +11,13 @@ from sagakit.testing.simulation.stage import Finding, Stage
 
 
 def audit_store(stage: Stage) -> Iterator[Finding]:
-    """Promises 1, 2, 5 and 7, and the order of promise 4."""
+    """Promises 1, 2, 5 and 7, and that time never goes back."""
     data = stage.data
     yield from _acknowledged(stage)
     yield from _twice(data)
     yield from _outcomes(data)
     yield from _histories(data)
+    yield from _times(data)
     yield from _ends(stage)
 
 
@@ -76,6 +77,16 @@ def _histories(data: MemoryData) -> Iterator[Finding]:
         search = data.search.get(id)
         if search is None or search.status != row.status:
             yield Finding("wrong", 5, f"{name} is {row.status}, and is listed as {search.status if search else '-'}")
+
+
+def _times(data: MemoryData) -> Iterator[Finding]:
+    """Nothing is recorded before what it was caused by, whatever engines and clocks came between."""
+    recorded = {message.id: message.recorded_at for message in data.messages}
+    for message in data.messages:
+        cause = recorded.get(message.causation_id or "", 0)
+        if message.recorded_at < cause:
+            early = (cause - message.recorded_at) / 1_000_000
+            yield Finding("wrong", 8, f"{message.type} {message.id} is recorded {early:g} s before its cause")
 
 
 def _ends(stage: Stage) -> Iterator[Finding]:

@@ -72,8 +72,11 @@ class WallClock(SystemClock):
 
     def now(self) -> int:
         """Microseconds since 1970."""
-        self.has_been(self._wall.read())
-        return self._highest
+        now = self._wall.read()
+        if now < self._highest:
+            return self._highest
+        self._highest = now
+        return now
 
 
 class LoopExecutor(Executor):

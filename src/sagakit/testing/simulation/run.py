@@ -96,14 +96,14 @@ async def _come_to_an_end(stage: Stage, subject: Subject, reigns: Reigns, engine
     """Let time pass until everything has ended, or nothing changes any more."""
     pause, calm, length = 0.5, 0, 0
     for _ in range(MOST_ROUNDS):
-        await subject.urge(stage, reigns)
+        urged = await subject.urge(stage, reigns)
         await asyncio.sleep(pause)
         pause = min(pause * 1.2, 30.0)
         if engine.fatal is not None:
             raise engine.fatal
         moved = len(stage.data.messages) != length or engine.next_due is not None
         calm, length = 0 if moved else calm + 1, len(stage.data.messages)
-        if calm == CALM_ROUNDS or (engine.idle and _all_over(stage)):
+        if calm == CALM_ROUNDS or (not urged and engine.idle and _all_over(stage)):
             return
 
 

@@ -122,8 +122,11 @@ class Subject(Protocol):
         """What clients do while engines come and go. Returns when they have all their answers."""
         ...
 
-    async def urge(self, stage: Stage, clients: Clients) -> None:
-        """Called again and again at the end, when nothing fails any more: what has to happen for all to end."""
+    async def urge(self, stage: Stage, clients: Clients) -> bool:
+        """Called again and again at the end, when nothing fails any more: what has to happen for all to end.
+
+        True: something was asked for, and it is not over before the next look.
+        """
         ...
 
     def audit(self, stage: Stage) -> Iterable[Finding]:
@@ -155,6 +158,8 @@ class Stage:
         self.world = World(seed, self.profile.manners, self._clock, self.note)
         self.ledger = Ledger()
         self.crashes = 0
+        self.outside: dict[Any, object] = {}
+        """What a subject keeps there of its world outside."""
         self.excused: set[str] = set()
         """Business keys of processes whose code has a bug: a person gives them up."""
         self.trace: list[str] | None = [] if keep_trace else None

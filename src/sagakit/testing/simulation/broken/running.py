@@ -130,6 +130,22 @@ def a_timeout_never_comes(at: Any) -> Any:
     return forget
 
 
+def a_timer_fires_early(put: Any) -> Any:
+    def put_early(self: Any, delivery: Delivery) -> None:
+        delivery.due_at -= 3_000_000
+        put(self, delivery)
+
+    return put_early
+
+
+def a_timer_never_fires(put: Any) -> Any:
+    return nothing
+
+
+def a_clock_that_was_set_back_is_believed(has_been: Any) -> Any:
+    return nothing
+
+
 RUNNING = (
     Broken(4, "sagakit.engine.lanes:Lanes.put", the_order_of_a_lane_is_ignored),
     Broken(4, "sagakit.engine.lanes:Lanes.put", a_lane_is_handled_twice_at_the_same_time),
@@ -150,4 +166,7 @@ RUNNING = (
     Broken(8, "sagakit.engine.handlers.failures:Failures.wait", a_retry_comes_early),
     Broken(8, "sagakit.engine.handlers.failures:Failures.wait", a_retry_never_comes),
     Broken(8, "sagakit.engine.time.timers:Timers.at", a_timeout_never_comes),
+    Broken(8, "sagakit.engine.time.window:Window.put", a_timer_fires_early),
+    Broken(8, "sagakit.engine.time.window:Window.put", a_timer_never_fires),
+    Broken(8, "sagakit.engine.time.clock:SystemClock.has_been", a_clock_that_was_set_back_is_believed),
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Any
 
-from sagakit import App, Message, NotFound, Receipt
+from sagakit import App, Message, NotFound
 from sagakit.core.commit import ENDED
 from sagakit.engine.engine import Engine
+from sagakit.testing.simulation.clients import publish, send
+from sagakit.testing.simulation.operator import meddle, mend_all, resume_all
 from sagakit.testing.simulation.stage import Clients, Finding, Stage
 from sagakit.testing.simulation.wanderers.app import wanderers
 from sagakit.testing.simulation.wanderers.audit import audit_wanderers
@@ -25,7 +27,6 @@ from sagakit.testing.simulation.wanderers.messages import (
     StepsBegun,
     WalkBegun,
 )
-from sagakit.testing.simulation.wanderers.operator import meddle, mend_all, resume_all
 from sagakit.testing.simulation.wanderers.programs import ASKS, Bug, draw_program, encode_program, make
 from sagakit.testing.simulation.world import POISON, World
 
@@ -59,14 +60,15 @@ class Wanderers:
         for task in tasks:
             await task
 
-    async def urge(self, stage: Stage, clients: Clients) -> None:
+    async def urge(self, stage: Stage, clients: Clients) -> bool:
         """Signals for the sagas that still wait for some; a person for those that wait for one."""
         await resume_all(stage, clients)
         await mend_all(stage, clients)
         for row in list(stage.data.instances.values()):
             if row.type in ("wanderers.walking", "wanderers.hurrying") and row.status == "running":
                 number = len(stage.ledger.keys)
-                await self._publish(stage, clients, f"urge-{number}", Signal(row.key, number))
+                await publish(stage, clients, f"urge-{number}", Signal(row.key, number))
+        return False
 
     def audit(self, stage: Stage) -> Iterator[Finding]:
         """What the ledger of the world says."""
@@ -79,15 +81,15 @@ class Wanderers:
         key = begun.key
         await asyncio.sleep(chance.uniform(0.0, 20.0))
         for _ in range(chance.choice((1, 1, 1, 2))):  # some clients ask once more
-            await self._publish(stage, clients, f"start-{key}", begun)
+            await publish(stage, clients, f"start-{key}", begun)
             await asyncio.sleep(chance.uniform(0.0, 10.0))
         if chance.random() < 0.2:  # a second start for the same key, that is another request
-            await self._publish(stage, clients, f"restart-{key}", begun)
+            await publish(stage, clients, f"restart-{key}", begun)
 
     async def _signal(self, stage: Stage, clients: Clients, number: int, chance: Random) -> None:
         await asyncio.sleep(chance.uniform(0.0, 30.0))
         key = _walker(chance.randrange(stage.profile.instances))
-        await self._publish(stage, clients, f"signal-{number}", Signal(key, number))
+        await publish(stage, clients, f"signal-{number}", Signal(key, number))
 
     async def _cancel(self, stage: Stage, clients: Clients, chance: Random) -> None:
         await asyncio.sleep(chance.uniform(0.0, 30.0))
@@ -105,20 +107,7 @@ class Wanderers:
         key, command = _direct_command(number, chance)
         await asyncio.sleep(chance.uniform(0.0, 30.0))
         for _ in range(chance.choice((1, 1, 2))):
-            await self._ask(
-                stage, clients, f"direct-{key}", lambda engine, id: engine.send(command, idempotency_key=id)
-            )
-
-    async def _publish(self, stage: Stage, clients: Clients, key: str, event: Message) -> None:
-        await self._ask(stage, clients, key, lambda engine, id: engine.publish(event, idempotency_key=id))
-
-    async def _ask(
-        self, stage: Stage, clients: Clients, key: str, ask: Callable[[Engine, str], Awaitable[Receipt]]
-    ) -> None:
-        receipt = await clients.ask(lambda engine: ask(engine, key))
-        stage.note(f"{key} is acknowledged as {receipt.message_id}")
-        stage.ledger.receipts[key] = receipt
-        stage.ledger.keys.setdefault(key, []).append(receipt)
+            await send(stage, clients, f"direct-{key}", command)
 
 
 def _begun(stage: Stage, number: int, chance: Random) -> Any:

@@ -1,4 +1,4 @@
-"""A person who looks after the wanderers: pauses them, and mends what waits for a person."""
+"""A person who looks after an app: pauses some of it, and mends what waits for a person."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from sagakit.errors import NotPossible, TerminalError
 from sagakit.testing.simulation.stage import Clients, Stage
 
 BY = "simulation"
+HOPELESS = (b"poison-", b"broken-")
+"""How the keys of what can never work begin."""
 
 
 async def meddle(stage: Stage, clients: Clients, chance: Random) -> None:
@@ -28,7 +30,7 @@ async def meddle(stage: Stage, clients: Clients, chance: Random) -> None:
         await act(clients, row, chance.choice(("cancel", "compensate", "retry", "resume_compensation")))
         return
     scope: PauseScope = chance.choice(("all", "module", "process", "instance"))
-    name = {"all": "", "module": "wanderers", "process": row.type, "instance": row.id}[scope]
+    name = {"all": "", "module": row.type.rpartition(".")[0], "process": row.type, "instance": row.id}[scope]
     await _ask(clients, lambda engine: engine.operator.pause(scope, name, by=BY, reason="to see"))
     await asyncio.sleep(chance.uniform(0.5, 10.0))
     await _ask(clients, lambda engine: engine.operator.resume(scope, name, by=BY, reason="seen"))
@@ -59,7 +61,7 @@ async def act(clients: Clients, row: Instance, action: InstanceAction) -> None:
 
 async def _mend(stage: Stage, clients: Clients, delivery: Delivery) -> None:
     """What can never work is dropped, all else is tried again."""
-    hopeless = delivery.lane.rpartition("-")[0].endswith(("poison", "broken"))
+    hopeless = any(b'"key":"' + key in delivery.envelope.payload for key in HOPELESS)
     action: Any = "drop" if hopeless else "retry"
     what = "it can never work" if hopeless else "the world is whole"
     await _ask(clients, lambda engine: engine.operator.act_on_delivery(delivery.id, action, by=BY, reason=what))
