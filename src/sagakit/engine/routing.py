@@ -128,13 +128,19 @@ class Router:
         elif command.id == command.correlation_id:
             draft.stories.append(Failure(command.correlation_id, Refused(reason)))
 
-    async def failure(self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False) -> None:
-        """A command that a process sent was given up: tell it."""
+    async def failure(
+        self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False, spent: int = 0
+    ) -> None:
+        """A command that a process sent was given up: tell it.
+
+        `spent`: the attempts of earlier rounds. What an operator has tried anew may be given up again, or lead to
+        nothing: each is a message with an id of its own.
+        """
         assert command.sender is not None
         message = CommandFailed(
             command.id, command.type, command.version, msgspec.Raw(command.payload), reason, known_not_done
         )
-        event = self.envelope(command, "sagakit", 0, message, self.clock.now())
+        event = self.envelope(command, "sagakit.failure", spent, message, self.clock.now())
         draft.commit.messages.append(event)
         await self.processes.tell_sender(draft, command.sender, (event,))
 

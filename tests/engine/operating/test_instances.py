@@ -81,6 +81,22 @@ async def test_a_failed_undo_is_tried_again_under_its_key() -> None:
     assert len(set(world.keys[-3:])) == 1
 
 
+async def test_what_is_tried_anew_and_given_up_again_is_told_as_another_message() -> None:
+    world = World()
+    async with running(world) as (one, store):
+        id = await placed(one)
+        world.down = {Release}
+        await one.operator.act(id, "cancel", **WHO)
+        await one.advance(seconds=60)
+        for _ in range(2):
+            await one.operator.act(id, "resume_compensation", **WHO)
+            await one.advance(seconds=60)
+            assert (await row(store, id)).status == "compensation_failed"
+        log = await store.read_messages()
+        assert [one.type for one in log].count("sagakit.CommandFailed") == 3
+        assert len({one.id for one in log}) == len(log)
+
+
 @pytest.mark.parametrize("action", ["retry", "cancel", "abandon", "compensate"])
 async def test_an_instance_whose_code_failed_goes_on(action: Any) -> None:
     broken = [True]

@@ -109,7 +109,7 @@ class Failures:
             if parks:
                 await self._notices.given_up(draft, delivery, reason)
             if sender is not None:
-                await self._router.failure(draft, envelope, reason, known_not_done=known_not_done)
+                await self._router.failure(draft, envelope, reason, known_not_done=known_not_done, spent=delivery.spent)
         except BaseException:
             self._router.processes.abandon(draft)
             raise
