@@ -115,6 +115,7 @@ class Running:
         instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
         deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)
         deliveries.recovery = self._recovery
+        instances.is_reading = lambda: self._recovery.reading
         check_open = self._door.check_open
         return Operator(self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
 

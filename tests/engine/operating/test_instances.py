@@ -27,8 +27,10 @@ from tests.engine.operating.shop import (
 from sagakit import NotFound, Saga, StaleVersion, Stopping
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.streams import lane_name
+from sagakit.engine.limits import Limits
 from sagakit.errors import InvalidMessage, NotPossible, StoreInUse
 from sagakit.stores.memory import MemoryStore
+from sagakit.testing.manual import engine
 
 
 async def test_a_cancel_undoes_what_is_done_and_says_who_and_why() -> None:
@@ -156,6 +158,32 @@ async def test_a_parked_instance_that_is_paused_and_resumed_is_parked_still() ->
         await one.settle()
         assert (await row(store, id)).status == "compensated"
         assert not await store.read_deliveries()
+
+
+async def test_what_is_not_read_yet_is_not_passed_over() -> None:
+    """The parked input of an instance may wait in the store behind what fills the memory."""
+
+    async def code(placed: Placed, saga: Saga) -> None:
+        if placed.key == "bad":
+            raise ValueError("a bug")
+        await saga.do(Reserve(placed.key), then=None)
+
+    world = World(down={Reserve})
+    async with running(world, app=shop(code)) as (one, store):
+        for number in range(8):
+            await placed(one, f"{number}")
+        id = await placed(one, "bad")
+    assert isinstance(store, MemoryStore)
+    limits = Limits(page=1)
+    async with engine(shop(code), provide={World: world}, store=store.again(), limits=limits) as one:
+        with pytest.raises(NotPossible, match="still reads what is outstanding: try again in a moment"):
+            await one.operator.act(id, "abandon", **WHO)
+        world.down.clear()
+        await one.advance(seconds=60)
+        await one.operator.act(id, "abandon", **WHO)
+        await one.settle()
+        assert (await row(one.store, id)).status == "abandoned"
+        assert not await one.store.read_deliveries()
 
 
 async def test_an_action_that_waits_for_its_turn_is_told_when_the_engine_dies() -> None:

@@ -60,6 +60,8 @@ class InstanceActions:
         self._lanes = lanes
         self._processes = processes
         self._acting = acting
+        self.is_reading: Callable[[], bool] = lambda: False
+        """Whether deliveries wait in the store unread: what an instance parked on may be among them."""
 
     async def act(
         self,
@@ -80,6 +82,8 @@ class InstanceActions:
         try:
             slot = await self.slot(lane, acted.action)
             _check(slot.row, acted.action, expected_version)
+            if slot.row.status == "parked" and acted.action in TAKES_UP and not lane.queue and self.is_reading():
+                raise NotPossible("the engine still reads what is outstanding: try again in a moment")
             acted = await self._completed(slot.row, acted, step, message)
             if acted.action == RERUN:
                 await self._processes.instances.reopen(slot, step_of(acted))
