@@ -86,6 +86,25 @@ async def test_timers_keep_their_times_and_run_after_the_resume() -> None:
         assert actions.count("sagakit.OperatorActed") == 2, "the history shows who paused it"
 
 
+async def test_an_instance_that_has_ended_while_it_was_paused_is_resumed() -> None:
+    """What came meanwhile is still in its lane: it is recorded as late."""
+    world = World()
+    async with running(world) as (one, store):
+        id = await placed(one)
+        await one.operator.act(id, "pause", **WHO)
+        await one.publish(Shipped("a"))
+        await one.operator.act(id, "abandon", **WHO)
+        await one.settle()
+        assert len(await store.read_deliveries()) == 1
+        assert (await one.operator.act(id, "resume", **WHO)).status == "abandoned"
+        await one.settle()
+        assert one.operator.pauses() == []
+        assert not await store.read_deliveries()
+        assert (await row(store, id)).status == "abandoned"
+        with pytest.raises(NotPossible, match="is not paused"):
+            await one.operator.act(id, "resume", **WHO)
+
+
 async def test_what_is_not_paused_goes_on() -> None:
     world = World()
     async with running(world) as (one, store):

@@ -40,6 +40,7 @@ FITS: dict[str, Allowed] = {
     RERUN: frozenset({"running", "completed"}),
     "skip_step": frozenset({"running"}),
     "give_result": frozenset({"running"}),
+    "resume": LIVE | ENDED,  # one that was paused and has ended may have something left in its lane
 }
 """The statuses in which an action can be carried out."""
 TAKES_UP = frozenset({"retry", "cancel", "compensate", "abandon"})
