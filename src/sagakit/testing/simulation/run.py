@@ -71,7 +71,7 @@ def _found(stage: Stage, subject: Subject) -> tuple[list[Finding], str]:
         findings.append(Finding("wrong", 0, f"{type(error).__name__}: {error}"))
     findings += [Finding("wrong", 0, error) for error in stage.loop.errors]
     digest = stage.digest()
-    return [*findings, *audit_store(stage), *subject.audit(stage)], digest
+    return [*findings, *stage.found, *audit_store(stage), *subject.audit(stage)], digest
 
 
 async def _play(stage: Stage, subject: Subject) -> None:

@@ -157,6 +157,8 @@ class Stage:
         """By life: the time as that engine sees it."""
         self.world = World(seed, self.profile.manners, self._clock, self.note)
         self.ledger = Ledger()
+        self.found: list[Finding] = []
+        """What was seen on the way."""
         self.crashes = 0
         self.outside: dict[Any, object] = {}
         """What a subject keeps there of its world outside."""

@@ -126,6 +126,18 @@ def _lanes(data: MemoryData) -> Iterator[Finding]:
             last[lane] = (outcome[message.id], message.id, message.recorded_at)
 
 
+def shared_lanes(data: MemoryData) -> Iterator[Finding]:
+    """What waits in one lane is of one key: a poisoned one holds no other."""
+    keys: defaultdict[str, set[str]] = defaultdict(set)
+    for delivery in data.deliveries.values():
+        payload: Mapping[str, Any] = msgspec.json.decode(delivery.envelope.payload)
+        if delivery.consumer in ("wanderers.pay", "wanderers.Shelf"):
+            keys[delivery.lane].add(payload.get("till") or payload["shelf"])
+    for lane, of in keys.items():
+        if len(of) > 1:
+            yield Finding("wrong", 4, f"{', '.join(sorted(of))} share the lane {lane}")
+
+
 # ---------------------------------------------------------------------- 6: compensation is never forgotten
 
 

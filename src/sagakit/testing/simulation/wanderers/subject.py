@@ -15,7 +15,7 @@ from sagakit.testing.simulation.clients import publish, send
 from sagakit.testing.simulation.operator import meddle, mend_all, resume_all
 from sagakit.testing.simulation.stage import Clients, Finding, Stage
 from sagakit.testing.simulation.wanderers.app import wanderers
-from sagakit.testing.simulation.wanderers.audit import audit_wanderers
+from sagakit.testing.simulation.wanderers.audit import audit_wanderers, shared_lanes
 from sagakit.testing.simulation.wanderers.messages import (
     FewStepsBegun,
     GatheringBegun,
@@ -62,6 +62,7 @@ class Wanderers:
 
     async def urge(self, stage: Stage, clients: Clients) -> bool:
         """Signals for the sagas that still wait for some; a person for those that wait for one."""
+        stage.found += shared_lanes(stage.data)
         await resume_all(stage, clients)
         await mend_all(stage, clients)
         for row in list(stage.data.instances.values()):
