@@ -260,13 +260,15 @@ def _timeouts(stage: Stage) -> Iterator[Finding]:
 
 
 def _retries(stage: Stage) -> Iterator[Finding]:
-    """At one engine, a further attempt comes no sooner than its policy says."""
+    """At one engine, a further attempt comes no sooner than its policy says, unless an operator wants it."""
+    wanted = [message.recorded_at for message in stage.data.messages if message.type == "sagakit.OperatorActed"]
     last: dict[tuple[int, str], Run] = {}
     for run in stage.world.runs:
         before = last.get((run.life, run.id))
         if before is not None and before.end == "fails" and run.action in DELAYS:
             shortest = int(DELAYS[run.action] * 0.8 * 1_000_000)
             in_time = before.ended - before.began < TIMEOUT * 1_000_000  # else its wait was counted from then
-            if in_time and run.began - before.ended < shortest:
+            asked = any(before.began <= at <= run.began for at in wanted)
+            if in_time and not asked and run.began - before.ended < shortest:
                 yield Finding("wrong", 8, f"{run.action} {run.business} was tried again too early")
         last[run.life, run.id] = run
