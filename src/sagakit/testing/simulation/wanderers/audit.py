@@ -18,6 +18,8 @@ from sagakit.testing.simulation.world import Run, World
 
 DOS = {"Book": "Booked", "Pay": "Paid", "Pack": "Packed", "Put": "Stored"}
 SUCCESSES = {f"wanderers.{name}" for name in DOS.values()}
+PATIENCE = int(TIMEOUT * 1_000_000)
+"""Microseconds after which a run that does not let itself be cancelled is left behind: it holds its lane no more."""
 DELAYS = {"book": 0.5, "pay": 0.5, "pack": 0.5}
 
 
@@ -94,7 +96,7 @@ def _overlaps(world: World) -> Iterator[Finding]:
                 continue
             if other.id == run.id:
                 yield Finding("doubled", 4, f"{run.action} {run.business} {run.id} ran twice at the same time")
-            elif run.lane is not None and other.lane == run.lane and other.action == run.action:
+            elif run.lane is not None and other.lane == run.lane and other.began - run.began < PATIENCE:
                 yield Finding("wrong", 4, f"{run.action} {other.business} ran while {run.business} did, in one lane")
             elif other.undoes == run.id:
                 yield Finding("wrong", 6, f"{other.action} {other.business} ran while {run.action} still did")
@@ -107,12 +109,15 @@ def _overlaps(world: World) -> Iterator[Finding]:
 
 
 def _lanes(data: MemoryData) -> Iterator[Finding]:
-    """The outcomes of one till, or of one shelf, come in the order of the commands (those of one Commit have none)."""
+    """The outcomes of one till, or of one shelf, come in the order of the commands.
+
+    What one story asks for side by side may be of one Commit: that has no order.
+    """
     outcome: dict[str, int] = {}
     for message in data.messages:
         if message.causation_id is not None:
             outcome.setdefault(message.causation_id, message.position)
-    last: dict[str, tuple[int, str, int]] = {}
+    last: dict[str, tuple[int, str, str]] = {}
     for message in data.messages:
         name = message.type.rpartition(".")[2]
         if name not in ("Pay", "Put", "Take") or message.id not in outcome:
@@ -120,10 +125,10 @@ def _lanes(data: MemoryData) -> Iterator[Finding]:
         payload: Mapping[str, Any] = msgspec.json.decode(message.payload)
         lane = payload.get("till") or payload["shelf"]
         before = last.get(lane)
-        if before is not None and before[0] > outcome[message.id] and before[2] < message.recorded_at:
+        if before is not None and before[0] > outcome[message.id] and before[2] != message.correlation_id:
             yield Finding("wrong", 4, f"{name} {message.id} overtook {before[1]} at {lane}")
         if before is None or before[0] < outcome[message.id]:
-            last[lane] = (outcome[message.id], message.id, message.recorded_at)
+            last[lane] = (outcome[message.id], message.id, message.correlation_id)
 
 
 def shared_lanes(data: MemoryData) -> Iterator[Finding]:
