@@ -89,6 +89,9 @@ def test_an_order_is_confirmed_and_one_is_undone(tmp_path: Path) -> None:
         assert [name for name, _, _ in sent] == names
         assert sent[2][2] == sent[0][1], "the release undoes the reservation"
 
+        (served,) = httpx.get(f"{shop.address}/api/v1/processes", params={"key": cancelled["id"]}).json()["items"]
+        assert (served["id"], served["status"]) == (saga["id"], "compensated")
+
         again = typed(shop.curl(0))
         assert (again.status_code, again.content) == (201, paid.content)
         assert len(looked_up(tmp_path, "processes", "list")["items"]) == 2

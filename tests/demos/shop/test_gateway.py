@@ -17,7 +17,7 @@ from tests.engine.stage import until
 from sagakit import ONE, Engine
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop, shop_app
-from sagakit.demos.shop.gateway import gateway
+from sagakit.demos.shop.gateway import gateway, shop_server
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.demos.shop.orders.fulfilment import fulfil_order
 from sagakit.demos.shop.payments.cards import Cards
@@ -520,3 +520,19 @@ async def held_shop() -> AsyncIterator[tuple[ManualEngine, httpx.AsyncClient, st
 
 def client_of(engine: Engine) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(gateway(engine)), base_url="http://shop")
+
+
+async def test_the_shop_serves_the_api_beside_its_orders(engine: Engine) -> None:
+    transport = httpx.ASGITransport(shop_server(engine))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        order = (await post(client, key="k-1")).json()
+        await settled(client, order["id"])
+        listed = (await client.get("/api/v1/processes", params={"key": order["id"]})).json()["items"]
+        assert [item["status"] for item in listed] == ["completed"]
+        explained = await client.get(f"/api/v1/processes/{listed[0]['id']}/explain")
+        assert explained.status_code == 200
+        assert "/api/v1/processes" in (await client.get("/schema/openapi.json")).json()["paths"]
+        assert (await client.get("/health/ready")).status_code == 200
+        unknown = await client.get("/ordersandmore")
+        assert unknown.status_code == 404
+        assert unknown.headers["content-type"] == "application/problem+json"

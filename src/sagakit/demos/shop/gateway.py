@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
@@ -15,12 +15,15 @@ from sagakit import Engine, NotFound, Stopping, WaitTimeout, stable_id
 from sagakit.demos.shop.order_request import BadRequest, read_order
 from sagakit.demos.shop.orders.messages import Item, OrderPlaced, PlaceOrder
 from sagakit.demos.shop.orders.order import Order
+from sagakit.server.api import api
 from sagakit.server.keys import idempotency_key
 from sagakit.server.prefer import applied, preferred_wait, while_connected
 from sagakit.server.problems import Problem, answer_error, problem_response
 from sagakit.server.routes.health import health
-from sagakit.server.routes.operating import operating
 from sagakit.server.trace import traceparent
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
 
 LONGEST_BODY = 256 * 1024
 ACCEPT_WITHIN = 10
@@ -44,6 +47,18 @@ class OrderView(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def shop_server(engine: Engine) -> ASGIApp:
+    """The gateway, and beside its orders the API over all that the engine runs."""
+    orders, others = gateway(engine), api(engine)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = str(scope.get("path", ""))
+        to = orders if path == "/orders" or path.startswith("/orders/") else others
+        await to(scope, receive, send)
+
+    return answer
 
 
 def gateway(engine: Engine) -> Litestar:
@@ -81,7 +96,7 @@ def gateway(engine: Engine) -> Litestar:
         return _answer(_standing(order_id, order), status=200, headers=headers)
 
     return Litestar(
-        [place_order, get_order, *health(engine), *operating(engine)],
+        [place_order, get_order, *health(engine)],
         exception_handlers={BadRequest: _answer_bad_request, Exception: answer_error},
         request_max_body_size=LONGEST_BODY,
         openapi_config=None,

@@ -10,7 +10,7 @@ from typing import Any
 from sagakit.demos.running import demo
 from sagakit.demos.shop.account import Account
 from sagakit.demos.shop.app import shop
-from sagakit.demos.shop.gateway import gateway
+from sagakit.demos.shop.gateway import shop_server
 from sagakit.demos.shop.greeting import greeting
 from sagakit.demos.shop.payments.cards import Books, books_of
 from sagakit.demos.terminal import Terminal
@@ -26,7 +26,7 @@ def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> No
 async def _run(port: int, db: str | None, fresh: bool) -> None:
     async with demo(shop, port=port, db=db, fresh=fresh, provide=_provided, others=_others) as opened:
         opened.terminal.open(await greeting(opened.engine, opened.address, opened.path))
-        await opened.serve(gateway(opened.engine))
+        await opened.serve(shop_server(opened.engine))
 
 
 def _others(path: Path) -> tuple[Path, ...]:
