@@ -54,7 +54,7 @@ def shop_server(engine: Engine) -> ASGIApp:
     orders, others = gateway(engine), api(engine)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        path = str(scope.get("path", ""))
+        path = scope["path"]
         to = orders if path == "/orders" or path.startswith("/orders/") else others
         await to(scope, receive, send)
 
