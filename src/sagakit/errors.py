@@ -67,6 +67,9 @@ class TerminalError(Exception):
 class RetryableError(Exception):
     """Trying again later may help."""
 
+    retry_after: float | None = None
+    """Seconds before which it cannot help, where whoever refused has said so: no retry comes earlier."""
+
 
 class DeclarationError(TerminalError):
     """The app cannot run; `problems` lists every reason, one line each."""
@@ -146,7 +149,7 @@ class Busy(RetryableError):
 
     def __init__(self, unfinished: int, retry_after: float = 1.0) -> None:
         super().__init__(f"{unfinished} accepted messages are unfinished: try again in {retry_after:g} s")
-        self.retry_after = retry_after
+        self.retry_after: float | None = retry_after
 
 
 class Stopping(RetryableError):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagakit.core.retry import DEFAULT, Retry, next_delay
-from sagakit.errors import InvalidMessage
+from sagakit.errors import Busy, InvalidMessage
 
 
 def delays(*retries: Retry, error: BaseException | None = None, attempts: int = 12) -> list[float | None]:
@@ -71,3 +71,9 @@ def test_never_means_never() -> None:
 def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"at least 1|not below 0"):
         Retry(**wrong)
+
+
+def test_whoever_refuses_may_ask_for_a_longer_wait() -> None:
+    patient, hasty = Busy(7, retry_after=9), Busy(7, retry_after=0.1)
+    assert delays(Retry(3, first=1), error=patient, attempts=3) == [9, 9, None]
+    assert delays(Retry(3, first=1), error=hasty, attempts=3) == [1, 2, None]

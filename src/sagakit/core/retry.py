@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sagakit.core.messages import Seconds, seconds
-from sagakit.errors import TerminalError
+from sagakit.errors import RetryableError, TerminalError
 
 Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
@@ -73,5 +73,11 @@ def next_delay(retries: Sequence[Retry], error: BaseException, attempt: int, cha
         if isinstance(error, retry.never):
             return None
         if isinstance(error, retry.on):
-            return retry.delay(attempt, chance)
+            return _not_before(error, retry.delay(attempt, chance))
     return None
+
+
+def _not_before(error: BaseException, wait: float | None) -> float | None:
+    """A wait, or a longer one that whoever refused has asked for."""
+    asked = error.retry_after if isinstance(error, RetryableError) else None
+    return wait if wait is None or asked is None else max(wait, asked)

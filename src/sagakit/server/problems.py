@@ -64,7 +64,8 @@ def problem_of(error: Exception) -> Problem:
     for cls in type(error).__mro__:
         if cls in _BY_TYPE:
             status, name, retry_after = _BY_TYPE[cls]
-            return Problem(status, name, str(error), getattr(error, "retry_after", retry_after))
+            asked = error.retry_after if isinstance(error, errors.RetryableError) else None
+            return Problem(status, name, str(error), retry_after if asked is None else asked)
     if isinstance(error, HTTPException) and "client disconnected" in error.detail:
         return Problem(400, "client_disconnected", "the body did not come whole")  # nobody is there to read it
     if isinstance(error, ValidationException):

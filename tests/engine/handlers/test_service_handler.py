@@ -193,6 +193,21 @@ async def test_the_answer_of_what_was_left_behind_is_nobodys() -> None:
     assert [one.payload for one in await story(store)][1:] == [b'{"key":"a","number":2}']
 
 
+async def test_the_context_says_how_long_an_attempt_may_take_and_what_it_belongs_to() -> None:
+    told: list[object] = []
+
+    async def ask(command: Ask, context: Context) -> Told:
+        told.append((context.timeout, context.trace, context.causation_id))
+        return Told(command.key, 1)
+
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for timeout in (None, 7.5):
+        async with engine(plain_app(ask, timeout=timeout)) as running:
+            await running.send(Ask(), trace=trace)
+            await running.settle()
+    assert told == [(None, trace, None), (7.5, trace, None)]
+
+
 # ---------------------------------------------------------------------- cancellation
 
 

@@ -22,17 +22,26 @@ class Context:
     """The message being handled, beside its payload."""
 
     def __init__(
-        self, delivery: Delivery, load: Callable[[type[Any], object, Envelope], Awaitable[Loaded[Any]]]
+        self,
+        delivery: Delivery,
+        load: Callable[[type[Any], object, Envelope], Awaitable[Loaded[Any]]],
+        timeout: float | None = None,
     ) -> None:
         envelope = delivery.envelope
         self.message_id = envelope.id
         self.idempotency_key = envelope.id
         """The same at every attempt: send it along to whoever must not do this twice."""
         self.correlation_id = envelope.correlation_id
+        self.causation_id = envelope.causation_id
+        """The id of the message that led to this one; None: it came from outside."""
+        self.trace = envelope.trace
+        """The W3C traceparent that it came with."""
         self.attempt = delivery.attempt
         """From 1."""
         self.undoes: str | None = envelope.undoes or None
         """The id of the command that this command undoes."""
+        self.timeout = timeout
+        """Seconds that this attempt may take, by the handler's declaration; None: no limit."""
         self._envelope = envelope
         self._load = load
 

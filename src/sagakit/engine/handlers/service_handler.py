@@ -152,7 +152,7 @@ class ServiceHandler:
         """The answer, or a coroutine that gives it."""
         provided, contexts = self._call_arguments(consumer)
         if contexts:
-            context = Context(delivery, self._aggregates.load_by_key)
+            context = Context(delivery, self._aggregates.load_by_key, consumer.timeout)
             provided = {**provided, **dict.fromkeys(contexts, context)}
         message = delivery.envelope.message
         if consumer.threaded or consumer.timeout is not None:
