@@ -66,9 +66,7 @@ class SagaLive:
         self._timers = Timers(self._writing, self._stack)
         self._flights = Flights(around, self._writing, self._stack, self._timers)
         self._undoing = Undoing(self._stack, self._flights, self._code, self._arrivals, self._repairs, self._timers)
-        self._settling = Settling(
-            around, self._writing, self._stack, self._flights, self._repairs, self._undoing, self._relearn
-        )
+        self._settling = Settling(around, self._writing, self._stack, self._flights, self._repairs, self._undoing)
         self._passing: Passing | None = None
         self._times: Times | None = None
         self._batches: Batches | None = None
@@ -178,6 +176,7 @@ class SagaLive:
             self._undoing.status = "undoing" if record.undoing else "running"
         if self.status != "running":
             self._started, self._history = True, history
+            self._settling.relearn = self._relearn
         elif record.since and anew is None:
             self._await_restart(history, row)
         else:
@@ -190,8 +189,6 @@ class SagaLive:
             except ProcessBug as contradiction:
                 self.evict()
                 self._undoing.broken = contradiction
-                self._flights.out.clear()
-                self._stack.undoers.clear()
         self._stack.restore(record)
         self._version = row.version
         if record.batches:
@@ -222,6 +219,10 @@ class SagaLive:
         """Let go of the coroutine; nothing that it does while it is closed has an effect."""
         self._code.silent, self._writing.reacted = True, Reacted()
         self._undoing.close_code()
+        # whoever waits, and the undo functions, hold this and are held by it: cut, all of it is free at once
+        self._flights.out.clear()
+        self._timers.let_go()
+        self._stack.undoers.clear()
 
     # ------------------------------------------------------------------ what branches call (Performer)
 
@@ -391,5 +392,5 @@ class SagaLive:
             before._replay(history, running=False)
         except ProcessBug:
             return  # the code has changed or cannot run: the recorded undo goes out
+        self._stack.undoers, before._stack.undoers = before._stack.undoers, self._stack.undoers
         before.evict()
-        self._stack.undoers = before._stack.undoers

@@ -107,6 +107,7 @@ class Branch:
         if self.under is not None:
             for child in self.under.branches:
                 wrong = child.close() or wrong
+            self.under.branches, self.under = [], None
         for steps in (self._steps, self._inner):
             wrong = _close(steps) or wrong
         return wrong
@@ -179,6 +180,7 @@ class Group:
                 return False
             self._parent.value, self._parent.error = tuple(branch.value for branch in self.branches), self._error
         self._returned = True
+        self.branches, self._winner = [], None  # they know their group: without a cycle they are free at once
         return True
 
     def _withdraw_losers(self) -> None:

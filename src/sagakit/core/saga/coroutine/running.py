@@ -23,7 +23,7 @@ class Running:
 
     __slots__ = (
         "_code",
-        "_hands",
+        "_id",
         "_key",
         "_logger",
         "_name",
@@ -49,10 +49,10 @@ class Running:
         self.closing = False
         self.dropped: list[str] = []
         self.silent = False
-        self._name, self._code, self._key = name, code, key
+        self._name, self._code = name, code
+        self._id, self._key = id, key
         self._logger = around.logger
         self._writing, self._stack = writing, stack
-        self._hands = Saga(self, id, key)
 
     # ------------------------------------------------------------------ what the code's Saga calls (Driver)
 
@@ -87,7 +87,7 @@ class Running:
     def start(self, first: Any, performer: Performer) -> None:
         """Run the code as far as it goes with the message that starts it."""
         try:
-            steps = self._code(first, self._hands)
+            steps = self._code(first, Saga(self, self._id, self._key))
         except Exception as error:
             raise bug_of(error, self.author) from error
         self.main = Branch(steps, performer)

@@ -21,7 +21,7 @@ from sagakit.errors import NotDone, Refused, TimedOut
 class Settling:
     """Takes the outcomes of steps and undos, the late ones too."""
 
-    __slots__ = ("_around", "_flights", "_relearn", "_repairs", "_stack", "_undoing", "_writing")
+    __slots__ = ("_around", "_flights", "_repairs", "_stack", "_undoing", "_writing", "relearn")
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class Settling:
         flights: Flights,
         repairs: Repairs,
         undoing: Undoing,
-        relearn: Callable[[Step], None],
     ) -> None:
         self._around, self._writing = around, writing
         self._stack, self._flights = stack, flights
         self._repairs, self._undoing = repairs, undoing
-        self._relearn = relearn
+        self.relearn: Callable[[Step], None] | None = None
+        """Brings back the undo functions that the code had, where an eviction may have taken them."""
 
     def outcome(self, command_id: str, messages: tuple[Any, ...]) -> bool:
         """Take an outcome of one of this instance's commands. False if it is of another one's."""
@@ -87,7 +87,8 @@ class Settling:
         child, step.child = step.child, ""
         hold = self._undoing.status == "compensation_failed"
         if isinstance(verdict, Success) and (step.undo is not None or not child):
-            self._relearn(step)
+            if self.relearn is not None:
+                self.relearn(step)
             self._stack.late_success(step, verdict.event, hold=hold)
         elif child:
             self._child_ended(step, hold=hold, left=step.undo is not None and not isinstance(verdict, Refused))

@@ -84,6 +84,10 @@ class Timers:
             for timer in record.timers:
                 self._writing.forget(timer.id)
             record.timers = []
+        self.let_go()
+
+    def let_go(self) -> None:
+        """The branches are gone; what is set stays set."""
         self._sleepers.clear()
         self._of.clear()
 
