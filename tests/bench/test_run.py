@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sagakit.bench import ended, load, machine, run, run_bench
+import sagakit.bench.grounds.sqlite  # noqa: F401  (patched)
+from sagakit.bench import ended, grounds, load, run, run_bench
 from sagakit.bench.figures import Figures
 from sagakit.bench.history import fill
 from sagakit.bench.orders import ConfirmOrder, bench, new_order
@@ -68,7 +69,7 @@ def test_writes_the_figures_and_shows_them(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "A_DISK", tmp_path)
+    monkeypatch.setattr(grounds.sqlite, "A_DISK", tmp_path)
 
     run.measure(SMALL)
 

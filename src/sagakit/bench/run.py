@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from statistics import median
 
 from sagakit.app.stores import open_store
@@ -12,10 +11,10 @@ from sagakit.bench.asleep import measure_idle
 from sagakit.bench.batches.run import measure_batches
 from sagakit.bench.ended import check_ends, newest_instance
 from sagakit.bench.figures import Figures
-from sagakit.bench.floor import Floor
+from sagakit.bench.grounds import Floor, Ground, ground
 from sagakit.bench.history import fill
 from sagakit.bench.load import Load, run_alone, run_many
-from sagakit.bench.machine import machine, place, versions
+from sagakit.bench.machine import machine, versions
 from sagakit.bench.orders import bench
 from sagakit.bench.sizes import Sizes
 from sagakit.bench.told import progress
@@ -25,22 +24,25 @@ WARM_UP = 200
 
 
 def measure(sizes: Sizes, db: str | None = None) -> Figures:
-    """Run it all. `db`: a new file, kept."""
-    with place(db) as file:
-        return asyncio.run(_measure(sizes, file))
+    """Run it all. `db`: a new file or schema, kept."""
+    return asyncio.run(_measure(sizes, db))
 
 
-async def _measure(sizes: Sizes, file: Path) -> Figures:
+async def _measure(sizes: Sizes, db: str | None) -> Figures:
+    async with ground(db) as on:
+        return await _measure_on(on, sizes)
+
+
+async def _measure_on(on: Ground, sizes: Sizes) -> Figures:
     if sizes.history:
-        await _fill(file, sizes.history)
-    with Floor(file.with_name(f"{file.name}-floor")) as floor:
-        async with bench.engine(str(file)) as engine:
-            floors, loads = await _by_turns(floor, engine, sizes)
-            with progress("one at a time"):
-                alone = await run_alone(engine, sizes.alone, sizes.alone_within)
-    small, large = await measure_batches(file.with_name(f"{file.name}-batches"), sizes.batches, ("aggregates",))
+        await _fill(on.url, sizes.history)
+    async with on.floor() as floor, bench.engine(on.url) as engine:
+        floors, loads = await _by_turns(floor, engine, sizes)
+        with progress("one at a time"):
+            alone = await run_alone(engine, sizes.alone, sizes.alone_within)
+    small, large = await measure_batches(on.beside("batches"), sizes.batches, ("aggregates",))
     with progress(f"{sizes.asleep:,} asleep"):
-        idle = await measure_idle(str(file), sizes.asleep, sizes.idle_for)
+        idle = await measure_idle(on.url, sizes.asleep, sizes.idle_for)
     sagas_per_s, floor_per_s = median(load.sagas_per_s for load in loads), median(floors)
     return Figures(
         sagas_per_s=round(sagas_per_s, 1),
@@ -60,12 +62,12 @@ async def _measure(sizes: Sizes, file: Path) -> Figures:
         alone=len(alone),
         sizes=sizes,
         machine=machine(),
-        versions=versions(),
+        versions=versions(on),
     )
 
 
-async def _fill(file: Path, history: int) -> None:
-    store = open_store(str(file))
+async def _fill(url: str, history: int) -> None:
+    store = open_store(url)
     await store.open()
     try:
         with progress("filling the log", history) as shown:
@@ -81,11 +83,11 @@ async def _by_turns(floor: Floor, engine: Engine, sizes: Sizes) -> tuple[list[fl
     before = await newest_instance(engine.store)
     with progress("floor and engine by turns", sizes.rounds) as shown:
         warm = min(WARM_UP, sizes.sagas)
-        floor.run(warm)
+        await floor.run(warm)
         await run_many(engine, warm, sizes.concurrency)
         until = time.perf_counter() + sizes.rounds_within
         while len(loads) < sizes.rounds and (not loads or time.perf_counter() < until):
-            floors.append(floor.run(sizes.sagas))
+            floors.append(await floor.run(sizes.sagas))
             loads.append(await run_many(engine, sizes.sagas, sizes.concurrency))
             shown(len(loads))
     counts = [warm, *[sizes.sagas] * len(loads)]

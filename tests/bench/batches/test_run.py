@@ -22,7 +22,7 @@ def test_ten_times_as_many_each_time() -> None:
 
 
 async def test_batches_of_both_ways(tmp_path: Path) -> None:
-    rounds = await measure_batches(tmp_path / "b.db", (100, 300))
+    rounds = await measure_batches(str(tmp_path / "b.db"), (100, 300))
     assert [(one.way, one.items, one.rerun) for one in rounds] == [
         ("aggregates", 100, 1),
         ("aggregates", 300, 3),

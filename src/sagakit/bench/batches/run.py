@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -49,10 +48,10 @@ def sizes_up_to(items: int) -> list[int]:
     return [*found, items] if found[-1] < items else [items] if items < SMALLEST else found
 
 
-async def measure_batches(file: Path, sizes: Sequence[int], ways: Sequence[Way] = WAYS) -> list[BatchRound]:
+async def measure_batches(url: str, sizes: Sequence[int], ways: Sequence[Way] = WAYS) -> list[BatchRound]:
     """Batches of these sizes, one after another, on one database."""
     rounds: list[BatchRound] = []
-    async with groups.engine(str(file)) as engine:
+    async with groups.engine(url) as engine:
         for way in ways:
             rounds += [await run_batch(engine, way, items) for items in sizes]
     return rounds

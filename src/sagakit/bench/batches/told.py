@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sagakit.bench.batches.run import BatchRound, measure_batches, sizes_up_to
-from sagakit.bench.machine import Machine, machine, place, versions
+from sagakit.bench.grounds import ground
+from sagakit.bench.machine import Machine, machine, versions
 from sagakit.bench.told import write_json
 
 
@@ -25,12 +26,16 @@ class BatchFigures(Struct, frozen=True):
 
 def measure_and_show(items: int, json_file: Path | None, db: str | None) -> None:
     """Measure batches up to this size, and print what one item costs."""
-    with place(db) as file:
-        rounds = asyncio.run(measure_batches(file, sizes_up_to(items)))
-    figures = BatchFigures(rounds, machine(), versions())
+    figures = asyncio.run(_measure(items, db))
     if json_file is not None:
         write_json(figures, json_file)
     _show(figures)
+
+
+async def _measure(items: int, db: str | None) -> BatchFigures:
+    async with ground(db) as on:
+        rounds = await measure_batches(on.url, sizes_up_to(items))
+        return BatchFigures(rounds, machine(), versions(on))
 
 
 def _show(figures: BatchFigures) -> None:
