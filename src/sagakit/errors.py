@@ -19,6 +19,7 @@ Exception
 │   │   └── Nondeterminism      code that contradicts the record
 │   └── StoreUnusable           a database that this engine cannot or must not open
 │       ├── StoreInUse          another engine owns it
+│       ├── LeaseLost           this worker was expelled: its lease had expired
 │       └── SchemaTooNew
 └── RetryableError              trying again later may help
     ├── KeyInFlight             the first request with this key is still being accepted
@@ -134,6 +135,10 @@ class StoreUnusable(TerminalError):
 
 class StoreInUse(StoreUnusable):
     """Another engine owns the database."""
+
+
+class LeaseLost(StoreUnusable):
+    """This worker's lease has expired, and others go on with what it owned: it must end."""
 
 
 class SchemaTooNew(StoreUnusable):

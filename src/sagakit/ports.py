@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Worker
 from sagakit.core.commit import (
     Checkpoint,
     Commit,
@@ -30,6 +31,11 @@ class Store(Protocol):
     Every method may raise StoreFailed (nothing was written) or StoreUnusable; `commit` may raise CommitLost.
     """
 
+    @property
+    def cluster(self) -> Cluster | None:
+        """What several engines on this store share; None: one engine owns it alone."""
+        ...
+
     async def open(self, *, own: bool = True) -> bool:
         """Open and migrate, and take ownership if `own`. True if the last owner ended cleanly (or there was none).
 
@@ -53,14 +59,16 @@ class Store(Protocol):
         """After CommitLost: which of them were written after all (their positions and ids are then set)."""
         ...
 
-    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
         """Outstanding deliveries with an id above `after`, in the order of their ids, with their messages.
 
-        Without those that are scheduled: these are read as they come due.
+        Without those that are scheduled: these are read as they come due. `of`: only those in these partitions.
         """
         ...
 
-    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+    async def read_scheduled(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 1000, of: Owned | None = None
+    ) -> list[Delivery]:
         """Scheduled deliveries, with what they carry, in the order of (due_at, id), above this."""
         ...
 
@@ -78,6 +86,10 @@ class Store(Protocol):
 
     async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The messages of one correlation id above a position, in order."""
+        ...
+
+    async def read_message(self, correlation_id: str, id: str) -> Envelope | None:
+        """One message of the log; of several with this id the first."""
         ...
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
@@ -157,6 +169,82 @@ class Store(Protocol):
 
     async def read_checkpoint(self, consumer: str) -> Checkpoint | None:
         """How far a reader has come."""
+        ...
+
+
+class Cluster(Protocol):
+    """What several workers on one store share: who lives, who owns which partition, what the others have written.
+
+    A store whose `cluster` is used is opened with `own=False`; it takes Commits between `join` and `leave`. Every
+    method may raise what a Store's may; what needs a worker that was expelled raises LeaseLost, `commit` too.
+    """
+
+    async def join(self, me: Worker, subscriptions: Sequence[Subscription]) -> Routes:
+        """Live from now on, and subscribe to these (keeping the `since` of those that stand).
+
+        A subscription that is new makes a new version of the routes: what other workers have routed by the old one is
+        rejected from then on. Those of the same app that no living worker has asked for are removed, if `me` declares
+        something.
+        """
+        ...
+
+    async def renew(self) -> list[Worker]:
+        """My lease lasts anew; all who live. This and `expel_expired` may be called from a loop of their own."""
+        ...
+
+    async def expel_expired(self) -> list[str]:
+        """Expel those whose lease has expired, by the store's clock; their ids.
+
+        What they were committing is committed or dropped when this returns; their partitions are free, not clean.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Live no more. What is still owned is free, and clean only if it was released so before."""
+        ...
+
+    async def workers(self) -> list[Worker]:
+        """All who live, by when they joined; also without joining."""
+        ...
+
+    async def leases(self) -> list[Lease]:
+        """Who owns what, of all that was ever claimed; also without joining."""
+        ...
+
+    async def claim(self, wanted: Owned) -> list[Claim]:
+        """Those of these partitions that nobody owned: they are mine now."""
+        ...
+
+    async def release(self, given: Owned, *, clean: bool) -> None:
+        """These partitions are not mine any more. `clean`: nothing runs in them."""
+        ...
+
+    async def read_arrivals(self, owned: Owned) -> list[Delivery]:
+        """What was written into these partitions by workers that did not own them, since the last call.
+
+        Scheduled ones too. Nothing is lost, however late it was committed; what was there when a partition was claimed
+        may come here, and from `read_deliveries`, both. In the order of their ids.
+        """
+        ...
+
+    async def find_delivery(self, position: int) -> Delivery | None:
+        """The outstanding delivery to a command's handler, by the command's position in the log."""
+        ...
+
+    async def withdrawing(self, message_id: str) -> bool:
+        """Whether a delivery for the consumer WITHDRAW that carries this message is outstanding."""
+        ...
+
+    async def read_routes(self) -> Routes:
+        """The subscriptions as they are now, and their version."""
+        ...
+
+    def listen(self, on_notice: Callable[[Notice], None]) -> None:
+        """Call this with each notice that comes, in the loop that opened the store."""
+        ...
+
+    async def notify(self, notices: Sequence[Notice]) -> None:
+        """Send these, merged. Never raises StoreFailed: a notice may get lost."""
         ...
 
 

@@ -65,6 +65,8 @@ class Delivery(Struct, gc=False):
     """The rest of an outcome of several events: the messages that follow `envelope` in the log."""
     spent: int = 0
     """Attempts that were made before an operator had it tried anew: they do not count any more."""
+    partition: int = -1
+    """Where it has its home, if not in the partition that its lane's name leads to (-1)."""
 
 
 class Fence(Struct, frozen=True, gc=False):
@@ -163,11 +165,19 @@ class Snapshot(Struct, gc=False):
 
 
 class Subscription(Struct, frozen=True, gc=False):
-    """Which consumer takes which message type, since which position."""
+    """Which consumer takes which message type, since which position.
+
+    What `kind` and `key` say lets workers without the consumer's code put deliveries into its lanes. Only a store
+    with a cluster keeps them.
+    """
 
     consumer: str
     type: str
     since: int = 0
+    kind: str = ""
+    """What kind of consumer it is, as the engine's routing tells them apart."""
+    key: str = ""
+    """The path of the message's field that is the key; "": it has none."""
 
 
 class Item(Struct, gc=False):
@@ -234,13 +244,16 @@ class Commit(Struct, gc=False):
     """Pauses that end."""
     snapshots: list[Snapshot] = []
     checkpoints: list[Checkpoint] = []
+    routing: int = 0
+    """The version of the subscriptions that its messages were routed by; 0: it does not matter."""
 
 
 class Rejected(Struct, frozen=True):
     """Why a Commit was dropped whole.
 
     gone: a delivery is no longer there, or at another attempt. conflict: a stream, an instance or a checkpoint is
-    not at the expected version. repeated: the inbox knows the key already (`inbox` is what it remembers).
+    not at the expected version, or (`what` is "routing") new subscriptions stand since it was routed.
+    repeated: the inbox knows the key already (`inbox` is what it remembers).
     """
 
     why: Literal["gone", "conflict", "repeated"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from sagakit.core.commit import Delivery
 from sagakit.core.messages import stable_id
 
 PARTITIONS = 256
@@ -27,3 +28,8 @@ def instance_id(process: str, key: str) -> str:
 def partition(lane: str) -> int:
     """Which of the 256 partitions a lane belongs to; stored, never changed."""
     return crc32(lane.encode()) % PARTITIONS
+
+
+def partition_of(delivery: Delivery) -> int:
+    """Which partition a delivery belongs to: the one that it names, else that of its lane."""
+    return delivery.partition if delivery.partition >= 0 else partition(delivery.lane)

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import (
     Checkpoint,
     Commit,
@@ -31,7 +32,7 @@ from sagakit.core.commit import (
 )
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import CommitLost, StoreFailed
-from sagakit.ports import Store
+from sagakit.ports import Cluster, Store
 
 T = TypeVar("T")
 
@@ -70,6 +71,11 @@ class FaultyStore:
         self._faults = {(fault.operation, fault.number): fault.fault for fault in faults}
         self._lost: list[tuple[Commit, bool]] = []
 
+    @property
+    def cluster(self) -> Cluster | None:
+        """That of the store inside."""
+        return self._store.cluster
+
     async def open(self, *, own: bool = True) -> bool:
         """Open the store inside."""
         return await self._do("open", lambda: self._store.open(own=own))
@@ -94,13 +100,15 @@ class FaultyStore:
         """Which of them were written, if it was this store that lost the answer; else the store inside knows."""
         return await self._do("committed", lambda: self._committed(commits))
 
-    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
         """Read from the store inside, as all that follow."""
-        return await self._do("read_deliveries", lambda: self._store.read_deliveries(after=after, limit=limit))
+        return await self._do("read_deliveries", lambda: self._store.read_deliveries(after=after, limit=limit, of=of))
 
-    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+    async def read_scheduled(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 1000, of: Owned | None = None
+    ) -> list[Delivery]:
         """Scheduled deliveries, as they come due."""
-        return await self._do("read_scheduled", lambda: self._store.read_scheduled(after=after, limit=limit))
+        return await self._do("read_scheduled", lambda: self._store.read_scheduled(after=after, limit=limit, of=of))
 
     async def read_delivery(self, id: int) -> Delivery | None:
         """One outstanding delivery."""
@@ -117,6 +125,10 @@ class FaultyStore:
     async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The messages of one correlation id."""
         return await self._do("read_story", lambda: self._store.read_story(correlation_id, after=after, limit=limit))
+
+    async def read_message(self, correlation_id: str, id: str) -> Envelope | None:
+        """One message of the log."""
+        return await self._do("read_message", lambda: self._store.read_message(correlation_id, id))
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The events of a stream."""

@@ -10,6 +10,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TypeVar
 
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import (
     Checkpoint,
     Commit,
@@ -27,7 +28,9 @@ from sagakit.core.commit import (
     Subscription,
 )
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
+from sagakit.core.streams import partition_of
 from sagakit.errors import StoreFailed, StoreInUse
+from sagakit.ports import Cluster
 from sagakit.stores.memory.data import MemoryData, whole
 from sagakit.stores.memory.looking import is_listed, is_wanted
 from sagakit.stores.memory.matching import mismatch
@@ -44,6 +47,7 @@ class MemoryStore:
         self._epoch: int | None = None
         self._open = False
         self._last: list[tuple[Commit, Rejected | None]] = []
+        self.cluster: Cluster | None = None
 
     def again(self) -> MemoryStore:
         """Another store on the same data: opening it takes the data away from this one."""
@@ -87,15 +91,16 @@ class MemoryStore:
         self._owned()
         return [any(known is commit and rejected is None for known, rejected in self._last) for commit in commits]
 
-    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
         """Outstanding deliveries with an id above `after`, in the order of their ids."""
-        deliveries = self._data().deliveries
-        ids = sorted(id for id, one in deliveries.items() if id > after and one.state != "scheduled")[:limit]
-        return [whole(deliveries[id]) for id in ids]
+        waiting = (one for one in self._in(of) if one.id > after and one.state != "scheduled")
+        return [whole(one) for one in nsmallest(limit, waiting, key=lambda one: one.id)]
 
-    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+    async def read_scheduled(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 1000, of: Owned | None = None
+    ) -> list[Delivery]:
         """Scheduled deliveries in the order of (due_at, id), above this."""
-        scheduled = [one for one in self._data().deliveries.values() if one.state == "scheduled"]
+        scheduled = [one for one in self._in(of) if one.state == "scheduled"]
         coming = (one for one in scheduled if (one.due_at, one.id) > after)
         return [whole(one) for one in nsmallest(limit, coming, key=lambda one: (one.due_at, one.id))]
 
@@ -119,6 +124,11 @@ class MemoryStore:
         """The messages of one correlation id above a position."""
         story = self._data().stories.get(correlation_id, ())
         return [copy(message) for message in islice((known for known in story if known.position > after), limit)]
+
+    async def read_message(self, correlation_id: str, id: str) -> Envelope | None:
+        """One message of the log."""
+        story = self._data().stories.get(correlation_id, ())
+        return _copied(next((known for known in story if known.id == id), None))
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The events of a stream above a version."""
@@ -222,6 +232,13 @@ class MemoryStore:
         """How far a reader has come."""
         position = self._data().checkpoints.get(consumer)
         return None if position is None else Checkpoint(consumer, position)
+
+    def _in(self, of: Owned | None) -> Iterable[Delivery]:
+        """All deliveries, or those in these partitions."""
+        everything = self._data().deliveries.values()
+        if of is None:
+            return everything
+        return (one for one in everything if partition_of(one) in of.get(one.consumer, ()))
 
     def _data(self) -> MemoryData:
         if not self._open:

@@ -177,7 +177,7 @@ def _delivery_row(delivery: Delivery, key: int) -> tuple[Any, ...]:
         len(delivery.more),
         delivery.consumer,
         lane,
-        crc32(lane.encode()) % PARTITIONS,
+        delivery.partition if delivery.partition >= 0 else crc32(lane.encode()) % PARTITIONS,
         delivery.state,
         delivery.due_at,
         delivery.attempt,

@@ -125,7 +125,7 @@ DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: deliveries_of_page
 SELECT
-    abs(d.id), d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent,
+    abs(d.id), d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent, d.partition,
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM (:page) AS page
@@ -135,6 +135,18 @@ ORDER BY :order, m.position
 
 -- name: page_outstanding
 SELECT id FROM deliveries WHERE id > max(:after, 0) ORDER BY id LIMIT :limit
+
+-- name: page_owned
+SELECT id FROM deliveries
+WHERE id > max(:after, 0) AND (consumer, partition) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:of))
+ORDER BY id LIMIT :limit
+
+-- name: page_scheduled_owned
+SELECT due_at, id FROM deliveries INDEXED BY deliveries_scheduled
+WHERE
+    state = 'scheduled' AND (due_at > :due_at OR due_at = :due_at AND id < -:after)
+    AND (consumer, partition) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:of))
+ORDER BY due_at, id DESC LIMIT :limit
 
 -- name: page_scheduled
 -- not (due_at, -id) > (?, ?): that would go through all that are due at once, again for each page
@@ -180,6 +192,12 @@ SELECT
     id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
     stream, stream_version, expected_version, position
 FROM messages WHERE correlation_id = :correlation_id AND position > :after ORDER BY position LIMIT :limit
+
+-- name: read_message
+SELECT
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+FROM messages WHERE correlation_id = :correlation_id AND id = :id ORDER BY position LIMIT 1
 
 -- name: read_stream
 SELECT

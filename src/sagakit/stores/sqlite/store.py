@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import (
     Checkpoint,
     Commit,
@@ -30,6 +31,7 @@ from sagakit.core.commit import (
 )
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import StoreFailed
+from sagakit.ports import Cluster
 from sagakit.stores.sqlite.connection import Connection, connect_reading, explained
 from sagakit.stores.sqlite.lock import OwnerLock
 from sagakit.stores.sqlite.owner import Owner
@@ -45,6 +47,7 @@ class SqliteStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.cluster: Cluster | None = None
         self._owner: Owner | None = None
         self._reader: Connection | None = None
         self._lookups: Connection | None = None
@@ -88,13 +91,15 @@ class SqliteStore:
             await self._on(self._reading, self._close_reader)
         return await self._on(self._writing, self._owned().committed, commits)
 
-    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
         """Outstanding deliveries with an id above `after`, in the order of their ids, without the scheduled ones."""
-        return await self._read(deliveries.read_deliveries, after, limit)
+        return await self._read(deliveries.read_deliveries, after, limit, of)
 
-    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+    async def read_scheduled(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 1000, of: Owned | None = None
+    ) -> list[Delivery]:
         """Scheduled deliveries in the order of (due_at, id), above this."""
-        return await self._read(deliveries.read_scheduled, *after, limit)
+        return await self._read(deliveries.read_scheduled, *after, limit, of)
 
     async def read_delivery(self, id: int) -> Delivery | None:
         """One outstanding delivery, whatever its state."""
@@ -111,6 +116,10 @@ class SqliteStore:
     async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The messages of one correlation id above a position."""
         return await self._read(log.read_story, correlation_id, after, limit)
+
+    async def read_message(self, correlation_id: str, id: str) -> Envelope | None:
+        """One message of the log."""
+        return await self._read(log.read_message, correlation_id, id)
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
         """The events of a stream above a version."""

@@ -17,6 +17,7 @@ from sagakit.core.commit import (
     Snapshot,
     Subscription,
 )
+from sagakit.core.streams import partition_of
 from sagakit.ports import Store
 from sagakit.testing.store_contract.samples import (
     delivery,
@@ -27,6 +28,7 @@ from sagakit.testing.store_contract.samples import (
     search,
     sent,
     started,
+    timer,
     write,
 )
 
@@ -60,6 +62,13 @@ class KeepingContract:
         )
         assert story == envelopes[::2]
 
+    async def test_one_message_of_a_story(self, store: Store) -> None:
+        envelopes = [message(f"story {number % 2}") for number in range(4)]
+        await write(store, Commit(messages=envelopes))
+        assert await store.read_message("story 1", envelopes[3].id) == envelopes[3]
+        assert await store.read_message("story 0", envelopes[3].id) is None
+        assert await store.read_message("nobody", "nothing") is None
+
     async def test_a_stream_in_pages(self, store: Store) -> None:
         events = [event("order/1", version) for version in range(1, 8)]
         for found in events:
@@ -75,6 +84,27 @@ class KeepingContract:
         await write(store, Commit(done=[Fence(commits[3].deliveries[0].id, 1)]))
         read = await in_pages(lambda after: store.read_deliveries(after=after, limit=2), lambda found: found.id)
         assert read == [commit.deliveries[0] for commit in (*commits[:3], *commits[4:])]
+
+    async def test_deliveries_of_some_partitions(self, store: Store) -> None:
+        places = [("one", -1), ("one", 7), ("two", 7), ("one", 8), ("two", 9), ("one", 7)]
+        commits = [sent(consumer=consumer, partition=partition) for consumer, partition in places]
+        later = [timer(consumer=consumer, partition=partition) for consumer, partition in places]
+        await write(store, *commits, Commit(deliveries=later))
+        lane = partition_of(later[0])
+        for of, expected in (
+            ({"one": [7]}, [1, 5]),
+            ({"one": {7, 8}, "two": {9}}, [1, 3, 4, 5]),
+            ({"one": {lane}}, [0]),
+            ({"three": {7}, "two": ()}, []),
+            ({}, []),
+        ):
+            wanted = [commits[place].deliveries[0] for place in expected]
+            read = await in_pages(lambda after: store.read_deliveries(after=after, limit=2, of=of), lambda one: one.id)  # noqa: B023
+            assert read == wanted
+            assert await store.read_scheduled(of=of) == [later[place] for place in expected]
+            if wanted:
+                after = (later[expected[0]].due_at, later[expected[0]].id)
+                assert await store.read_scheduled(after=after, of=of, limit=1) == [later[i] for i in expected[1:2]]
 
     @pytest.mark.parametrize("state", ["ready", "retrying", "parked"])
     async def test_a_delivery_in_every_state(self, store: Store, state: DeliveryState) -> None:

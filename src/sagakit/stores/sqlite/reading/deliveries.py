@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.queries import DeliveryQuery
+from sagakit.core.streams import partition
 from sagakit.stores.sqlite.connection import Connection
 from sagakit.stores.sqlite.queries import QUERIES
 
@@ -19,17 +21,29 @@ def _paged(page: str, order: str = "abs(d.id)") -> str:
 
 OUTSTANDING = _paged(QUERIES["page_outstanding"])
 SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id DESC")
+OWNED = _paged(QUERIES["page_owned"])
+SCHEDULED_OWNED = _paged(QUERIES["page_scheduled_owned"], "d.due_at, d.id DESC")
 ONE = _paged(QUERIES["page_delivery"])
 
 
-def read_deliveries(connection: Connection, after: int, limit: int) -> list[Delivery]:
+def read_deliveries(connection: Connection, after: int, limit: int, of: Owned | None) -> list[Delivery]:
     """Outstanding deliveries that are not scheduled, each with its messages."""
-    return _read(connection, OUTSTANDING, {"after": after, "limit": limit})
+    bindings: dict[str, Any] = {"after": after, "limit": limit}
+    if of is None:
+        return _read(connection, OUTSTANDING, bindings)
+    return _read(connection, OWNED, bindings | {"of": _pairs(of)})
 
 
-def read_scheduled(connection: Connection, due_at: int, after: int, limit: int) -> list[Delivery]:
+def read_scheduled(connection: Connection, due_at: int, after: int, limit: int, of: Owned | None) -> list[Delivery]:
     """Scheduled deliveries in the order in which they come due."""
-    return _read(connection, SCHEDULED, {"due_at": due_at, "after": after, "limit": limit})
+    bindings: dict[str, Any] = {"due_at": due_at, "after": after, "limit": limit}
+    if of is None:
+        return _read(connection, SCHEDULED, bindings)
+    return _read(connection, SCHEDULED_OWNED, bindings | {"of": _pairs(of)})
+
+
+def _pairs(of: Owned) -> str:
+    return msgspec.json.encode([(consumer, one) for consumer, owned in of.items() for one in owned]).decode()
 
 
 def read_delivery(connection: Connection, id: int) -> Delivery | None:
@@ -73,10 +87,11 @@ def _read(connection: Connection, statement: str, bindings: dict[str, Any]) -> l
 
 
 def _delivery(rows: list[tuple[Any, ...]]) -> Delivery:
-    id, consumer, lane, state, due_at, attempt, crashes, error, carried, spent = rows[0][:10]
+    id, consumer, lane, state, due_at, attempt, crashes, error, carried, spent, home = rows[0][:11]
     if carried is not None:
         messages = [Envelope(*msgspec.msgpack.decode(carried))]
     else:
-        messages = [Envelope(*row[10:]) for row in rows]
+        messages = [Envelope(*row[11:]) for row in rows]
     rest = tuple(messages[1:])
-    return Delivery(messages[0], consumer, lane, id, state, due_at, attempt, crashes, error, rest, spent)
+    home = -1 if home == partition(lane) else home
+    return Delivery(messages[0], consumer, lane, id, state, due_at, attempt, crashes, error, rest, spent, home)

@@ -20,6 +20,12 @@ def read_story(connection: Connection, correlation_id: str, after: int, limit: i
     return [Envelope(*row) for row in found]
 
 
+def read_message(connection: Connection, correlation_id: str, id: str) -> Envelope | None:
+    """One message of a story."""
+    row = first(connection, "read_message", correlation_id=correlation_id, id=id)
+    return row and Envelope(*row)
+
+
 def read_stream(connection: Connection, stream: str, after: int, limit: int) -> list[Envelope]:
     """The events of a stream above a version."""
     return [Envelope(*row) for row in rows(connection, "read_stream", stream=stream, after=after, limit=limit)]

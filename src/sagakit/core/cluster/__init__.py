@@ -1,0 +1,1 @@
+"""Several workers on one store: who they are, and what each of them owns."""
