@@ -35,6 +35,10 @@ test: $(VENV)/.dev.stamp  ## run the tests; ARGS="-k name" narrows them
 simulate: $(VENV)/.run.stamp  ## simulate; SEEDS=n how many, SEED=n from which one (else others each time)
 	@$(BIN)/python -m sagakit.testing.simulation --with sagakit.demos.simulated:SUBJECTS $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.dev.stamp  ## workers under fire over PostgreSQL; SECONDS=n how long, SEED=n draws the same disturbances
+	@$(BIN)/python -m tests.chaos $(if $(filter-out undefined,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev.stamp  ## lint, format, types and layers
 	$(BIN)/ruff check

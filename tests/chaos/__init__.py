@@ -1,0 +1,1 @@
+"""Workers, servers and clients under fire, and the auditor who looks at what is left: `make chaos`."""

@@ -1,0 +1,106 @@
+"""One run: workers, clients and disturbances for so many seconds, then calm, then the audit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.auditor import Findings, audit, unsettled
+from tests.chaos.disturbing import Disturbing
+from tests.chaos.ledger import Ledger
+from tests.chaos.load import Clients
+from tests.chaos.workers import Worker, workers
+
+from sagakit.app.stores import open_store
+from sagakit.errors import StoreFailed, StoreUnusable
+from sagakit.ports import Store
+
+CLIENTS = 8
+CALM = 120.0
+"""Seconds until everything must have ended once nothing is disturbed any more."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of it."""
+
+    findings: Findings
+    kills: int
+    done: str
+    """What was done to whom, in words."""
+    refused: Sequence[str]
+    said: str
+    """The ends of the workers' logs, if something is wrong."""
+
+
+async def run(
+    url: str,
+    folder: Path,
+    *,
+    seconds: float,
+    seed: int,
+    count: int = 4,
+    pause: float = 0.1,
+    fault: str = "",
+    others: Sequence[Callable[[], None]] = (),
+) -> Ran:
+    """Have `count` workers serve orders for so many seconds under fire."""
+    chance = random.Random(seed)
+    ledger = Ledger(folder / "ledger.db")
+    environment = {"CHAOS_LEDGER": str(folder / "ledger.db"), "CHAOS_FAULT": fault}
+    with workers(count, url, folder, environment) as all_workers:
+        clients = Clients([one.port for one in all_workers], folder / "acknowledged", chance, pause)
+        disturbing = Disturbing(all_workers, random.Random(seed), others)
+        stop_disturbing, stop_sending = asyncio.Event(), asyncio.Event()
+        sending = asyncio.create_task(clients.run(CLIENTS, stop_sending))
+        while not clients.acknowledged:
+            _see_to(all_workers, sending)
+            await asyncio.sleep(0.05)
+        disturbed = asyncio.create_task(disturbing.run(stop_disturbing))
+        await asyncio.sleep(seconds)
+        stop_disturbing.set()
+        await disturbed
+        stop_sending.set()
+        await _calm(url, all_workers, sending)
+        store = open_store(url)
+        await store.open(own=False)
+        try:
+            findings = await audit(store, clients.acknowledged, ledger.effects())
+        finally:
+            await store.close()
+        said = "\n".join(f"worker {one.number}: {one.said}" for one in all_workers) if findings.all else ""
+    kills = sum(disturbing.done.values())
+    return Ran(findings, kills, ", ".join(f"{n} {what}" for what, n in disturbing.done.items()), clients.refused, said)
+
+
+async def _calm(url: str, all_workers: list[Worker], sending: asyncio.Task[None]) -> None:
+    """Wait until what is left has ended, or cannot."""
+    until = time.monotonic() + CALM
+    while time.monotonic() < until:
+        _see_to(all_workers, sending)
+        await asyncio.sleep(0.25)
+        if sending.done() and not await _left(open_store(url)):
+            return
+
+
+async def _left(store: Store) -> int:
+    try:
+        await store.open(own=False)
+        try:
+            return await unsettled(store)
+        finally:
+            await store.close()
+    except (StoreFailed, StoreUnusable):
+        return 1
+
+
+def _see_to(all_workers: list[Worker], sending: asyncio.Task[None]) -> None:
+    for worker in all_workers:
+        worker.see_to()
+        assert worker.starts < 1_000, worker.said
+    if sending.done():
+        sending.result()
