@@ -11,7 +11,7 @@ from sagakit.core.lifecycle import (
     ProcessParked,
     ProcessSettled,
 )
-from sagakit.core.messages import Message, stable_id, wire
+from sagakit.core.messages import Later, Message, stable_id, wire
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
 from sagakit.core.saga.code_saga import CodeSaga
@@ -48,6 +48,7 @@ from sagakit.errors import (
     UnknownMessage,
     WaitTimeout,
 )
+from sagakit.ports import Doors, Link
 
 __all__ = [
     "App",
@@ -62,6 +63,7 @@ __all__ = [
     "Deadline",
     "DeadlineNear",
     "DeclarationError",
+    "Doors",
     "Each",
     "End",
     "Engine",
@@ -70,6 +72,8 @@ __all__ = [
     "InvalidMessage",
     "KeyInFlight",
     "KeyReused",
+    "Later",
+    "Link",
     "Loaded",
     "Message",
     "Module",

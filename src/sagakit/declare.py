@@ -9,18 +9,19 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from sagakit.core.codec import Upcaster
 from sagakit.core.decider import Decider, One
-from sagakit.core.messages import Commands, Message, Seconds, seconds
+from sagakit.core.messages import Commands, Message, Outcome, Seconds, seconds
 from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.retry import DEFAULT, Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.operations import Saga
 from sagakit.core.saga.step_saga import Step, StepSaga
 from sagakit.core.saga.timing.deadline import Deadline, deadline_of
+from sagakit.ports import Link
 
 _A = TypeVar("_A", bound=Decider)
 _R = TypeVar("_R", bound=Reactor)
 _E = TypeVar("_E", bound=Message)
-_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Message]] | Callable[..., Message])
+_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Outcome]] | Callable[..., Outcome])
 _Listener = TypeVar("_Listener", bound=Callable[..., Awaitable[Commands]] | Callable[..., Commands])
 _Forwarder = TypeVar("_Forwarder", bound=Callable[..., Awaitable[Message | None]] | Callable[..., Message | None])
 _Provider = TypeVar("_Provider", bound=Callable[..., object])
@@ -96,13 +97,14 @@ class Declarations:
     code_sagas: list[CodeSaga[Any]] = field(default_factory=list[CodeSaga[Any]])
     step_sagas: list[StepSaga[Any]] = field(default_factory=list[StepSaga[Any]])
     managers: list[ManagerDeclaration] = field(default_factory=list[ManagerDeclaration])
+    links: list[Link] = field(default_factory=list[Link])
     upcasters: dict[type, dict[int, Upcaster]] = field(default_factory=dict[type, dict[int, Upcaster]])
     local_names: dict[str, Any] = field(default_factory=dict[str, Any])
     """Names of the functions that declarations were made in: annotations may use them."""
 
     def count(self) -> int:
         """How many declarations there are: an app that was read before another one came is read again."""
-        several = (self.handlers, self.aggregates, self.listeners, self.forwarders, self.providers)
+        several = (self.handlers, self.aggregates, self.listeners, self.forwarders, self.providers, self.links)
         processes = (self.code_sagas, self.step_sagas, self.managers)
         return sum(map(len, (*several, *processes, *self.upcasters.values())))
 
@@ -139,6 +141,7 @@ class Module:
     ) -> Any:
         """Handle the commands that the first parameter names; the return annotation names all outcomes.
 
+        One that names `Later` too may hand a command over: its outcome then comes through `engine.answer`.
         `key`: a field path; commands of one key run one at a time, in order (default: each for itself).
         `timeout`: seconds for one attempt. A plain `def` runs in a thread.
         """
@@ -186,6 +189,10 @@ class Module:
         self.declared.providers.append(provider)
         self._remember_names(provider)
         return provider
+
+    def link(self, link: Link) -> None:
+        """Run this beside the engine: it brings messages to the engine's doors."""
+        self.declared.links.append(link)
 
     def upcasts(self, message: type[Message], *, version: int) -> Callable[[Upcaster], Upcaster]:
         """Lift stored payloads of this version (a dict of fields) to the next one."""

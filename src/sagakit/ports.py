@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Worker
 from sagakit.core.commit import (
@@ -22,6 +23,7 @@ from sagakit.core.commit import (
     Snapshot,
     Subscription,
 )
+from sagakit.core.messages import Message, Seconds
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 
 
@@ -245,6 +247,69 @@ class Cluster(Protocol):
 
     async def notify(self, notices: Sequence[Notice]) -> None:
         """Send these, merged. Never raises StoreFailed: a notice may get lost."""
+        ...
+
+
+class Receipt(NamedTuple):
+    """What an accepted message is known by."""
+
+    message_id: str
+    correlation_id: str
+    repeated: bool = False
+    """The idempotency key had come before: this is the first answer again."""
+
+
+class Doors(Protocol):
+    """The ways into an engine, for what brings messages from outside. Each returns once they are durable."""
+
+    async def send(
+        self,
+        command: Message,
+        *,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+        trace: str | None = None,
+        after: Seconds | None = None,
+        at: datetime | None = None,
+    ) -> Receipt:
+        """Accept a command."""
+        ...
+
+    async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
+        """Record an event for whoever takes it."""
+        ...
+
+    async def answer(
+        self,
+        command_id: str,
+        *events: Message,
+        correlation_id: str,
+        failed: str | None = None,
+        known_not_done: bool = False,
+        source: str = "",
+        message_id: str | None = None,
+    ) -> Receipt:
+        """Record the outcome of a command that was handed over. Raises NotFound, NotPossible, KeyReused."""
+        ...
+
+    def decode(self, type: str, payload: bytes, *, version: int | None = None) -> Message:
+        """The message of a wire name and its payload (`version`: None for the newest). Raises UnknownMessage and
+        InvalidMessage."""
+        ...
+
+
+class Link(Protocol):
+    """What runs beside an engine and brings messages to its doors: a consumer of a broker, say."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self, doors: Doors) -> None:
+        """Bring messages in, until it is cancelled. One that returns or raises is run again after a while."""
+        ...
+
+    def ready(self) -> str | None:
+        """None if messages come in; else what stands in the way. It keeps the engine from nothing."""
         ...
 
 

@@ -52,6 +52,7 @@ def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -
         providers=_providers(parts),
         commands=frozenset(roles.outcomes),
         around=around,
+        links=tuple(link for module in parts.modules for link in module.declared.links),
         warnings=tuple(warnings),
     )
 

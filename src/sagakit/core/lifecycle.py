@@ -17,6 +17,8 @@ _NO_PAYLOAD = msgspec.Raw(b"null")
 
 ACTED = "sagakit.OperatorActed"
 """The wire name of what an operator did; it is caused by what it is about, and no outcome of that."""
+HANDED_OVER = "sagakit.HandedOver"
+"""The wire name of what says that a command waits for the answer of a participant."""
 
 
 @wire("sagakit.CommandFailed")
@@ -39,6 +41,19 @@ class CommandLedToNothing(Struct, frozen=True):
     type: str
     version: int
     payload: msgspec.Raw
+
+
+@wire(HANDED_OVER)
+class HandedOver(Struct, frozen=True, omit_defaults=True):
+    """A handler has handed a command over to a participant: its outcome is that one's answer."""
+
+    command_id: str
+    type: str
+    handler: str
+    to: str = ""
+    """Who has it now, in words."""
+    attempt: int = 1
+    """Of the delivery that has ended with it."""
 
 
 @wire("sagakit.CancelRequested")
@@ -226,6 +241,7 @@ OWN: tuple[type, ...] = (BatchPage, BatchEnded, BatchUndone, Restarted)
 LIFECYCLE: tuple[type, ...] = (
     CommandFailed,
     CommandLedToNothing,
+    HandedOver,
     CancelRequested,
     CancelChild,
     TimerFired,

@@ -26,6 +26,26 @@ Message: TypeAlias = _DataclassLike | _StructLike | _ModelLike
 """A frozen dataclass, a msgspec Struct or a pydantic model."""
 
 Commands: TypeAlias = Message | Sequence[Message] | None
+
+
+class Later:
+    """What a handler returns that has handed its command over: the outcome comes later, through `engine.answer`.
+
+    `to`: who has the command now, in words for people.
+    """
+
+    __slots__ = ("to",)
+
+    def __init__(self, to: str = "") -> None:
+        self.to = to
+
+    def __repr__(self) -> str:
+        return f"Later({self.to!r})"
+
+
+Outcome: TypeAlias = Message | Later
+"""What a handler returns: an event that its command has led to, or that this is known later."""
+
 Seconds: TypeAlias = float | timedelta
 
 _T = TypeVar("_T")

@@ -10,12 +10,14 @@ from sagakit.core.decider import Decider, Loaded
 from sagakit.core.lifecycle import CancelRequested
 from sagakit.core.messages import Message, Seconds, seconds
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.engine.inbox import Receipt
+from sagakit.engine.doors.answering import Answer
+from sagakit.engine.doors.links import Links
 from sagakit.engine.running import Running
 from sagakit.engine.time.due import due_at
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
 from sagakit.engine.watching.updates import Update
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage
+from sagakit.ports import Receipt
 
 _A = TypeVar("_A", bound=Decider)
 _E = TypeVar("_E", bound=Message)
@@ -25,6 +27,12 @@ _E2 = TypeVar("_E2", bound=Message)
 
 class Engine(Running):
     """Runs one app on one store. Use it through `App.engine`, which starts and stops it."""
+
+    async def start(self) -> None:
+        """Open the store and the providers, go on with what is outstanding, and let the links bring in more."""
+        if self.topology.links:
+            self._links = Links(self.topology.links, self, self.clock)
+        await super().start()
 
     async def send(
         self,
@@ -60,6 +68,33 @@ class Engine(Running):
         """Record an event for whoever takes it: durable when this returns."""
         envelope = self._door.new_envelope(event, "event", trace=trace)
         return await self._door.accept(envelope, key=idempotency_key)
+
+    async def answer(
+        self,
+        command_id: str,
+        *events: Message,
+        correlation_id: str,
+        failed: str | None = None,
+        known_not_done: bool = False,
+        source: str = "",
+        message_id: str | None = None,
+    ) -> Receipt:
+        """Record what a command that was handed over has led to: its outcome, as if its handler had returned it.
+
+        `failed`: why it could not be done; it may have been all the same, unless it is `known_not_done`. `source` and
+        `message_id` name the answer: one that comes again changes nothing; without an id, the same words are the same
+        answer. An answer that comes before its command's handler has returned is taken, and ends that handling.
+
+        Raises NotFound if the story has no such command, NotPossible if this app handles it by itself, KeyReused if
+        the id came with another answer.
+        """
+        answer = Answer(events, failed, known_not_done, source, message_id)
+        return await self._answering.answer(command_id, correlation_id, answer)
+
+    def decode(self, type: str, payload: bytes, *, version: int | None = None) -> Message:
+        """The message of a wire name and its payload (`version`: None for the newest). Raises UnknownMessage and
+        InvalidMessage."""
+        return self.topology.codecs.named(type).decode(payload, version)
 
     @overload
     async def send_and_wait(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,16 +15,9 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.routing import DOOR, Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, UnknownMessage
-from sagakit.ports import Chance, Store
+from sagakit.ports import Chance, Receipt, Store
 
-
-class Receipt(NamedTuple):
-    """What an accepted message is known by."""
-
-    message_id: str
-    correlation_id: str
-    repeated: bool = False
-    """The idempotency key had come before: this is the first answer again."""
+__all__ = ["Door", "Receipt", "entry"]
 
 
 class _Answer(Struct):
@@ -132,7 +125,9 @@ class Door:
         if self._load() >= self._most:
             raise Busy(self._load())
 
-    async def _record(self, envelope: Envelope, inbox: Inbox | None, due: int | None) -> Receipt:
+    async def write(self, build: Callable[[Draft], Awaitable[None]], inbox: Inbox | None) -> Receipt | None:
+        """Have a Commit written that `build` makes. Returns once it is durable: None, or the receipt that the inbox has
+        remembered: then nothing was written."""
         loop, rejected = asyncio.get_running_loop(), None
         while True:
             settled: asyncio.Future[Rejected | None] = loop.create_future()
@@ -140,28 +135,34 @@ class Door:
             draft.at_door, draft.first = True, rejected is None
             if inbox is not None:
                 draft.commit.inbox.append(inbox)
-            if due is None:
-                await self._route(draft, envelope)
-            else:  # the log holds it once it is due; nobody is told before
-                draft.commit.deliveries.append(Delivery(envelope, DOOR, envelope.id, state="scheduled", due_at=due))
+            try:
+                await build(draft)
+            except BaseException:
+                self._router.processes.abandon(draft)
+                raise
             self._submit(draft)
             rejected = await settled
             if rejected is None:
-                return Receipt(envelope.id, envelope.correlation_id)
+                return None
             if rejected.inbox is not None and inbox is not None:
                 return _repeat(rejected.inbox, inbox)
             # else a process has moved on meanwhile, or is not new: once more
 
+    async def _record(self, envelope: Envelope, inbox: Inbox | None, due: int | None) -> Receipt:
+        async def build(draft: Draft) -> None:
+            if due is None:
+                await self._route(draft, envelope)
+            else:  # the log holds it once it is due; nobody is told before
+                draft.commit.deliveries.append(Delivery(envelope, DOOR, envelope.id, state="scheduled", due_at=due))
+
+        return await self.write(build, inbox) or Receipt(envelope.id, envelope.correlation_id)
+
     async def _route(self, draft: Draft, envelope: Envelope) -> None:
         draft.commit.messages.append(envelope)
-        try:
-            if envelope.kind == "event":
-                await self._router.published(draft, (envelope,))
-            else:
-                await self._router.commands(draft, (envelope,))
-        except BaseException:
-            self._router.processes.abandon(draft)
-            raise
+        if envelope.kind == "event":
+            await self._router.published(draft, (envelope,))
+        else:
+            await self._router.commands(draft, (envelope,))
 
 
 def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:
@@ -174,9 +175,14 @@ def _settle(draft: Draft, result: Rejected | BaseException | None) -> None:
         future.set_result(result)
 
 
+def entry(scope: str, key: str, digest: str, receipt: Receipt) -> Inbox:
+    """What the inbox remembers of a request."""
+    return Inbox(scope, key, digest, _encode(_Answer(receipt.message_id, receipt.correlation_id)))
+
+
 def _entry(envelope: Envelope, key: str, digest: str | None) -> Inbox:
-    answer = _encode(_Answer(envelope.id, envelope.correlation_id))
-    return Inbox(envelope.type, key, digest or stable_id(envelope.type, envelope.payload.decode()), answer)
+    digest = digest or stable_id(envelope.type, envelope.payload.decode())
+    return entry(envelope.type, key, digest, Receipt(envelope.id, envelope.correlation_id))
 
 
 def _repeat(known: Inbox, asked: Inbox) -> Receipt:

@@ -10,7 +10,7 @@ import structlog
 
 from sagakit.core.codec import Codec
 from sagakit.core.commit import Delivery, Envelope
-from sagakit.core.lifecycle import CancelChild, CommandFailed, CommandLedToNothing
+from sagakit.core.lifecycle import CancelChild, CommandFailed, CommandLedToNothing, HandedOver
 from sagakit.core.messages import derived_id
 from sagakit.core.process import Output
 from sagakit.core.streams import instance_id, lane_name
@@ -95,12 +95,19 @@ class Router:
             sealed,
         )
 
+    def handed_over(self, draft: Draft, command: Envelope, consumer: str, attempt: int, to: str) -> None:
+        """A command has no outcome yet: its handler has handed it over to a participant."""
+        message = HandedOver(command.id, command.type, consumer, to, attempt)
+        event = self.envelope(command, "sagakit.handed_over", attempt, message, self.clock.now())
+        event.sender = consumer  # else it would be an outcome of that command
+        draft.commit.messages.append(event)
+
     async def outcome(self, draft: Draft, command: Envelope, events: Sequence[Envelope]) -> None:
         """The whole outcome of a command: to the process that waits for it, and each event to its takers."""
         told = command.sender
         if not events:
             if told is not None:
-                events = (self._led_to_nothing(command),)
+                events = (self.led_to_nothing(command),)
             elif command.id == command.correlation_id:
                 nothing = Refused(f"{command.type} led to no event")
                 draft.stories.append(Failure(command.correlation_id, nothing))
@@ -110,7 +117,7 @@ class Router:
     async def answered(self, draft: Draft, command: Envelope, events: Sequence[Envelope]) -> None:
         """The outcome of a command that has started a process, which is completed; its events are in the draft."""
         if not events and command.sender is not None:
-            events = (self._led_to_nothing(command),)
+            events = (self.led_to_nothing(command),)
             draft.commit.messages.extend(events)
         await self._tell_outcome(draft, command.sender, events)
 
@@ -129,20 +136,27 @@ class Router:
             draft.stories.append(Failure(command.correlation_id, Refused(reason)))
 
     async def failure(
-        self, draft: Draft, command: Envelope, reason: str, *, known_not_done: bool = False, spent: int = 0
+        self,
+        draft: Draft,
+        command: Envelope,
+        reason: str,
+        *,
+        known_not_done: bool = False,
+        spent: int = 0,
+        by: str = "sagakit.failure",
     ) -> None:
-        """A command that a process sent was given up: tell it.
+        """A command was given up, by whomever: tell the process that sent it.
 
         `spent`: the attempts of earlier rounds. What an operator has tried anew may be given up again, or lead to
         nothing: each is a message with an id of its own.
         """
-        assert command.sender is not None
         message = CommandFailed(
             command.id, command.type, command.version, msgspec.Raw(command.payload), reason, known_not_done
         )
-        event = self.envelope(command, "sagakit.failure", spent, message, self.clock.now())
+        event = self.envelope(command, by, spent, message, self.clock.now())
         draft.commit.messages.append(event)
-        await self.processes.tell_sender(draft, command.sender, (event,))
+        if command.sender is not None:
+            await self.processes.tell_sender(draft, command.sender, (event,))
 
     async def published(self, draft: Draft, events: Sequence[Envelope]) -> None:
         """Events that answer no command: to their takers. They are in the draft already."""
@@ -269,6 +283,7 @@ class Router:
         if lane != told:
             await self.processes.tell(draft, process, lane, key, (event,))
 
-    def _led_to_nothing(self, command: Envelope) -> Envelope:
+    def led_to_nothing(self, command: Envelope, by: str = "sagakit") -> Envelope:
+        """The outcome of a command that has led to no event, as a message."""
         message = CommandLedToNothing(command.id, command.type, command.version, msgspec.Raw(command.payload))
-        return self.envelope(command, "sagakit", 0, message, self.clock.now())
+        return self.envelope(command, by, 0, message, self.clock.now())

@@ -12,6 +12,8 @@ import structlog
 from sagakit.core.commit import Rejected
 from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
+from sagakit.engine.doors.answering import Answering
+from sagakit.engine.doors.links import Links
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.failures import Failures
@@ -105,6 +107,9 @@ class Running:
         self._schedule = self._make_schedule()
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
+        self._answering = Answering(self._router, store, read, self._door, self._withdrawing, notices)
+        self._services.handed_over = self._answering.handed_over
+        self._links: Links | None = None
         self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""
 
@@ -150,6 +155,8 @@ class Running:
             await self._close(clean=clean)
             raise
         self._lanes.start()
+        if self._links is not None:
+            self._links.start()
 
     async def _take_time_from_store(self) -> None:
         seen, now = await self.store.last_recorded(), self.clock.now()
@@ -161,6 +168,8 @@ class Running:
         """Accept nothing more, wait for what runs, write it down, and close. What is outstanding goes on later."""
         self._door.closed = "the engine is being stopped"
         began, within = asyncio.get_running_loop().time(), self.limits.stop_within
+        if self._links is not None:
+            await self._links.stop()
         await self._recovery.stop()
         await self._schedule.stop(GRACE)
         ended = await self._lanes.stop(within)
@@ -222,7 +231,9 @@ class Running:
             return self._door.closed
         if self._recovery.stranded:
             return "nobody claims some messages: " + ", ".join(self._recovery.stranded)
-        return None if self._committer.failure is None else str(self._committer.failure)
+        if self._committer.failure is not None:
+            return str(self._committer.failure)
+        return None if self._links is None else self._links.ready()
 
     # ------------------------------------------------------------------ the middle
 

@@ -14,6 +14,7 @@ from sagakit.core.retry import Retry
 from sagakit.core.saga.code_saga import CodeSaga
 from sagakit.core.saga.live import Surroundings
 from sagakit.core.saga.step_saga import StepSaga
+from sagakit.ports import Link
 
 KeyOf: TypeAlias = Callable[[Any], str | None]
 """The key of a message; None: it is for nobody."""
@@ -111,4 +112,6 @@ class Topology:
     commands: frozenset[type]
     """What can be sent from outside: commands that somebody handles, and those that start a process."""
     around: Surroundings
+    links: tuple[Link, ...] = ()
+    """What runs beside the engine and brings messages to its doors."""
     warnings: tuple[str, ...] = field(default=())

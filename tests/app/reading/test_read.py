@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sagakit import App, Context, DeclarationError, End, Message, Module, Saga
+from sagakit import App, Context, DeclarationError, End, Later, Message, Module, Saga
 
 if TYPE_CHECKING:
     from nowhere import Missing
@@ -123,6 +123,23 @@ def test_names_that_cannot_be_resolved(problems: Problems) -> None:
         f"parameter 'other': Missing cannot be resolved: {MISSING}",
         f"the return annotation: Missing cannot be resolved: {MISSING}",
     ]
+
+
+def test_who_may_answer_later(problems: Problems) -> None:
+    async def hands_over(command: Do) -> Done | Later:
+        raise NotImplementedError
+
+    async def says_nothing(command: Do) -> Later:
+        raise NotImplementedError
+
+    async def listens(event: Done) -> Later:
+        raise NotImplementedError
+
+    assert told(problems(handles(hands_over))) == []
+    assert told(problems(handles(says_nothing))) == ["returns any message: name the events that it leads to"]
+    module = handles(hands_over)
+    module.on(listens)  # type: ignore[type-var]
+    assert told(problems(module)) == ["may return Later: only who handles a command can hand it over"]
 
 
 def test_listeners(problems: Problems) -> None:

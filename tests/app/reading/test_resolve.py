@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 from pydantic import BaseModel
 
-from sagakit import Message, Module
+from sagakit import Later, Message, Module
 from sagakit.app.reading.resolve import (
     Named,
     Unresolved,
@@ -103,6 +103,11 @@ def test_a_message_is_any_message() -> None:
     assert named(Message).anything
     assert named(Sequence[Message]).anything
     assert named(Message | Sequence[Message] | None) == Named(none=True, anything=True)
+
+
+def test_a_message_that_may_come_later() -> None:
+    assert named(A | Later) == Named((A,), later=True)
+    assert named(Awaitable[Later]) == Named(later=True)
 
 
 def test_never_names_nothing() -> None:

@@ -156,6 +156,8 @@ class _ModuleReader:
 
 def _odd_answers(returns: Named, messages: frozenset[type], role: Role) -> list[str]:
     what = "commands that it sends" if role == "listener" else "events that it leads to"
+    if returns.later and role != "handler":
+        return ["may return Later: only who handles a command can hand it over"]
     if returns.others:
         return [f"returns {', '.join(text(hint) for hint in returns.others)}: name the {what}"]
     if role == "handler" and not messages:

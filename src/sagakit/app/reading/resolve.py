@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sagakit.core.messages import Message, is_message_type
+from sagakit.core.messages import Later, Message, is_message_type
 
 _SEVERAL = (list, tuple, set, frozenset, collections.abc.Iterable, collections.abc.Collection, collections.abc.Sequence)
 _UNIONS = (typing.Union, types.UnionType)
@@ -38,10 +38,13 @@ class Named:
     anything: bool = False
     """It says no more than "a message"."""
     others: tuple[Any, ...] = ()
+    later: bool = False
+    """A message may come later."""
 
     def __or__(self, other: Named) -> Named:
         messages = tuple(dict.fromkeys(self.messages + other.messages))
-        return Named(messages, self.none or other.none, self.anything or other.anything, self.others + other.others)
+        anything, later = self.anything or other.anything, self.later or other.later
+        return Named(messages, self.none or other.none, anything, self.others + other.others, later)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def _one(cls: Any, hint: Any) -> Named:
         return Named(none=True)
     if cls in _NEVER:
         return Named()
+    if cls is Later:
+        return Named(later=True)
     if cls in _ANY_MESSAGE:
         return Named(anything=True)
     return Named((cls,)) if is_message_type(cls) else Named(others=(hint,))

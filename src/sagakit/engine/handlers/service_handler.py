@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any
 
 from sagakit.core.commit import Delivery, Envelope, Rejected
-from sagakit.core.messages import as_messages, derived_id
+from sagakit.core.messages import Later, as_messages, derived_id
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.context import Context
@@ -56,6 +56,8 @@ class ServiceHandler:
         self._timers = timers
         self._submit = submit
         self._threads = threads
+        self.handed_over: Callable[[Delivery], None] = lambda delivery: None
+        """Told of each command that waits for the answer of a participant from now on."""
         self.calling = 0
         """Users' functions that run at the moment."""
         self._arguments: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
@@ -74,10 +76,12 @@ class ServiceHandler:
         except Exception as error:  # the user's code: any error is the delivery's
             await self._failures.failed(lane, delivery, error, consumer.retries)
         else:
-            draft = Draft(self._settled, (lane, delivery))
+            draft = Draft(self._settled, (lane, delivery, isinstance(made, Later)))
             draft.finish(delivery)
             try:
-                if consumer.role == "handler":
+                if isinstance(made, Later):
+                    self._router.handed_over(draft, envelope, consumer.name, delivery.attempt, made.to)
+                elif consumer.role == "handler":
                     await self._router.outcome(draft, envelope, made)
                 else:
                     await self._route(draft, consumer, made)
@@ -89,7 +93,7 @@ class ServiceHandler:
             if consumer.role == "handler" and not run.left_behind:
                 self._runs.end(envelope.id)
 
-    async def _made(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> list[Envelope]:
+    async def _made(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> list[Envelope] | Later:
         """Call the user's function; what it answers, as the log will hold it."""
         envelope = delivery.envelope
         if envelope.message is None:
@@ -101,6 +105,8 @@ class ServiceHandler:
                 answer = await answer
         finally:
             self.calling -= 1
+        if answer.__class__ is Later and consumer.role == "handler":
+            return answer
         now = self._clock.now()
         make = self._command if consumer.role == "listener" else self._router.envelope
         return [make(envelope, consumer.name, index, message, now) for index, message in enumerate(as_messages(answer))]
@@ -129,7 +135,9 @@ class ServiceHandler:
         )
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
-        lane, delivery = draft.subject
+        lane, delivery, later = draft.subject
+        if later and result is None:
+            self.handed_over(delivery)
         if result is None or (isinstance(result, Rejected) and result.why == "gone"):
             self._done(lane, delivery)
         elif isinstance(result, Rejected):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
+from sagakit.core.commit import Delivery
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.lanes import Lanes
@@ -25,17 +26,20 @@ class Withdrawing:
             if delivery.envelope.id == command_id:  # sent and given up in one Commit: it never was
                 commit.deliveries.remove(delivery)
                 return
-        found = [
-            delivery.id
-            for lane in self._lanes.holding(command_id)
-            for delivery in lane.queue
-            if delivery.envelope.id == command_id
-        ]
+        found = [delivery.id for delivery in self._in_memory(command_id)]
         if not found and self.find_unread is not None:
             unread = await self.find_unread(command_id)
             found = [] if unread is None else [unread]
         commit.withdrawn.extend(found)
         draft.withdrawn.append(command_id)
+
+    def is_parked(self, command_id: str) -> bool:
+        """Whether a command waits for a person already."""
+        return any(delivery.state == "parked" for delivery in self._in_memory(command_id))
+
+    def _in_memory(self, command_id: str) -> Iterator[Delivery]:
+        for lane in self._lanes.holding(command_id):
+            yield from (delivery for delivery in lane.queue if delivery.envelope.id == command_id)
 
     def carry_out(self, draft: Draft) -> None:
         """The Commit stands: cancel the runs of what it gave up, or take it out of its lane."""

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from sagakit.core.commit import Envelope
-from sagakit.core.lifecycle import ACTED
+from sagakit.core.lifecycle import ACTED, HANDED_OVER
 from sagakit.core.streams import instance_id
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.engine.watching.reach import Reach
@@ -52,12 +52,15 @@ class LookingBack:
         await self._tracking.scan(story)
         first: Envelope | None = None
         found: dict[str, bool] = {}
+        handed: dict[str, Envelope | None] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
             async for envelope in messages:
                 first = first or envelope
                 story.position = max(story.position, envelope.position)
+                _note_handed(envelope, handed)
                 if not story.looked_back:
                     self._note_instances(envelope, found)
+        self._hand_over(story, handed)
         await self._find(story, found)
         return first
 
@@ -70,6 +73,7 @@ class LookingBack:
         await self._tracking.scan(story)
         found: dict[str, bool] = {}
         handled: dict[str, Handled] = {}
+        handed: dict[str, Envelope | None] = {}
         async with aclosing(self.read(story.correlation_id)) as messages:
             async for envelope in messages:
                 cls = self._reach.class_of(envelope.type)
@@ -80,12 +84,21 @@ class LookingBack:
                 waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
                 self._note(envelope, handled)
                 self._note_instances(envelope, found)
+                _note_handed(envelope, handed)
+        self._hand_over(story, handed)
         await self._find(story, found)
         if not story.scanned:
             return
         waiter.looking_back = False
         ended = [one for one in handled.values() if one.events and self._leads_nowhere(one, waiter)]
         judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
+
+    def _hand_over(self, story: Story, handed: dict[str, Envelope | None]) -> None:
+        for command_id, says_so in handed.items():
+            told = None if says_so is None else self.message(says_so)
+            if told is not None:
+                cls = self._reach.class_of(told.type)
+                story.hand_over(command_id, self._reach.of_class(cls))
 
     async def _find(self, story: Story, found: dict[str, bool]) -> None:
         for id, took in found.items():
@@ -124,3 +137,15 @@ class LookingBack:
                     if key is not None:
                         id = instance_id(taker.name, key)
                         found[id] = found.get(id, False) or envelope.kind == "event"
+
+
+def _note_handed(envelope: Envelope, handed: dict[str, Envelope | None]) -> None:
+    """Remember of the commands of no process which of them wait for the answer of a participant, by what says so."""
+    id = envelope.causation_id or ""
+    if envelope.kind == "command":
+        if envelope.sender is None:
+            handed[envelope.id] = None
+    elif id in handed and envelope.type == HANDED_OVER:
+        handed[id] = envelope
+    elif id in handed and envelope.sender is None and envelope.type != ACTED:
+        handed[id] = None

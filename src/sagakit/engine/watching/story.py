@@ -88,6 +88,8 @@ class Story:
     """As much of a story as those who wait for it or watch it have to know."""
 
     __slots__ = (
+        "_answered",
+        "_handed",
         "_instances",
         "_parked",
         "_reach",
@@ -131,6 +133,22 @@ class Story:
         self._parked: set[int] = set()
         self._reached: Counter[frozenset[type]] = Counter()
         self._instances: dict[str, tuple[Instance, frozenset[type]]] = {}
+        self._handed: dict[str, frozenset[type]] = {}
+        self._answered: set[str] = set()
+
+    def hand_over(self, command_id: str, reach: frozenset[type]) -> None:
+        """A command of no process waits for the answer of a participant."""
+        if command_id not in self._handed and command_id not in self._answered:
+            self._handed[command_id] = reach
+            self._reached[reach] += 1
+
+    def answered(self, command_id: str) -> frozenset[type] | None:
+        """Such a command has its answer. Returns what it might have led to; None if it was not known to wait."""
+        reach = self._handed.pop(command_id, None)
+        if reach is not None:
+            self._answered.add(command_id)
+            self._forget(reach)
+        return reach
 
     def add(self, delivery: Delivery) -> None:
         """It is to be handled, or waits for a person."""
@@ -148,10 +166,13 @@ class Story:
         """It is handled or given up. Returns what it was, and what it might have led to."""
         delivery, reach = self._under_way.pop(id)
         self._parked.discard(id)
+        self._forget(reach)
+        return delivery, reach
+
+    def _forget(self, reach: frozenset[type]) -> None:
         self._reached[reach] -= 1
         if not self._reached[reach]:
             del self._reached[reach]
-        return delivery, reach
 
     def change(self, id: int, *, parked: bool) -> Delivery:
         """It waits for a person from now on, or it does not any more. Returns what it is."""
@@ -190,7 +211,7 @@ class Story:
     def status(self) -> str:
         """Of the whole: "running", "parked" where nothing goes on without a person, or "ended"."""
         live = {row.status for row, _ in self._instances.values()} - ENDED
-        if not self.known or len(self._under_way) > len(self._parked) or live & {"running", "undoing"}:
+        if not self.known or self._handed or len(self._under_way) > len(self._parked) or live & {"running", "undoing"}:
             return "running"
         return "parked" if live or self._parked else "ended"
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from sagakit.core.commit import Commit, Delivery, Envelope, Instance
+from sagakit.core.lifecycle import HANDED_OVER
 from sagakit.engine.draft import Draft
 from sagakit.engine.watching.story import Story
 from sagakit.engine.watching.updates import Update, Watcher
@@ -115,6 +116,8 @@ class Tracking:
             if story is not None:
                 news[story].messages.append(envelope)
         self._deliveries(commit, news)
+        for story, new in list(news.items()):
+            self._answers(story, new)
         self._instances(commit, news)
         for story, new in news.items():
             story.failure = new.failure or story.failure
@@ -128,7 +131,7 @@ class Tracking:
                 delivery, reach = story.finish(fence.delivery)
                 told, command = news[story], delivery.envelope
                 if command.kind == "command" and command.sender is None:  # else its process says what it makes of it
-                    told.handled.append(Handled(command.type, reach, outcome_in(commit, command)))
+                    self._handled(commit, story, told, command, reach)
         for id in commit.withdrawn:
             story = self._by_delivery.pop(id, None)
             if story is not None:
@@ -146,6 +149,24 @@ class Tracking:
                 self._add(story, delivery)
                 if delivery.state == "parked":
                     news[story].failure = failure_of_parked(delivery, delivery.error)
+
+    def _handled(self, commit: Commit, story: Story, told: News, command: Envelope, reach: frozenset[type]) -> None:
+        """A command of no process was handled, or handed over to a participant."""
+        if any(one.type == HANDED_OVER and one.causation_id == command.id for one in commit.messages):
+            story.hand_over(command.id, reach)
+        else:
+            told.handled.append(Handled(command.type, reach, outcome_in(commit, command)))
+
+    def _answers(self, story: Story, new: News) -> None:
+        """Commands that were handed over have their answers."""
+        for envelope in new.messages:
+            id = envelope.causation_id
+            if id is None or envelope.kind != "event" or envelope.sender is not None:
+                continue
+            reach = story.answered(id)
+            if reach is not None:
+                events = [one for one in new.messages if one.causation_id == id and one.sender is None]
+                new.handled.append(Handled(envelope.type, reach, events))
 
     def _instances(self, commit: Commit, news: defaultdict[Story, News]) -> None:
         joining: dict[str, Story] = {}

@@ -61,6 +61,8 @@ class KeepingContract:
             lambda after: store.read_story("story 0", after=after, limit=3), lambda found: found.position
         )
         assert story == envelopes[::2]
+        assert await store.read_message("story 1", envelopes[3].id) == envelopes[3]
+        assert await store.read_message("story 0", envelopes[3].id) is None
 
     async def test_one_message_of_a_story(self, store: Store) -> None:
         envelopes = [message(f"story {number % 2}") for number in range(4)]

@@ -1,0 +1,1 @@
+"""Doors beside `inbox`: the answers of participants, and the links that bring messages in."""

@@ -1,0 +1,91 @@
+"""Links run beside the engine, bring messages to its doors, and are run again where they fail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.engine.stage import Ask, Stage, Told, asking_app, until
+
+from sagakit import Doors, Module
+from sagakit.testing.manual import engine
+
+
+class Line:
+    """A link that a test plays."""
+
+    def __init__(self, name: str = "line") -> None:
+        self.name = name
+        self.doors: Doors | None = None
+        self.runs = 0
+        self.ended = 0
+        self.error: Exception | None = None
+        self.hindrance: str | None = None
+
+    async def run(self, doors: Doors) -> None:
+        self.runs += 1
+        self.doors = doors
+        try:
+            if self.error is not None:
+                raise self.error
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended += 1
+
+    def ready(self) -> str | None:
+        return self.hindrance
+
+
+def linked(*lines: Line) -> Any:
+    app = asking_app()
+    for line in lines:
+        app.link(line)
+    return app
+
+
+async def test_a_link_runs_as_long_as_the_engine_and_brings_messages_in() -> None:
+    line, stage = Line(), Stage()
+    async with engine(linked(line), provide={Stage: stage}) as running:
+        await until(lambda: line.doors)
+        assert line.doors is not None
+        await line.doors.send(line.doors.decode("t.Ask", b'{"key":"b"}'))
+        await running.settle()
+        assert stage.began == [Ask("b")]
+        assert line.ended == 0
+    assert (line.runs, line.ended) == (1, 1)
+
+
+async def test_readiness_names_a_link_that_is_not_ready_and_nothing_is_refused() -> None:
+    line, other, stage = Line(), Line("other"), Stage()
+    async with engine(linked(line, other), provide={Stage: stage}) as running:
+        await until(lambda: line.doors)
+        assert running.ready() is None
+        line.hindrance = "the broker is away"
+        assert running.ready() == "line: the broker is away"
+        assert await running.send_and_wait(Ask(), until=Told) == Told()
+
+
+async def test_a_link_that_fails_is_run_again_after_a_while() -> None:
+    line = Line()
+    line.error = RuntimeError("no route")
+    async with engine(linked(line), provide={Stage: Stage()}) as running:
+        await until(lambda: line.ended)
+        await asyncio.sleep(0)
+        assert running.ready() == "line: RuntimeError: no route"
+        await running.advance(seconds=0.6)
+        await until(lambda: line.runs == 2)
+        await running.advance(seconds=0.6)
+        assert line.runs == 2  # it waits longer each time
+        line.error = None
+        await running.advance(seconds=0.6)
+        await until(lambda: line.runs == 3)
+        assert running.ready() is None
+
+
+async def test_the_links_of_all_modules_run() -> None:
+    line, module = Line(), Module("side")
+    module.link(line)
+    app = asking_app()
+    app.modules = (*app.modules, module)
+    async with engine(app, provide={Stage: Stage()}):
+        await until(lambda: line.doors)
