@@ -1,4 +1,4 @@
-# make demo | test | check | fix | bench | lock     (needs make and Python 3.11 to 3.14, nothing else)
+# make demo | test | check | fix | bench | proto | lock     (needs make and Python 3.11 to 3.14, nothing else)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -50,6 +50,13 @@ check: $(VENV)/.dev.stamp  ## lint, format, types and layers
 fix: $(VENV)/.dev.stamp  ## mend what can be mended by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+PROTO_PACKAGE := sagakit/demos/shop/grpc/generated
+.PHONY: proto
+proto: $(VENV)/.dev.stamp  ## make the shop's gRPC code anew, of its .proto files
+	$(BIN)/python -m grpc_tools.protoc -I$(PROTO_PACKAGE)=src/sagakit/demos/shop/grpc/protos \
+		--python_out=src --pyi_out=src --grpc_python_out=src \
+		$(foreach name,inventory order payment,$(PROTO_PACKAGE)/$(name).proto)
 
 .PHONY: lock
 lock: $(VENV)/.dev.stamp  ## pin anew what pyproject.toml asks for; ARGS=--upgrade takes newer versions

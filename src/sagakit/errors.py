@@ -7,6 +7,7 @@ Exception
 │       └── TimedOut            its timeout has passed
 ├── TerminalError               trying again cannot help
 │   ├── DeclarationError        an app that cannot run: all its problems at once
+│   ├── MissingExtra            a part whose libraries are not installed
 │   ├── InvalidMessage          a payload that does not fit its type
 │   ├── UnknownMessage          a type that no class claims
 │   ├── PayloadTooLarge
@@ -78,6 +79,13 @@ class DeclarationError(TerminalError):
     def __init__(self, app: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__(f"the app {app!r} cannot run:" + "".join(f"\n  - {problem}" for problem in problems))
+
+
+class MissingExtra(TerminalError):
+    """The libraries that a part needs are not installed; the text says how to."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(f"{part} needs an extra: pip install 'sagakit[{extra}]'")
 
 
 class InvalidMessage(TerminalError):

@@ -1,0 +1,1 @@
+"""The shop over gRPC: its services, and what calls them."""

@@ -1,0 +1,1 @@
+"""How messages travel between services: each transport is an adapter, imported when it is used."""
