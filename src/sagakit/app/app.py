@@ -22,6 +22,7 @@ from sagakit.engine.engine import Engine
 from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
 from sagakit.errors import DeclarationError, Stopping
+from sagakit.observer import Observer
 from sagakit.ports import Clock
 
 
@@ -80,14 +81,16 @@ class App(Module):
         provide: Mapping[Any, object] | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        observer: Observer | None = None,
     ) -> AsyncGenerator[Engine]:
         """Run this app on the store that `url` names, until the context ends.
 
-        `provide`: values by type, which go before what providers give.
+        `provide`: values by type, which go before what providers give. `observer`: counts and traces what happens;
+        `sagakit.telemetry` has one.
         """
         given = provide or {}
         topology = self.topology(provide=given)
-        engine = Engine(topology, open_store(url), clock=clock, provide=given, limits=limits)
+        engine = Engine(topology, open_store(url), clock=clock, provide=given, limits=limits, observer=observer)
         topology.codecs.max_payload = engine.limits.payload
         with searched_less():
             await engine.start()
@@ -97,19 +100,29 @@ class App(Module):
                 await engine.stop()
 
     def blocking(
-        self, url: str, *, provide: Mapping[Any, object] | None = None, limits: Limits | None = None
+        self,
+        url: str,
+        *,
+        provide: Mapping[Any, object] | None = None,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
     ) -> AbstractContextManager[BlockingEngine]:
         """The same for callers that are not async: the engine runs in a thread of its own."""
-        return in_a_thread(lambda: self.engine(url, provide=provide, limits=limits))
+        return in_a_thread(lambda: self.engine(url, provide=provide, limits=limits, observer=observer))
 
     def lifespan(
-        self, url: str, *, provide: Mapping[Any, object] | None = None, limits: Limits | None = None
+        self,
+        url: str,
+        *,
+        provide: Mapping[Any, object] | None = None,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
     ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
         """The lifespan of a FastAPI or Starlette app: the engine runs while that app does, and is its `current`."""
 
         @asynccontextmanager
         async def lifespan(_: Any) -> AsyncGenerator[None]:
-            async with self.engine(url, provide=provide, limits=limits) as engine:
+            async with self.engine(url, provide=provide, limits=limits, observer=observer) as engine:
                 self._current = engine
                 try:
                     yield
@@ -124,13 +137,20 @@ class App(Module):
             raise Stopping(f"no engine of {self.name!r} runs: give the web app lifespan={self.name}.lifespan(url)")
         return self._current
 
-    def run(self, url: str, *, provide: Mapping[Any, object] | None = None, limits: Limits | None = None) -> None:
+    def run(
+        self,
+        url: str,
+        *,
+        provide: Mapping[Any, object] | None = None,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         """Run until SIGTERM or SIGINT, then stop in order. What is outstanding goes on at the next start."""
 
         async def serve() -> None:
             # from before the start on, so that it is never cut short
             with signalled() as told:
-                async with self.engine(url, provide=provide, limits=limits) as engine:
+                async with self.engine(url, provide=provide, limits=limits, observer=observer) as engine:
                     await until_told(engine, told)
 
         asyncio.run(serve())

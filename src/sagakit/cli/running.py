@@ -67,10 +67,12 @@ async def _serve(app: App, db: str, bound: socket.socket, *, leave_unclaimed: bo
     from sagakit.engine.limits import Limits
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
+    from sagakit.telemetry import Telemetry
 
     # signals are heard from before the start, so that it is never cut short, to after the stop
     with signalled() as told:
-        async with app.engine(db, limits=Limits(leave_unclaimed=leave_unclaimed)) as engine:
+        limits = Limits(leave_unclaimed=leave_unclaimed)
+        async with app.engine(db, limits=limits, observer=Telemetry()) as engine:
             commands = counted(len(engine.topology.commands), "command")
             show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
             sys.stdout.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -93,6 +93,19 @@ def words_of(timer: PendingTimer) -> str:
             return f"warning after {after} of a deadline that comes"
 
 
+Outcome: TypeAlias = Literal["succeeded", "refused", "unknown", "undone", "undo_failed"]
+
+
+class Verdict(NamedTuple):
+    """How a command of an instance came out, for those who count."""
+
+    command: str
+    """The wire name."""
+    outcome: Outcome
+    took: int
+    """Microseconds from when it was sent to its outcome, both as recorded; -1 where that is not known."""
+
+
 class Reacted(Struct, gc=False):
     """What a reaction leads to: messages to send now and later, and what is given up."""
 
@@ -108,6 +121,8 @@ class Reacted(Struct, gc=False):
     """The ids of timers that are not wanted any more; one that has fired already is no error."""
     items: list[Item] = []
     """Rows of a batch that are new or have changed; `instance` is left empty, the engine fills it in."""
+    verdicts: list[Verdict] = []
+    """How steps and undos came out that were settled."""
     recorded: bool = True
     """False: no reaction of its own in the history. What comes of an item of a batch stands in its row."""
 

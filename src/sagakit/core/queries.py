@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -76,3 +77,39 @@ class OwnerSeen(Struct, frozen=True):
 
     pid: int | None
     url: str | None
+
+
+class Waiting(Struct, frozen=True):
+    """The deliveries of one consumer in one state."""
+
+    consumer: str
+    state: DeliveryState
+    count: int
+    oldest: int
+    """When the message of the oldest was recorded (microseconds since 1970); of scheduled ones, when the first is due.
+    """
+
+
+class Standing(Struct, frozen=True):
+    """What waits in an engine."""
+
+    now: int
+    """The engine's clock: microseconds since 1970."""
+    waiting: Sequence[Waiting]
+    """What is in memory: of scheduled deliveries only those that are due next."""
+    unread: int
+    """Deliveries that are still in the store alone."""
+    unfinished: int
+    """Accepted and not handled yet, which the doors bound."""
+    bound: int
+    """So many unfinished ones are the most; past it the doors refuse."""
+    running: int
+    """Users' handlers that run."""
+    waiters: int
+    """Who waits for an outcome or watches."""
+    stuck: Mapping[str, int]
+    """Instances by a status that waits for a person; counted up to a thousand."""
+    ready: bool
+    """Whether messages are accepted and handled."""
+    partitions: Mapping[str, int]
+    """Partitions by the worker that owns them; empty where one engine owns all."""

@@ -17,6 +17,7 @@ from sagakit.app.running import signalled
 from sagakit.demos.files import file_of, forget
 from sagakit.demos.terminal import Terminal
 from sagakit.server.serve import address_of, bind, serve
+from sagakit.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -78,7 +79,8 @@ async def demo(
             forget(path, *others(path))
         terminal = Terminal()
         try:
-            async with app.engine(db or str(path), provide=provide(terminal, path)) as engine:
+            given, observer = provide(terminal, path), Telemetry()
+            async with app.engine(db or str(path), provide=given, observer=observer) as engine:
                 yield Demo(engine, terminal, address_of(bound), path, bound, told)
             terminal.print(ENDED if path else "Closed.")
         finally:

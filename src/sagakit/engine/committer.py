@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 
 import structlog
 
 from sagakit.core.commit import Rejected
 from sagakit.engine.draft import Draft
 from sagakit.errors import CommitLost, Stopping, StoreFailed
+from sagakit.observer import Observer
 from sagakit.ports import Clock, Store
 
 FIRST_PAUSE = 200_000
@@ -28,8 +30,10 @@ class Committer:
         clock: Clock,
         settled: Callable[[Draft, Rejected | BaseException | None], None],
         on_fatal: Callable[[BaseException], None],
+        observer: Observer | None = None,
     ) -> None:
         self._settled = settled
+        self._observer = observer
         self._store = store
         self._clock = clock
         self._on_fatal = on_fatal
@@ -109,6 +113,10 @@ class Committer:
         pause = FIRST_PAUSE
         while drafts:
             self._writing = deque(drafts)
+            observer, began = self._observer, 0.0
+            if observer is not None:
+                observer.committing(drafts)
+                began = perf_counter()
             try:
                 results = await self._store.commit([draft.commit for draft in drafts])
             except CommitLost as lost:
@@ -122,6 +130,8 @@ class Committer:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             self._recovered()
+            if observer is not None:
+                observer.committed(drafts, results, began, perf_counter())
             self._tell(results)
             return
         self.failure = None  # nothing is left to try it with: the next one at a door will
@@ -133,7 +143,7 @@ class Committer:
 
     async def _look_up(self, drafts: list[Draft], lost: CommitLost) -> list[Draft]:
         """The answer was lost: find out which were written. Returns those that were not."""
-        pause = FIRST_PAUSE
+        pause, began = FIRST_PAUSE, perf_counter()
         while True:
             try:
                 written = await self._store.committed([draft.commit for draft in drafts])
@@ -143,6 +153,9 @@ class Committer:
                 pause = min(pause * 2, LONGEST_PAUSE)
         _log.warning("the answer of a commit was lost", error=str(lost), written=sum(written), commits=len(drafts))
         self._recovered()
+        if self._observer is not None:
+            stood = [draft for draft, stands in zip(drafts, written, strict=True) if stands]
+            self._observer.committed(stood, [None] * len(stood), began, perf_counter())
         left = [draft for draft, stands in zip(drafts, written, strict=True) if not stands]
         self._writing = deque(left)
         for draft, stands in zip(drafts, written, strict=True):

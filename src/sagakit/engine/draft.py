@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagakit.core.commit import Commit, Delivery, Envelope, Fence, Rejected
+from sagakit.core.process import Verdict
 from sagakit.engine.lanes import Lane
 
 DEEPEST = 16
@@ -33,8 +34,10 @@ class Draft:
         "handled",
         "held",
         "on_settled",
+        "retried",
         "stories",
         "subject",
+        "verdicts",
         "withdrawn",
     )
 
@@ -57,6 +60,10 @@ class Draft:
         """What those who wait for the outcome of a story are told once it is durable."""
         self.withdrawn: list[str] = []
         """Commands that are given up with it: their runs are cancelled once it is durable."""
+        self.retried: Delivery | None = None
+        """The delivery whose attempt failed, and that is tried again."""
+        self.verdicts: list[tuple[str, Verdict]] = []
+        """How steps and undos came out, each with its process."""
         self.at_door = False
         """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
         self.first = False

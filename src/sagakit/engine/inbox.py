@@ -15,6 +15,7 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.routing import DOOR, Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, UnknownMessage
+from sagakit.observer import Observer
 from sagakit.ports import Chance, Receipt, Store
 
 __all__ = ["Door", "Receipt", "entry"]
@@ -53,6 +54,7 @@ class Door:
         self.closed: str | None = None
         """Why nothing is accepted."""
         self.failure: Callable[[], StoreFailed | None] = lambda: None
+        self.observer: Observer | None = None
 
     def new_envelope(
         self, message: Any, kind: Kind, *, expected_version: int | None = None, trace: str | None = None
@@ -82,6 +84,19 @@ class Door:
         self, envelope: Envelope, *, key: str | None = None, digest: str | None = None, due: int | None = None
     ) -> Receipt:
         """Record a message and what is to be done with it, `due` later. Returns once that is durable."""
+        observer = self.observer
+        if observer is None:
+            return await self._accept(envelope, key, digest, due)
+        observer.accepting(envelope)
+        try:
+            receipt = await self._accept(envelope, key, digest, due)
+        except Exception as error:
+            observer.accepted(envelope, error)
+            raise
+        observer.accepted(envelope, None, repeated=receipt.repeated)
+        return receipt
+
+    async def _accept(self, envelope: Envelope, key: str | None, digest: str | None, due: int | None) -> Receipt:
         self._check_open()
         if key is None:
             return await self._record(envelope, None, due)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
 from typing import Any, ClassVar
 
 import structlog
 
 from sagakit.core.commit import Rejected
+from sagakit.core.queries import Standing
 from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
 from sagakit.engine.doors.answering import Answering
@@ -27,6 +29,7 @@ from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
 from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
+from sagakit.engine.observing.standing import roles, stuck, waiting
 from sagakit.engine.operating.acting import Acting
 from sagakit.engine.operating.deliveries import DeliveryActions
 from sagakit.engine.operating.instances import InstanceActions
@@ -41,6 +44,7 @@ from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.watching import Watching
 from sagakit.errors import StoreUnusable
+from sagakit.observer import Observer
 from sagakit.ports import Chance, Clock, Store
 
 _log = structlog.get_logger("sagakit.engine")
@@ -64,11 +68,14 @@ class Running:
         limits: Limits | None = None,
         chance: Chance | None = None,
         threads: Executor | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.topology = topology
         self.store = store
         self.clock: Clock = clock or SystemClock()
         self.limits = limits or Limits()
+        self.observer = observer
+        """Who counts and traces what it does."""
         self.fatal: BaseException | None = None
         """Why this engine can do nothing any more."""
         self._stopped = asyncio.Event()
@@ -77,7 +84,7 @@ class Running:
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
         self._lanes = self.lanes_class(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
-        self._committer = Committer(store, self.clock, self._settled, self._die)
+        self._committer = Committer(store, self.clock, self._settled, self._die, observer)
         self._runs = Runs()
         self._withdrawing = Withdrawing(self._lanes, self._runs)
         self._watching = Watching(topology, store, self._timers, self._lanes.deliveries)
@@ -86,16 +93,7 @@ class Running:
         self._failures = Failures(self._router, self._lanes, self._timers, submit, chance, notices)
         self._providers = Providers(topology.providers, provide or {})
         self._aggregates = AggregateHandler(self._router, store, read, self._failures, self._runs, submit, run)
-        self._services = ServiceHandler(
-            self._router,
-            self._aggregates,
-            self._providers,
-            self._failures,
-            self._runs,
-            self._timers,
-            submit,
-            self._threads,
-        )
+        self._services = self._make_services()
         withdraw = self._withdrawing.decide
         self._processes = self.processes_class(self._router, store, read, self._lanes, submit, withdraw, notices, run)
         self._router.processes = self._processes
@@ -107,11 +105,18 @@ class Running:
         self._schedule = self._make_schedule()
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
+        self._door.observer = observer
         self._answering = Answering(self._router, store, read, self._door, self._withdrawing, notices)
         self._services.handed_over = self._answering.handed_over
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""
+
+    def _make_services(self) -> ServiceHandler:
+        parts = (self._router, self._aggregates, self._providers, self._failures, self._runs, self._timers)
+        services = ServiceHandler(*parts, self._committer.submit, self._threads)
+        services.observer = self.observer
+        return services
 
     def _make_operator(self, chance: Chance) -> Operator:
         self._pauses = Pauses(self.topology, self._lanes)
@@ -141,6 +146,8 @@ class Running:
 
     async def start(self) -> None:
         """Open the store and the providers, and go on with what is outstanding."""
+        if self.observer is not None:
+            self.observer.observe(self)
         clean = await self.store.open()
         try:
             await self._providers.open()
@@ -234,6 +241,29 @@ class Running:
         if self._committer.failure is not None:
             return str(self._committer.failure)
         return None if self._links is None else self._links.ready()
+
+    # ------------------------------------------------------------------ what an observer may ask
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """What each consumer is: handler, listener, forwarder, aggregate, saga or process_manager."""
+        return roles(self.topology)
+
+    async def standing(self) -> Standing:
+        """What waits, and for how long."""
+        unfinished = self._recovery.unfinished()
+        return Standing(
+            now=self.clock.now(),
+            waiting=waiting(chain(self._lanes.deliveries(), self._schedule.deliveries())),
+            unread=unfinished - self._lanes.unfinished,
+            unfinished=unfinished,
+            bound=self.limits.unfinished,
+            running=self._services.calling,
+            waiters=self._watching.waiters,
+            stuck=await stuck(self.store),
+            ready=self.ready() is None,
+            partitions={},
+        )
 
     # ------------------------------------------------------------------ the middle
 

@@ -13,6 +13,7 @@ from sagakit.server.openapi import openapi
 from sagakit.server.problems import answer_problem
 from sagakit.server.routes.commands import commands
 from sagakit.server.routes.health import health
+from sagakit.server.routes.metrics import metrics
 from sagakit.server.routes.operating import operating
 from sagakit.server.routes.processes import processes
 from sagakit.server.routes.stories import stories
@@ -32,4 +33,11 @@ def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
 
 def routes(engine: Engine) -> Sequence[HTTPRouteHandler]:
     """All that sagakit itself answers, without the document."""
-    return [*commands(engine), *processes(engine), *stories(engine), *operating(engine), *health(engine)]
+    return [
+        *commands(engine),
+        *processes(engine),
+        *stories(engine),
+        *operating(engine),
+        *health(engine),
+        *metrics(engine),
+    ]

@@ -12,6 +12,7 @@ from sagakit.app import App
 from sagakit.engine.engine import Engine
 from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
+from sagakit.observer import Observer
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore
 
@@ -66,9 +67,10 @@ class ManualEngine(Engine):
         clock: ManualClock | None = None,
         provide: Mapping[Any, object] | None = None,
         limits: Limits | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.hand = clock or ManualClock()
-        super().__init__(topology, store, clock=self.hand, provide=provide, limits=limits)
+        super().__init__(topology, store, clock=self.hand, provide=provide, limits=limits, observer=observer)
 
     @property
     def now(self) -> datetime:
@@ -124,10 +126,12 @@ async def engine(
     store: Store | None = None,
     clock: ManualClock | None = None,
     limits: Limits | None = None,
+    observer: Observer | None = None,
 ) -> AsyncGenerator[ManualEngine]:
     """Run an app in memory (or on `store`), with a clock moved by hand, until the block ends."""
+    topology = app.topology(provide=provide or ())
     manual = ManualEngine(
-        app.topology(provide=provide or ()), store or MemoryStore(), clock=clock, provide=provide, limits=limits
+        topology, store or MemoryStore(), clock=clock, provide=provide, limits=limits, observer=observer
     )
     await manual.start()
     try:

@@ -83,7 +83,7 @@ class Operation(Coroutine[Any, Any, _T]):
 class Do(Operation[Any]):
     """Send a command and wait for its outcome."""
 
-    __slots__ = ("command", "then", "timeout", "undo")
+    __slots__ = ("command", "sent_at", "then", "timeout", "undo")
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class Do(Operation[Any]):
         self.then = then
         self.undo = undo
         self.timeout = timeout
+        self.sent_at = 0
 
     def what(self) -> str:
         return f"do({_name_of(self.command)})"

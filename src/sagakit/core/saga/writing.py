@@ -9,7 +9,18 @@ from typing import Any
 from sagakit.core.commit import Kind
 from sagakit.core.lifecycle import TimerFired
 from sagakit.core.messages import Message, derived_id, stable_id
-from sagakit.core.process import Input, Output, PendingTimer, Reacted, Surroundings, Timer, TimerKind, words_of
+from sagakit.core.process import (
+    Input,
+    Outcome,
+    Output,
+    PendingTimer,
+    Reacted,
+    Surroundings,
+    Timer,
+    TimerKind,
+    Verdict,
+    words_of,
+)
 from sagakit.core.saga.compensation import Recorded
 from sagakit.errors import ProcessBug, UnknownMessage
 
@@ -54,6 +65,11 @@ class Writing:
         self.reacted = reacted = Reacted()
         return reacted
 
+    @property
+    def now(self) -> int:
+        """When what it reacts to was recorded."""
+        return 0 if self.given is None else self.given.now
+
     def end(self) -> None:
         """The reaction is over: what it wrote is the engine's, and not kept here while the instance waits."""
         self.reacted = _NOTHING
@@ -67,6 +83,11 @@ class Writing:
             yield
         finally:
             self._item = ""
+
+    def settled(self, command: str, outcome: Outcome, sent_at: int = 0) -> None:
+        """A step or an undo has come out like this; `sent_at` 0: nobody knows any more when it was sent."""
+        took = self.given.now - sent_at if self.given is not None and sent_at else -1
+        self.reacted.verdicts.append(Verdict(command, outcome, took))
 
     def check_no_item(self) -> None:
         """Raise ProcessBug while the command of an item is being built."""

@@ -56,6 +56,7 @@ class Failures:
         )
         due = self._clock.now() + int(wait * MICROSECONDS)
         draft = Draft(self._retrying, (lane, delivery, due, reason))
+        draft.retried = delivery
         draft.commit.changes.append(
             DeliveryChange(
                 Fence(delivery.id, delivery.attempt), "retrying", delivery.attempt + 1, due, delivery.crashes, reason

@@ -243,6 +243,8 @@ class ProcessHandler:
             slot.began = envelopes[0]  # a start that comes for a used key was turned away
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
+        if reacted.verdicts:
+            draft.verdicts += [(process.name, verdict) for verdict in reacted.verdicts]
         row = slot.row
         changed = row.status != before
         learnt = process.attributes and self._reactions.learnt(slot, given, before)

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -22,6 +23,7 @@ from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import ServiceConsumer
 from sagakit.errors import HandlerTimeout, StoreUnusable
+from sagakit.observer import Observer
 
 
 class Withdrawn(Exception):
@@ -60,6 +62,7 @@ class ServiceHandler:
         """Told of each command that waits for the answer of a participant from now on."""
         self.calling = 0
         """Users' functions that run at the moment."""
+        self.observer: Observer | None = None
         self._arguments: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
 
     async def handle(self, lane: Lane, consumer: ServiceConsumer) -> None:
@@ -98,13 +101,20 @@ class ServiceHandler:
         envelope = delivery.envelope
         if envelope.message is None:
             envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
+        observed = None if self.observer is None else self.observer.run(delivery, consumer.name)
+        failure: BaseException | None = None
         self.calling += 1
         try:
             answer = self._call(consumer, delivery, run)
             if answer.__class__ is CoroutineType:
                 answer = await answer
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             self.calling -= 1
+            if observed is not None:
+                observed.end(failure)
         if answer.__class__ is Later and consumer.role == "handler":
             return answer
         now = self._clock.now()
@@ -253,6 +263,6 @@ class ServiceHandler:
             except StopIteration as error:  # no future can hold one
                 raise RuntimeError(f"StopIteration: {error}") from error
 
-        thread = self._threads.submit(call)
+        thread = self._threads.submit(copy_context().run, call)  # logs and spans know there whose they are
         run.cancel = thread.cancel  # ends only what has not begun
         return asyncio.wrap_future(thread)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import structlog
@@ -96,6 +96,10 @@ class Schedule:
     def idle(self) -> bool:
         """Whether nothing is being fired or read."""
         return not self._firing and self._reader is None
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """Those in memory: all that are due next."""
+        return self._window.deliveries()
 
     def put(self, delivery: Delivery) -> None:
         """A Commit has written this scheduled delivery."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sagakit.core.commit import Delivery
 
@@ -33,6 +33,10 @@ class Window:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """All that are wanted, in no order."""
+        return iter(self._known.values())
 
     @property
     def wants_more(self) -> bool:

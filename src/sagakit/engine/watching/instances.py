@@ -32,6 +32,11 @@ class InstanceWatches:
     def __bool__(self) -> bool:
         return bool(self._watchers)
 
+    @property
+    def watchers(self) -> int:
+        """Who watches an instance, or waits for its end."""
+        return sum(map(len, self._watchers.values()))
+
     def committed(self, commit: Commit) -> None:
         """A Commit is durable: tell those who watch its instances."""
         for write in commit.instances:

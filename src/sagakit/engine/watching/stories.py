@@ -24,6 +24,11 @@ class Stories:
     def __bool__(self) -> bool:
         return bool(self._stories)
 
+    @property
+    def waiters(self) -> int:
+        """Who waits for an event of a story, or watches one."""
+        return sum(max(len(story.waiters), 1) for story in self._stories.values())
+
     def get(self, correlation_id: str, *, tracked: bool) -> Story:
         """The story of this id; `tracked`: it is to be known what is under way in it."""
         story = self._stories.get(correlation_id)

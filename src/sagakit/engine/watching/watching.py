@@ -49,6 +49,11 @@ class Watching:
     def __bool__(self) -> bool:
         return bool(self._stories or self._of_instances)
 
+    @property
+    def waiters(self) -> int:
+        """Who waits for an outcome, or watches."""
+        return self._stories.waiters + self._of_instances.watchers
+
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell those whom it concerns."""
         try:

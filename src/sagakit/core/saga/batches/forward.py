@@ -83,6 +83,7 @@ class Forward:
         record = fan.record
         record.out.remove(row.index)
         verdict = self.verdict(fan, row, messages)
+        self._count(row, verdict)
         if isinstance(verdict, Success):
             row.state = "done"
             record.done += 1
@@ -95,6 +96,12 @@ class Forward:
             record.failed += 1
         self._rows.settle(fan, row)
         self.fill(fan)
+
+    def _count(self, row: Item, verdict: Success | NotDone) -> None:
+        codec = self._around.codecs.by_class.get(self._rows.command_class(row))
+        done = "succeeded" if isinstance(verdict, Success) else None
+        outcome = done or ("refused" if isinstance(verdict, Refused) else "unknown")
+        self._writing.settled("" if codec is None else codec.name, outcome)
 
     def undone(self, fan: Fan, row: Item) -> None:
         """An item that may have been done has left nothing behind: it failed."""

@@ -43,6 +43,7 @@ class Flights:
                 f"{do.where()}: {do.what()}: its undo cannot be built before anything is known "
                 f"({type(error).__name__}: {error}): it must do with an outcome of None"
             ) from error
+        do.sent_at = self._writing.now
         self.out[output.id] = (branch, do)
         if after:
             self._timers.wake(branch, "step", after, output.type, command_id=output.id)
@@ -59,6 +60,7 @@ class Flights:
         step = self._stack.of(command_id)
         assert step is not None
         flight = self.land(command_id)
+        self._writing.settled(step.type, "unknown", flight[1].sent_at if flight is not None else 0)
         if flight is not None:
             then = flight[1].then
         else:  # the code that could tell cannot run: any declared outcome may be a success

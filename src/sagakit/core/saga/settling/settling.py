@@ -49,19 +49,25 @@ class Settling:
         elif step.undo_id != command_id:
             self._late(step, messages)
         elif step.state in ("undoing", "undo_failed"):
+            undo = step.undo
             self._undoing.answered(step, messages[0])
+            if undo is not None:
+                self._writing.settled(undo.type, "undo_failed" if step.state == "undo_failed" else "undone")
         return True
 
     def _settle(self, step: Step, branch: Branch, do: Do, messages: tuple[Any, ...]) -> None:
         verdict = judge(do.then, type(do.command), messages, self._around)
         step.child = ""  # if there was one, it has ended
         if isinstance(verdict, Success):
+            self._writing.settled(step.type, "succeeded", do.sent_at)
             self._stack.succeeded(step, verdict.event)
             branch.resume(verdict.event)
             return
         if isinstance(verdict, Refused):
+            self._writing.settled(step.type, "refused", do.sent_at)
             self._stack.refused(step)
         else:
+            self._writing.settled(step.type, "unknown", do.sent_at)
             self._stack.unknown(step, names_of(do.then, self._around))
         self._not_done(step, branch, verdict)
 
