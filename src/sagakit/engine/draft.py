@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct, field
+
 from sagakit.core.commit import Commit, Delivery, Envelope, Fence, Rejected
 from sagakit.core.process import Verdict
 from sagakit.engine.lanes import Lane
@@ -22,55 +24,36 @@ class Failure:
     error: Exception
 
 
-class Draft:
+class Draft(Struct, eq=False):
     """What is committed together, and what happens once it is."""
 
-    __slots__ = (
-        "at_door",
-        "coming",
-        "commit",
-        "depth",
-        "first",
-        "handled",
-        "held",
-        "on_settled",
-        "retried",
-        "stories",
-        "subject",
-        "verdicts",
-        "withdrawn",
-    )
+    on_settled: Callable[[Draft, Rejected | BaseException | None], None]
+    subject: Any = None
+    """What the callback needs to know: the lane, the deliveries."""
+    commit: Commit = field(default_factory=Commit)
+    held: list[Lane] = []
+    """Process lanes whose reactions are in this Commit: free again once it is settled."""
+    handled: list[Delivery] = []
+    """The deliveries that it finishes or parks, for those who wait for their outcome."""
+    depth: int = 0
+    """How many reactions are under way inside one another."""
+    coming: list[str] = []
+    """Process lanes that get a delivery with this Commit: until then nothing may react in them inline."""
+    stories: list[Failure] = []
+    """What those who wait for the outcome of a story are told once it is durable."""
+    withdrawn: list[str] = []
+    """Commands that are given up with it: their runs are cancelled once it is durable."""
+    retried: Delivery | None = None
+    """The delivery whose attempt failed, and that is tried again."""
+    verdicts: list[tuple[str, Verdict]] = []
+    """How steps and undos came out, each with its process."""
+    at_door: bool = False
+    """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
+    first: bool = False
+    """Whether what starts a process may take it to be new without a look into the store.
 
-    def __init__(
-        self, on_settled: Callable[[Draft, Rejected | BaseException | None], None], subject: Any = None
-    ) -> None:
-        self.commit = Commit()
-        self.held: list[Lane] = []
-        """Process lanes whose reactions are in this Commit: free again once it is settled."""
-        self.handled: list[Delivery] = []
-        """The deliveries that it finishes or parks, for those who wait for their outcome."""
-        self.depth = 0
-        """How many reactions are under way inside one another."""
-        self.coming: list[str] = []
-        """Process lanes that get a delivery with this Commit: until then nothing may react in them inline."""
-        self.on_settled = on_settled
-        self.subject = subject
-        """What the callback needs to know: the lane, the deliveries."""
-        self.stories: list[Failure] = []
-        """What those who wait for the outcome of a story are told once it is durable."""
-        self.withdrawn: list[str] = []
-        """Commands that are given up with it: their runs are cancelled once it is durable."""
-        self.retried: Delivery | None = None
-        """The delivery whose attempt failed, and that is tried again."""
-        self.verdicts: list[tuple[str, Verdict]] = []
-        """How steps and undos came out, each with its process."""
-        self.at_door = False
-        """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
-        self.first = False
-        """Whether what starts a process may take it to be new without a look into the store.
-
-        Where it is there already, the Commit is dropped as a conflict, and made again with a look.
-        """
+    Where it is there already, the Commit is dropped as a conflict, and made again with a look.
+    """
 
     def finish(self, delivery: Delivery) -> None:
         """This Commit handles that delivery."""

@@ -135,10 +135,13 @@ class Engine(Running):
         """
         wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
         envelope = self._door.new_envelope(command, "command", trace=trace)
-        with self._watching.expecting(envelope.correlation_id, wanted, new=True) as waiter:
+        waiter = self._watching.expect(envelope.correlation_id, wanted, new=True)
+        try:
             receipt = await self._door.accept(envelope, key=idempotency_key, digest=digest)
             if not receipt.repeated:
                 return await self._watching.outcome(waiter, seconds(timeout))
+        finally:
+            self._watching.leave(waiter)
         return await self._watching.wait(receipt.correlation_id, wanted, seconds(timeout))
 
     @overload

@@ -233,8 +233,9 @@ class Router:
         """The envelopes of a reaction's outputs."""
         # an event that a process publishes while it handles a command is no outcome of that command
         publisher = sender if cause.kind == "command" else None
-        return [
-            Envelope(
+        made: list[Envelope] = []
+        for output in outputs:  # mostly one: a comprehension would cost a function
+            envelope = Envelope(
                 output.id,
                 output.kind,
                 output.type,
@@ -252,8 +253,8 @@ class Router:
                 0,
                 output.message,
             )
-            for output in outputs
-        ]
+            made.append(envelope)
+        return made
 
     async def _takers(self, draft: Draft, events: Sequence[Envelope], told: str | None) -> None:
         for event in events:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -217,7 +218,7 @@ class Running:
     def idle(self) -> bool:
         """Whether nothing runs, waits to run or waits to be written; what is due later does not count."""
         still = self._lanes.idle and self._committer.idle and self._schedule.idle
-        return still and not self._runs and not self._recovery.reading
+        return still and not self._runs.by_id and not self._recovery.reading
 
     @property
     def quiet(self) -> bool:
@@ -274,10 +275,14 @@ class Running:
             self._lanes.release(lane)
             return
         delivery = lane.queue[0]
-        if self._runs and self._runs.hold(delivery.envelope, lambda: self._lanes.wake(lane)):
+        if self._runs.by_id and self._runs.hold(delivery.envelope, partial(self._lanes.wake, lane)):
             self._recovery.passes(lane)
             return
-        if self._pauses and not self._recovery.is_running(delivery) and self._pauses.hold(lane, delivery.consumer):
+        if (
+            self._pauses.by_place
+            and not self._recovery.is_running(delivery)
+            and self._pauses.hold(lane, delivery.consumer)
+        ):
             self._recovery.passes(lane)
             return
         try:
@@ -300,12 +305,12 @@ class Running:
 
     def _paused(self) -> None:
         """Something began to stand still, or goes on."""
-        self._processes.is_paused = self._pauses.includes if self._pauses else None
+        self._processes.is_paused = self._pauses.includes if self._pauses.by_place else None
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         """A Commit is durable, or was dropped: go on with everything that waited for it."""
         draft.on_settled(draft, result)
-        if not isinstance(result, BaseException) and self._recovery.suspects:
+        if self._recovery.suspects and not isinstance(result, BaseException):
             self._recovery.settled(draft, result)
         if result is not None:
             self._processes.abandon(draft)

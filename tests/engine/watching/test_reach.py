@@ -72,6 +72,19 @@ def test_a_command_leads_to_what_its_sender_does_next_but_an_undo_does_not() -> 
     assert Ask in found.of_delivery(published)
 
 
+def test_the_processes_that_lead_to_an_event_are_those_whose_running_instances_do() -> None:
+    found = reach(two_steps())
+    for wanted in ((Told,), (Told, Begun), (TakenBack,), (Begun,), (Mailed,)):
+        running = [
+            Instance("i", "t.ask_twice", "k", 1, 1, "running", b"{}"),
+            Instance("i", "t.gone", "k", 1, 1, "running", b""),
+        ]
+        leading = {row.type for row in running if not found.of_instance(row).isdisjoint(wanted)}
+        assert found.towards(wanted) == leading
+    assert found.towards((Told,)) == {"t.ask_twice"}
+    assert found.towards((Mailed,)) == frozenset()
+
+
 def test_where_an_instance_stands_counts() -> None:
     found = reach(two_steps())
 

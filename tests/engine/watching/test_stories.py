@@ -198,7 +198,7 @@ async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
         script.answers["Place"] = Broken("no")
         await until(lambda: script.began.count("Charge") == 12 + 5)
         # it stands behind what is unread; as soon as it fails it is told, whatever is unread still
-        story = next(iter(running._watching._stories._stories.values()))
+        story = next(iter(running._watching._stories.by_id.values()))
         assert story.known
         script.gates["Charge"].set()
         while not waiting.done():

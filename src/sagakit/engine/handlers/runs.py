@@ -32,31 +32,31 @@ class Runs:
     """The runs by message id."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self.by_id: dict[str, Run] = {}
         self._undoing: dict[str, str] = {}
         """The undo that runs now, by the id of the command that it undoes."""
         self._over: asyncio.Future[None] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
+        return bool(self.by_id)
 
     def begin(self, envelope: Envelope) -> Run:
         """A handler begins with this message."""
-        run = self._runs[envelope.id] = Run(envelope.undoes)
+        run = self.by_id[envelope.id] = Run(envelope.undoes)
         if run.undoes:
             self._undoing[run.undoes] = envelope.id
         return run
 
     def end(self, message_id: str) -> None:
         """It has ended: what was held goes on."""
-        run = self._runs.pop(message_id, None)
+        run = self.by_id.pop(message_id, None)
         if run is None:
             return
         if run.undoes and self._undoing.get(run.undoes) == message_id:
             del self._undoing[run.undoes]
         for go_on in run.held:
             go_on()
-        if self._over is not None and not self._runs and not self._over.done():
+        if self._over is not None and not self.by_id and not self._over.done():
             self._over.set_result(None)
 
     def leave_behind(self, message_id: str, run: Run, future: asyncio.Future[Any]) -> None:
@@ -69,10 +69,10 @@ class Runs:
 
         That is an earlier attempt of its own; for an undo also its do, and an earlier undo of the same do.
         """
-        own = self._runs.get(envelope.id)
+        own = self.by_id.get(envelope.id)
         if own is not None or not envelope.undoes:
             return own
-        return self._runs.get(envelope.undoes) or self._runs.get(self._undoing.get(envelope.undoes, ""))
+        return self.by_id.get(envelope.undoes) or self.by_id.get(self._undoing.get(envelope.undoes, ""))
 
     def hold(self, envelope: Envelope, go_on: Callable[[], None]) -> bool:
         """Call `go_on` once the run that this message has to wait for has ended. False if there is none."""
@@ -84,7 +84,7 @@ class Runs:
 
     def withdraw(self, message_id: str) -> bool:
         """The step of this message was given up: cancel its run, if it can be. False if nobody waits for its end."""
-        run = self._runs.get(message_id)
+        run = self.by_id.get(message_id)
         if run is None:
             return False
         run.withdrawn = True
@@ -95,10 +95,10 @@ class Runs:
 
     async def over(self, within: float) -> bool:
         """Wait until nothing runs any more. False if something still does after so many seconds."""
-        if self._runs:
+        if self.by_id:
             self._over = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._over], timeout=within)
-        return not self._runs
+        return not self.by_id
 
     def _ended(self, message_id: str, done: asyncio.Future[Any]) -> None:
         if not done.cancelled():

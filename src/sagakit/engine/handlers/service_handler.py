@@ -69,7 +69,8 @@ class ServiceHandler:
         """Run the head of a lane, and commit what it led to."""
         delivery = lane.queue[0]
         envelope = delivery.envelope
-        run = self._runs.begin(envelope) if consumer.role == "handler" else Run()
+        handles = consumer.role == "handler"
+        run = self._runs.begin(envelope) if handles else Run()
         try:
             made = await self._made(consumer, delivery, run)
         except Withdrawn:  # the Commit that gave it up has deleted its delivery
@@ -84,7 +85,7 @@ class ServiceHandler:
             try:
                 if isinstance(made, Later):
                     self._router.handed_over(draft, envelope, consumer.name, delivery.attempt, made.to)
-                elif consumer.role == "handler":
+                elif handles:
                     await self._router.outcome(draft, envelope, made)
                 else:
                     await self._route(draft, consumer, made)
@@ -93,7 +94,7 @@ class ServiceHandler:
                 raise
             self._submit(draft)
         finally:
-            if consumer.role == "handler" and not run.left_behind:
+            if handles and not run.left_behind:
                 self._runs.end(envelope.id)
 
     async def _made(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> list[Envelope] | Later:

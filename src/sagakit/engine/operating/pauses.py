@@ -16,22 +16,23 @@ class Pauses:
     def __init__(self, topology: Topology, lanes: Lanes) -> None:
         self._topology = topology
         self._lanes = lanes
-        self._pauses: dict[tuple[PauseScope, str], Pause] = {}
+        self.by_place: dict[tuple[PauseScope, str], Pause] = {}
+        """By scope and name."""
         self._by_consumer: dict[str, Pause | None] = {}
         self._held: dict[str, Lane] = {}
         self.on_change: Callable[[], None] = lambda: None
         """Called when something begins to stand still or goes on."""
 
     def __bool__(self) -> bool:
-        return bool(self._pauses)
+        return bool(self.by_place)
 
     def all(self) -> list[Pause]:
         """All that stands still, in the order in which it was paused."""
-        return list(self._pauses.values())
+        return list(self.by_place.values())
 
     def find(self, scope: PauseScope, name: str) -> Pause | None:
         """The pause of this very thing."""
-        return self._pauses.get((scope, name))
+        return self.by_place.get((scope, name))
 
     def check(self, scope: PauseScope, name: str) -> None:
         """Raise NotFound if the app has no such thing to pause."""
@@ -48,14 +49,14 @@ class Pauses:
 
     def began(self, pauses: Iterable[Pause]) -> None:
         """These stand still from now on."""
-        self._pauses |= {(pause.scope, pause.name): pause for pause in pauses}
+        self.by_place |= {(pause.scope, pause.name): pause for pause in pauses}
         self._by_consumer.clear()
         self.on_change()
 
     def ended(self, resumed: Iterable[tuple[PauseScope, str]]) -> None:
         """These go on: wake what they have held."""
         for one in resumed:
-            self._pauses.pop(one, None)
+            self.by_place.pop(one, None)
         self._by_consumer.clear()
         self.on_change()
         for key, lane in list(self._held.items()):
@@ -67,11 +68,11 @@ class Pauses:
 
     def of(self, consumer: str, lane_key: str) -> Pause | None:
         """The pause that keeps this lane of a consumer from being handled, the widest first."""
-        if not self._pauses:
+        if not self.by_place:
             return None
         if consumer not in self._by_consumer:
             self._by_consumer[consumer] = self._of_consumer(consumer)
-        return self._by_consumer[consumer] or self._pauses.get(("instance", lane_key.rpartition("/")[2]))
+        return self._by_consumer[consumer] or self.by_place.get(("instance", lane_key.rpartition("/")[2]))
 
     def includes(self, consumer: str, lane_key: str) -> bool:
         """Whether this lane of a consumer stands still."""
@@ -87,10 +88,10 @@ class Pauses:
         return True
 
     def _of_consumer(self, consumer: str) -> Pause | None:
-        whole = self._pauses.get(("all", ""))
+        whole = self.by_place.get(("all", ""))
         modules = (
             pause
-            for (scope, name), pause in self._pauses.items()
+            for (scope, name), pause in self.by_place.items()
             if scope == "module" and consumer.startswith(f"{name}.")
         )
-        return whole or next(modules, None) or self._pauses.get(("process", consumer))
+        return whole or next(modules, None) or self.by_place.get(("process", consumer))

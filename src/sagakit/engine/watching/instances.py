@@ -26,21 +26,18 @@ class InstanceWatches:
     def __init__(self, store: Store, codecs: Codecs) -> None:
         self._store = store
         self._codecs = codecs
-        self._watchers: dict[str, list[Watcher]] = {}
+        self.by_id: dict[str, list[Watcher]] = {}
         self._ended: str | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._watchers)
 
     @property
     def watchers(self) -> int:
         """Who watches an instance, or waits for its end."""
-        return sum(map(len, self._watchers.values()))
+        return sum(map(len, self.by_id.values()))
 
     def committed(self, commit: Commit) -> None:
         """A Commit is durable: tell those who watch its instances."""
         for write in commit.instances:
-            watchers = self._watchers.get(write.row.id)
+            watchers = self.by_id.get(write.row.id)
             if watchers:
                 for version, update in _updates(write.row, commit):
                     for watcher in watchers:
@@ -49,7 +46,7 @@ class InstanceWatches:
     def end(self, why: str) -> None:
         """Nothing will be told any more."""
         self._ended = self._ended or why
-        for watchers in self._watchers.values():
+        for watchers in self.by_id.values():
             for watcher in watchers:
                 watcher.fail(Stopping(why))
 
@@ -62,9 +59,9 @@ class InstanceWatches:
         def leave(watcher: Watcher) -> None:
             watchers.remove(watcher)
             if not watchers:
-                del self._watchers[id]
+                del self.by_id[id]
 
-        watchers = self._watchers.setdefault(id, [])
+        watchers = self.by_id.setdefault(id, [])
         watcher = Watcher(leave)
         watchers.append(watcher)
         return watcher

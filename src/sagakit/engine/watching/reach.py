@@ -24,6 +24,7 @@ class Reach:
         self._deliveries: dict[tuple[str, str, bool], frozenset[type]] = {}
         self._running: dict[str, frozenset[type]] = {}
         """By process: what an instance that runs may lead to."""
+        self._towards: dict[tuple[type, ...], frozenset[str]] = {}
 
     def of(self, types: Iterable[type], without: str = "") -> frozenset[type]:
         """These messages and all that may come of them. `without`: a process that makes nothing of them any more."""
@@ -78,6 +79,15 @@ class Reach:
             undos = (cls for cls in map(self.class_of, undos_of(row)) if cls is not None)
             return self.of((*undos, *self._told), row.type)
         return NOTHING
+
+    def towards(self, types: tuple[type, ...]) -> frozenset[str]:
+        """The processes whose running instances may lead to one of these."""
+        known = self._towards.get(types)
+        if known is None:
+            processes = [one for one in self._topology.consumers.values() if isinstance(one, ProcessConsumer)]
+            known = frozenset(one.name for one in processes if not self.of_process(one).isdisjoint(types))
+            self._towards[types] = known
+        return known
 
     def class_of(self, name: str) -> type | None:
         """The class of a wire name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sagakit.core.commit import Delivery
+from sagakit.core.commit import Delivery, Instance
 from sagakit.engine.draft import Draft
 from sagakit.engine.watching.reach import Reach
 from sagakit.engine.watching.story import Story, Waiter
@@ -17,42 +17,39 @@ class Stories:
     def __init__(self, reach: Reach, tracking: Tracking) -> None:
         self._reach = reach
         self._tracking = tracking
-        self._stories: dict[str, Story] = {}
+        self.by_id: dict[str, Story] = {}
         self.ended: str | None = None
         """Why nobody is told anything any more."""
-
-    def __bool__(self) -> bool:
-        return bool(self._stories)
 
     @property
     def waiters(self) -> int:
         """Who waits for an event of a story, or watches one."""
-        return sum(max(len(story.waiters), 1) for story in self._stories.values())
+        return sum(max(len(story.waiters), 1) for story in self.by_id.values())
 
     def get(self, correlation_id: str, *, tracked: bool) -> Story:
         """The story of this id; `tracked`: it is to be known what is under way in it."""
-        story = self._stories.get(correlation_id)
+        story = self.by_id.get(correlation_id)
         if story is None:
-            story = self._stories[correlation_id] = Story(correlation_id, self._reach)
+            story = self.by_id[correlation_id] = Story(correlation_id, self._reach)
         if tracked and not story.tracked:
             self._tracking.begin(story)
         return story
 
     def leave(self, story: Story) -> None:
         """Somebody waits or watches no longer."""
-        if not story.waiters and not story.watchers and self._stories.pop(story.correlation_id, None) and story.tracked:
+        if not story.waiters and not story.watchers and self.by_id.pop(story.correlation_id, None) and story.tracked:
             self._tracking.end(story)
 
     def end(self, why: str) -> None:
         """Those who wait are told nothing more."""
         self.ended = self.ended or why
-        for story in self._stories.values():
+        for story in self.by_id.values():
             for waiter in story.waiters:
                 waiter.fail(Stopping(why))
 
     def end_watches(self, why: str) -> None:
         """Those who watch are told nothing more."""
-        for story in self._stories.values():
+        for story in self.by_id.values():
             for watcher in story.watchers:
                 watcher.fail(Stopping(why))
 
@@ -64,26 +61,25 @@ class Stories:
                 if story is not None:
                     self._doubts(story, draft)
                 last = envelope.correlation_id
-                story = self._stories.get(last)
+                story = self.by_id.get(last)
             if story is not None:
                 story.position = envelope.position
-                for waiter in story.waiters:
-                    if envelope.message.__class__ in waiter.until:
-                        waiter.answer(envelope.message)
+                if envelope.message.__class__ in story.awaited:
+                    story.answer(envelope.message)
         if story is not None:
             self._doubts(story, draft)
         self._beside_messages(draft, last)
-        if self._tracking:
+        if self._tracking.by_id:
             self._tracking.committed(draft)
 
     def _beside_messages(self, draft: Draft, last: str) -> None:
         """What a Commit says of stories of which it has no message."""
         for delivery in draft.handled:
             if delivery.envelope.correlation_id != last:
-                self._doubts(self._stories.get(delivery.envelope.correlation_id), draft)
+                self._doubts(self.by_id.get(delivery.envelope.correlation_id), draft)
         for search in draft.commit.search:
             if search.correlation_id != last:
-                self._doubts(self._stories.get(search.correlation_id), draft)
+                self._doubts(self.by_id.get(search.correlation_id), draft)
 
     def _doubts(self, story: Story | None, draft: Draft) -> None:
         if story is not None and not story.tracked:
@@ -110,9 +106,13 @@ class Stories:
 
     def _is_on_its_way(self, waiter: Waiter, draft: Draft) -> bool:
         for write in draft.commit.instances:  # first: that is the cheaper look, and mostly enough
-            if not self._reach.of_instance(write.row).isdisjoint(waiter.until):
+            row = write.row
+            if row.type in waiter.processes if row.status == "running" else self._may_still(row, waiter):
                 return True
         return any(one.state != "parked" and self._may_lead_to(one, waiter) for one in draft.commit.deliveries)
+
+    def _may_still(self, row: Instance, waiter: Waiter) -> bool:
+        return not self._reach.of_instance(row).isdisjoint(waiter.until)
 
     def _may_lead_to(self, delivery: Delivery, waiter: Waiter) -> bool:
         return delivery.envelope.correlation_id == waiter.story.correlation_id and not self._reach.of_delivery(

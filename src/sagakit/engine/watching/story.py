@@ -21,6 +21,7 @@ class Waiter:
         "_wake",
         "doubtful",
         "looking_back",
+        "processes",
         "reachable",
         "reason",
         "settled",
@@ -31,6 +32,8 @@ class Waiter:
     def __init__(self, story: Story, until: tuple[type, ...], *, looking_back: bool) -> None:
         self.story = story
         self.until = until
+        self.processes: frozenset[str] = story.reach.towards(until)
+        """Those whose running instances may lead to it."""
         self.looking_back = looking_back
         """Until all that had come before is known, no failure counts."""
         self.reachable = False
@@ -92,13 +95,14 @@ class Story:
         "_handed",
         "_instances",
         "_parked",
-        "_reach",
         "_reached",
         "_under_way",
+        "awaited",
         "correlation_id",
         "failure",
         "looked_back",
         "position",
+        "reach",
         "scanned",
         "told",
         "tracked",
@@ -109,6 +113,8 @@ class Story:
     def __init__(self, correlation_id: str, reach: Reach) -> None:
         self.correlation_id = correlation_id
         self.waiters: list[Waiter] = []
+        self.awaited: set[type] = set()
+        """What any of them has waited for."""
         self.watchers: list[Watcher] = []
         self.tracked = False
         """Whether it is followed what is under way: not as long as all goes as it should."""
@@ -122,7 +128,22 @@ class Story:
         """The last one: why what is awaited may not come."""
         self.told = "running"
         """The status that its watchers were told last."""
-        self._reach = reach
+        self.reach = reach
+
+    # ------------------------------------------------------------------ those who wait
+
+    def wait(self, until: tuple[type, ...], *, looking_back: bool) -> Waiter:
+        """Somebody waits for one of these from now on."""
+        waiter = Waiter(self, until, looking_back=looking_back)
+        self.waiters.append(waiter)
+        self.awaited.update(until)
+        return waiter
+
+    def answer(self, event: Any) -> None:
+        """One of what is awaited has come."""
+        for waiter in self.waiters:
+            if event.__class__ in waiter.until:
+                waiter.answer(event)
 
     # ------------------------------------------------------------------ what changes
 
@@ -158,7 +179,7 @@ class Story:
             self._parked.add(delivery.id)
             reach = NOTHING
         else:
-            reach = self._reach.of_delivery(delivery)
+            reach = self.reach.of_delivery(delivery)
         self._under_way[delivery.id] = (delivery, reach)
         self._reached[reach] += 1
 
@@ -177,7 +198,7 @@ class Story:
     def change(self, id: int, *, parked: bool) -> Delivery:
         """It waits for a person from now on, or it does not any more. Returns what it is."""
         delivery, _ = self.finish(id)
-        reach = NOTHING if parked else self._reach.of_delivery(delivery)
+        reach = NOTHING if parked else self.reach.of_delivery(delivery)
         if parked:
             self._parked.add(id)
         self._under_way[id] = (delivery, reach)
@@ -188,7 +209,7 @@ class Story:
         """An instance of this story has come to this; one that has ended stays known as well."""
         known = self._instances.get(row.id)
         if known is None or known[0].status != row.status:
-            self._instances[row.id] = (row, self._reach.of_instance(row))
+            self._instances[row.id] = (row, self.reach.of_instance(row))
 
     # ------------------------------------------------------------------ what that means
 

@@ -30,7 +30,7 @@ class Tracking:
 
     def __init__(self, in_memory: Callable[[], Iterable[Delivery]]) -> None:
         self._in_memory = in_memory
-        self._stories: dict[str, Story] = {}
+        self.by_id: dict[str, Story] = {}
         self._by_delivery: dict[int, Story] = {}
         self._by_instance: dict[str, list[Story]] = {}
         self._scan: asyncio.Future[None] | None = None
@@ -38,17 +38,14 @@ class Tracking:
         self.reading = False
         """Whether deliveries wait in the store unread: what is in memory is not all."""
 
-    def __bool__(self) -> bool:
-        return bool(self._stories)
-
     def begin(self, story: Story) -> None:
         """Follow a story from now on. What was under way before is found by `scan` and `found`."""
         story.track()
-        self._stories[story.correlation_id] = story
+        self.by_id[story.correlation_id] = story
 
     def end(self, story: Story) -> None:
         """Nobody needs it any more."""
-        del self._stories[story.correlation_id]
+        del self.by_id[story.correlation_id]
         for id in story.deliveries:
             del self._by_delivery[id]
         for id in story.instances:
@@ -71,7 +68,7 @@ class Tracking:
     def read_all(self) -> None:
         """All deliveries are in memory from now on."""
         self.reading = False
-        if self._stories:
+        if self.by_id:
             self._look()
         if self._read is not None:
             self._read.set_result(None)
@@ -84,7 +81,7 @@ class Tracking:
             await asyncio.shield(self._read)
 
     def _look(self) -> None:
-        sought = {story.correlation_id: story for story in self._stories.values() if not story.scanned}
+        sought = {story.correlation_id: story for story in self.by_id.values() if not story.scanned}
         if sought and not self.reading:
             for delivery in self._in_memory():
                 story = sought.get(delivery.envelope.correlation_id)
@@ -112,7 +109,7 @@ class Tracking:
         """A Commit is durable: tell those whom it concerns."""
         commit, news = draft.commit, defaultdict[Story, News](News)
         for envelope in commit.messages:
-            story = self._stories.get(envelope.correlation_id)
+            story = self.by_id.get(envelope.correlation_id)
             if story is not None:
                 news[story].messages.append(envelope)
         self._deliveries(commit, news)
@@ -144,7 +141,7 @@ class Tracking:
                 if change.state == "parked":
                     news[story].failure = failure_of_parked(delivery, change.error)
         for delivery in commit.deliveries:
-            story = self._stories.get(delivery.envelope.correlation_id)
+            story = self.by_id.get(delivery.envelope.correlation_id)
             if story is not None and delivery.state != "scheduled":
                 self._add(story, delivery)
                 if delivery.state == "parked":
@@ -171,7 +168,7 @@ class Tracking:
     def _instances(self, commit: Commit, news: defaultdict[Story, News]) -> None:
         joining: dict[str, Story] = {}
         for reaction in commit.reactions:
-            story = self._stories.get(reaction.inputs[0].correlation_id)
+            story = self.by_id.get(reaction.inputs[0].correlation_id)
             if story is not None:
                 joining[reaction.instance.id] = story
         if not joining and not self._by_instance:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import structlog
@@ -47,7 +47,7 @@ class Watching:
     # ------------------------------------------------------------------ what the engine tells
 
     def __bool__(self) -> bool:
-        return bool(self._stories or self._of_instances)
+        return bool(self._stories.by_id or self._of_instances.by_id)
 
     @property
     def waiters(self) -> int:
@@ -57,9 +57,9 @@ class Watching:
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell those whom it concerns."""
         try:
-            if self._stories:
+            if self._stories.by_id:
                 self._stories.committed(draft)
-            if self._of_instances:
+            if self._of_instances.by_id:
                 self._of_instances.committed(draft.commit)
         except Exception:  # a bug in here must not keep the Commit from being settled
             _log.exception("those who wait could not be told")
@@ -83,27 +83,28 @@ class Watching:
 
     # ------------------------------------------------------------------ waiting
 
-    @contextmanager
-    def expecting(self, correlation_id: str, until: tuple[type, ...], *, new: bool = False) -> Generator[Waiter]:
-        """Wait for an event of a story while the block lasts. `new`: before its first message is sent."""
+    def expect(self, correlation_id: str, until: tuple[type, ...], *, new: bool = False) -> Waiter:
+        """Wait for an event of a story from now on, until `leave`. `new`: before its first message is sent."""
         if self._stories.ended is not None:
             raise Stopping(self._stories.ended)
         story = self._stories.get(correlation_id, tracked=not new or self._tracking.reading)
         if new and story.tracked:  # what is in memory is not all for now: so it is followed from its birth
             story.scanned = story.looked_back = True
-        waiter = Waiter(story, until, looking_back=not new)
-        story.waiters.append(waiter)
-        try:
-            yield waiter
-        finally:
-            story.waiters.remove(waiter)
-            self._stories.leave(story)
+        return story.wait(until, looking_back=not new)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Nobody waits for this any more."""
+        waiter.story.waiters.remove(waiter)
+        self._stories.leave(waiter.story)
 
     async def wait(self, correlation_id: str, until: tuple[type, ...], limit: float) -> Any:
         """An event of a story, which may have come already."""
-        with self.expecting(correlation_id, until) as waiter:
+        waiter = self.expect(correlation_id, until)
+        try:
             await self._looking_back.answer(waiter)
             return await self.outcome(waiter, limit)
+        finally:
+            self.leave(waiter)
 
     async def outcome(self, waiter: Waiter, limit: float) -> Any:
         """What a waiter is told. WaitTimeout after so many seconds."""

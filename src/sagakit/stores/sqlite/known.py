@@ -95,17 +95,21 @@ class Known:
         return streams.difference(self.streams) if streams else streams
 
     def _unknown_instances(self, commits: Sequence[Commit]) -> set[str]:
-        """What is written of an instance is mostly written with its row: so these come cheap."""
-        known = self.instances
-        ids = {write.row.id for commit in commits for write in commit.instances}
+        known, ids = self.instances, set[str]()
         for commit in commits:
-            if commit.reactions:
-                ids.update([reaction.instance.id for reaction in commit.reactions])
-            if commit.search:
-                ids.update([search.instance for search in commit.search])
-            if commit.items:
-                ids.update([item.instance for item in commit.items])
-        return {id for id in ids if id not in known}
+            for write in commit.instances:
+                if write.row.id not in known:
+                    ids.add(write.row.id)
+            for reaction in commit.reactions:
+                if reaction.instance.id not in known:
+                    ids.add(reaction.instance.id)
+            for search in commit.search:
+                if search.instance not in known:
+                    ids.add(search.instance)
+            for item in commit.items:
+                if item.instance not in known:
+                    ids.add(item.instance)
+        return ids
 
     def carry(self, message_id: str, key: int) -> None:
         """The delivery with this key carries this message."""

@@ -60,39 +60,50 @@ class Plan:
         return [commit for commit, rejected in zip(self.commits, self.answers, strict=True) if rejected is None]
 
     def _add(self, known: Known, commit: Commit) -> None:
-        numbers = self.numbers
+        numbers, instances = self.numbers, known.instances
+        position, messages = numbers.position, self.messages
         for message in commit.messages:
-            numbers.position = message.position = numbers.position + 1
-            self.messages += astuple(message)[:LOGGED]
+            position += 1
+            message.position = position
+            messages += astuple(message)[:LOGGED]
             if message.stream is not None:
                 known.streams[message.stream] = message.stream_version or 0
+        numbers.position = position
         for delivery in commit.deliveries:
-            numbers.delivery = delivery.id = numbers.delivery + 1
-            known.deliveries[delivery.id] = delivery.attempt
+            numbers.delivery = id = numbers.delivery + 1
+            delivery.id = id
+            known.deliveries[id] = delivery.attempt
             if delivery.envelope.position and delivery.state != "scheduled" and not delivery.spent:
-                self.deliveries += _delivery_row(delivery, delivery.id)
+                self.deliveries += _delivery_row(delivery, id)
             else:
                 self._add_rare_delivery(known, delivery)
         for fence in commit.done:
-            del known.deliveries[fence.delivery]
-            self.deleted.append(fence.delivery)
+            id = fence.delivery
+            del known.deliveries[id]
+            self.deleted.append(id)
         if known.asleep:
             self._delete_asleep(known, commit)
         for write in commit.instances:
             row = write.row
-            row.number = known.instances[row.id][0]
-            if not row.number:
-                numbers.instance = row.number = numbers.instance + 1
-            known.instances[row.id] = (row.number, row.version)
+            id = row.id
+            number = instances[id][0]
+            if not number:
+                numbers.instance = number = numbers.instance + 1
+            row.number = number
+            instances[id] = (number, row.version)
             self.processes += astuple(row)
         for reaction in commit.reactions:
             inputs, outputs = reaction.inputs, reaction.outputs
-            first_input = inputs[0].position if inputs else 0
-            first_output = outputs[0].position if outputs else 0
-            number = known.instances[reaction.instance.id][0]
-            self.reactions += (number, reaction.version, first_input, len(inputs), first_output, len(outputs))
+            self.reactions += (
+                instances[reaction.instance.id][0],
+                reaction.version,
+                inputs[0].position if inputs else 0,
+                len(inputs),
+                outputs[0].position if outputs else 0,
+                len(outputs),
+            )
         for search in commit.search:
-            self.search.append(known.instances[search.instance][0])
+            self.search.append(instances[search.instance][0])
             self.search += astuple(search)
         self._add_rare(known, commit)
 
@@ -225,21 +236,24 @@ def _stream_conflict(known: Known, commit: Commit) -> Rejected | None:
 def _instance_conflict(known: Known, commit: Commit) -> Rejected | None:
     found: dict[str, int] = {}
     for write in commit.instances:
-        id = write.row.id
+        row = write.row
+        id = row.id
         version = found.get(id) or known.instances[id][1]
         if version != write.expected:
             return Rejected("conflict", f"instance {id} is at version {version}")
-        found[id] = write.row.version
+        found[id] = row.version
     for reaction in commit.reactions:
         id = reaction.instance.id
         if id not in found and not known.instances[id][0]:
             return Rejected("conflict", f"instance {id} is at version 0")
     for search in commit.search:
-        if search.instance not in found and not known.instances[search.instance][0]:
-            return Rejected("conflict", f"instance {search.instance} is at version 0")
+        id = search.instance
+        if id not in found and not known.instances[id][0]:
+            return Rejected("conflict", f"instance {id} is at version 0")
     for item in commit.items:
-        if item.instance not in found and not known.instances[item.instance][0]:
-            return Rejected("conflict", f"instance {item.instance} is at version 0")
+        id = item.instance
+        if id not in found and not known.instances[id][0]:
+            return Rejected("conflict", f"instance {id} is at version 0")
     return None
 
 

@@ -23,28 +23,26 @@ class Reactions:
         self, draft: Draft, slot: Slot, lane: Lane, envelopes: tuple[Envelope, ...], reacted: Reacted, state: bytes
     ) -> list[Envelope]:
         """Add to a draft what an instance has done. What it sends is in the draft then, but not routed yet."""
-        live, row, commit = slot.live, slot.row, draft.commit
-        sent = self._router.outputs(envelopes[0], lane.key, reacted.outputs, self._clock.now())
-        commit.messages.extend(sent)
-        writes = commit.instances
-        for write in writes:
+        row, status, commit = slot.row, slot.live.status, draft.commit
+        sent: list[Envelope] = []
+        if reacted.outputs:
+            sent = self._router.outputs(envelopes[0], lane.key, reacted.outputs, self._clock.now())
+            commit.messages += sent
+        version = row.version + 1
+        for write in commit.instances:
             if write.row is row:  # the second reaction of this instance in one Commit
+                row.version, row.status, row.state = version, status, state
                 break
         else:
             # a row of its own: what the slot holds must not change under a Commit that is being written
-            row = slot.row = Instance(
-                row.id, row.type, row.key, row.definition, row.version, row.status, row.state, row.number
-            )
-            writes.append(InstanceWrite(row, row.version))
+            row = slot.row = Instance(row.id, row.type, row.key, row.definition, version, status, state, row.number)
+            commit.instances.append(InstanceWrite(row, version - 1))
         if reacted.timers or reacted.forgotten:
             self._schedule(commit, slot, lane, envelopes[0], reacted)
-        row.version += 1
-        row.status = live.status
-        row.state = state
         if reacted.items:
             commit.items.extend(reacted.items)
         if reacted.recorded:
-            commit.reactions.append(Reaction(row, row.version, envelopes, tuple(sent), row.status, state))
+            commit.reactions.append(Reaction(row, version, envelopes, tuple(sent), status, state))
         return sent
 
     def _schedule(self, commit: Commit, slot: Slot, lane: Lane, cause: Envelope, reacted: Reacted) -> None:
