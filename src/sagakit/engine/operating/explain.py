@@ -49,6 +49,7 @@ class Explaining:
             self._queued,
             self._parked_child,
             self._sent,
+            self._handed_over,
             self._child,
             self._asleep,
             self._awaits_event,
@@ -184,6 +185,21 @@ class Explaining:
             return self._say("no_engine", why, envelope.recorded_at, "whoever runs the app", [wait_of(one)], [RUN])
         why = f"{envelope.type} is being handled by {one.delivery.consumer}"
         return self._say("under_way", why, envelope.recorded_at, f"{one.delivery.consumer}", [wait_of(one)])
+
+    def _handed_over(self) -> Explanation | None:
+        if not self._facts.handed:
+            return None
+        first = min(self._facts.handed, key=lambda one: one.since)
+        who = first.to or "a participant"
+        waits = [Wait("message", f"the answer to {one.type}", one.command_id, one.since) for one in self._facts.handed]
+        waits += [timer_of(one) for one in self._timers() if one.kind == "step"]
+        why = (
+            f"it waits since {time_of(first.since)} for the answer of {who} to {first.type} {first.command_id}, "
+            f"which {first.handler} has handed over"
+        )
+        mend = [f"sagakit processes give-result {self._id} --message TYPE {PAYLOAD} {REASON}"]
+        mend = [*mend, self._command("cancel")] if self._row.status == "running" else [self._command("abandon")]
+        return self._say("handed_over", why, first.since, who, waits, mend)
 
     def _child(self) -> Explanation | None:
         if not self._facts.children:

@@ -16,6 +16,7 @@ Situation: TypeAlias = Literal[
     "unreadable",
     "waiting_for_event",
     "waiting_for_child",
+    "handed_over",
     "sleeping",
     "paused",
     "compensation_failed",

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import msgspec
 from msgspec import Struct
 
 from sagakit.core.codec import Codecs
 from sagakit.core.commit import ENDED, Delivery, Envelope, History, Instance, Pause, Search
 from sagakit.core.display import record_of
+from sagakit.core.lifecycle import ACTED, HANDED_OVER, HandedOver
 from sagakit.core.process import Input
 from sagakit.core.queries import DeliveryQuery, OwnerSeen
 from sagakit.core.saga.compensation import SagaRecord
@@ -27,6 +29,8 @@ SEEN = 20
 STORY = 1_000
 """Parked deliveries that are searched for those of the same story."""
 HISTORY_PAGE = 1_000
+UNDER_WAY = frozenset({"sent", "undoing"})
+"""The states of steps that have a command out: the do or its undo."""
 
 
 class Standing(Struct):
@@ -52,6 +56,16 @@ class Child(Struct):
     status: str
 
 
+class Handed(Struct):
+    """A command that was handed over to a participant, and has no answer yet."""
+
+    command_id: str
+    type: str
+    handler: str
+    to: str
+    since: int
+
+
 class Facts(Struct, kw_only=True):
     """All that an explanation is made of."""
 
@@ -66,6 +80,8 @@ class Facts(Struct, kw_only=True):
     """Parked messages of the same story, which are neither."""
     scheduled: list[Delivery]
     children: list[Child]
+    handed: list[Handed]
+    """Its commands that wait for the answer of a participant; looked for where nothing of it is outstanding."""
     last: History | None
     """Its last reaction."""
     pause: Pause | None
@@ -113,6 +129,7 @@ class Gathering:
             story=await self._story(search.correlation_id, known) if live else [],
             scheduled=await self._store.find_deliveries(scheduled) if live else [],
             children=await self._children(row) if live else [],
+            handed=await self._handed(row, search) if live and not own and not sent else [],
             last=await self._last(row),
             pause=pause_of(self._pauses, row.type, lane),
             owner=await self._store.read_owner(),
@@ -176,6 +193,41 @@ class Gathering:
             child = await self._store.read_instance(one.child.rpartition("/")[2]) if one.child else None
             if child is not None:
                 found.append(Child(one.id, child.id, child.status))
+        return found
+
+    async def _handed(self, row: Instance, search: Search) -> list[Handed]:
+        """Of its commands whose outcome it waits for, those that the log knows to be handed over."""
+        commands = [one for one in await self._commands(row, search) if one.undoes != ""]
+        found: dict[str, Handed] = {}
+        for story in sorted({one.correlation_id for one in commands}):
+            own = {one.id: one for one in commands if one.correlation_id == story}
+            after = min(one.position for one in own.values())
+            while page := await self._store.read_story(story, after=after, limit=HISTORY_PAGE):
+                for one in page:
+                    command = own.get(one.causation_id or "")
+                    if command is not None and one.type == HANDED_OVER:
+                        told = msgspec.json.decode(one.payload, type=HandedOver)
+                        found[command.id] = Handed(command.id, command.type, told.handler, told.to, one.recorded_at)
+                    elif command is not None and one.sender is None and one.type != ACTED:
+                        found.pop(command.id, None)
+                after = page[-1].position
+        return list(found.values())
+
+    async def _commands(self, row: Instance, search: Search) -> list[Envelope]:
+        """The commands that it has sent of late; of a saga those alone whose outcome it waits for."""
+        after = max(row.version - HISTORY_PAGE, 0)
+        history = await self._store.read_history(row.id, after=after, limit=HISTORY_PAGE)
+        sent = [one for entry in history for one in entry.outputs if one.kind == "command"]
+        record = record_of(row)
+        if not isinstance(record, SagaRecord):
+            undone = {one.undoes for one in sent}
+            return [one for one in sent if one.id not in undone]
+        awaited = {one.id if one.state == "sent" else one.undo_id for one in record.steps if one.state in UNDER_WAY}
+        found = [one for one in sent if one.id in awaited]
+        for batch in (one for one in record.steps if one.batch):
+            for item in await self._store.read_items(row.id, batch.ordinal, states=("sent",), limit=SEEN):
+                command = await self._store.read_message(search.correlation_id, item.command_id)
+                found += [] if command is None else [command]
         return found
 
     async def _last(self, row: Instance) -> History | None:

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Concatenate, ParamSpec
 
 from sagakit.app import App
-from sagakit.core.lifecycle import BatchPage
+from sagakit.core.lifecycle import BatchPage, HandedOver
 from sagakit.core.messages import WIRE
 from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
@@ -29,7 +29,8 @@ from sagakit.testing.faults import Fault
 from sagakit.testing.simulation.loop import SeededLoop
 from sagakit.testing.simulation.run import silence
 
-_PAGE, _ = getattr(BatchPage, WIRE)
+_AS_IT_COMES = frozenset(getattr(one, WIRE)[0] for one in (BatchPage, HandedOver))
+"""How many there are depends on what was read together, and on whether an answer comes before its hand-over."""
 P = ParamSpec("P")
 
 FAULTS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.ANSWER_LOST, Fault.COMMIT_LOST)
@@ -142,7 +143,7 @@ def _outcome(returned: object, data: MemoryData) -> Outcome:
         returned,
         tuple(sorted((one.type, one.key, one.status, one.cause, one.reason) for one in data.search.values())),
         # in how many pages the rows of a batch were read is no outcome: a new engine reads on where the last one was
-        Counter(message.type for message in data.messages if message.type != _PAGE),
+        Counter(message.type for message in data.messages if message.type not in _AS_IT_COMES),
         tuple(sorted((one.envelope.type, one.consumer, one.state) for one in data.deliveries.values())),
     )
 
