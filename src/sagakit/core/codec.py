@@ -14,6 +14,9 @@ from sagakit.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 MEBIBYTE = 1 << 20
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
+UNFIT = (TypeError, ValueError, OverflowError, RecursionError)
+"""What encoders and decoders raise where a value does not fit."""
+
 _PATH = re.compile(r" - at `\$(.*)`$")
 
 
@@ -38,39 +41,44 @@ _plain = msgspec.json.Decoder(dict[str, Any])
 class Codec:
     """One message class: its wire name, its version, and how it is written and read."""
 
-    __slots__ = ("_decode", "_encode", "cls", "name", "upcasters", "version")
+    __slots__ = ("cls", "name", "read", "upcasters", "version", "write")
 
     def __init__(self, cls: type, name: str, version: int, upcasters: Mapping[int, Upcaster] | None = None) -> None:
         self.cls = cls
         self.name = name
         self.version = version
         self.upcasters = dict(upcasters or {})
-        self._encode: Callable[[Any], bytes] = _encoder.encode
-        self._decode: Callable[[bytes], Any]
+        self.write: Callable[[Any], bytes] = _encoder.encode
+        """A message of this very version; raises one of `UNFIT`, as `read` does."""
+        self.read: Callable[[bytes], Any]
         if hasattr(cls, "__pydantic_fields__"):
-            self._encode = lambda message: message.model_dump_json(by_alias=True, warnings=False).encode()
-            self._decode = cast(Any, cls).model_validate_json
+            self.write = lambda message: message.model_dump_json(by_alias=True, warnings=False).encode()
+            self.read = cast(Any, cls).model_validate_json
         else:
             try:
-                self._decode = msgspec.json.Decoder(cls, dec_hook=_read_model).decode
+                self.read = msgspec.json.Decoder(cls, dec_hook=_read_model).decode
             except TypeError as error:
                 raise InvalidMessage(f"{name}: {error}") from error
 
     def encode(self, message: object) -> bytes:
         """The payload of a message; InvalidMessage if a value cannot be written."""
         try:
-            return self._encode(message)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
+            return self.write(message)
+        except UNFIT as error:
+            raise self.unfit(error) from error
 
     def decode(self, payload: bytes, version: int | None = None) -> Any:
         """The message of a payload; InvalidMessage names the field that does not fit."""
         try:
             if version is not None and version != self.version:
                 payload = self._lift(payload, version)
-            return self._decode(payload)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidMessage(f"{self.name}: {_in_words(error)}") from error
+            return self.read(payload)
+        except UNFIT as error:
+            raise self.unfit(error) from error
+
+    def unfit(self, error: Exception) -> InvalidMessage:
+        """What is raised for an error of `write` or `read`."""
+        return InvalidMessage(f"{self.name}: {_in_words(error)}")
 
     def digest(self, message: Any) -> str:
         """The same for equal messages only, whatever the order of their sets and dicts."""
@@ -131,14 +139,17 @@ class Codecs:
 
     def seal(self, message: object) -> tuple[Codec, bytes, Any]:
         """A message as the log will hold it: its payload, and what a replay will read from that."""
-        codec = self.of(message)
-        payload = codec.encode(message)
-        if len(payload) > self.max_payload:
-            raise PayloadTooLarge(
-                f"{codec.name}: {len(payload)} bytes, at most {self.max_payload}: "
-                "keep large data elsewhere and send its id"
-            )
-        return codec, payload, codec.decode(payload)
+        codec = self.by_class.get(message.__class__) or self.of(message)
+        try:
+            payload = codec.write(message)
+            if len(payload) > self.max_payload:
+                raise PayloadTooLarge(
+                    f"{codec.name}: {len(payload)} bytes, at most {self.max_payload}: "
+                    "keep large data elsewhere and send its id"
+                )
+            return codec, payload, codec.read(payload)
+        except UNFIT as error:
+            raise codec.unfit(error) from error
 
     def decode(self, name: str, version: int, payload: bytes) -> Message:
         """The message that a row of the log holds."""

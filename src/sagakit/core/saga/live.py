@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from types import CodeType
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -111,10 +111,9 @@ class SagaLive:
 
     def snapshot(self) -> bytes:
         record = self._stack.record
-        awaited = self._arrivals.awaited()
-        if self._undoing.broken is None and (awaited or record.receiving):
+        if (self._arrivals.waiting or record.receiving) and self._undoing.broken is None:
             by_class = self._around.codecs.by_class
-            record.receiving = [by_class[event].name for event in awaited]
+            record.receiving = [by_class[event].name for event in self._arrivals.awaited()]
         return _encode(record)
 
     def wants(self, given: Input) -> Sequence[ItemQuery]:
@@ -139,12 +138,13 @@ class SagaLive:
             elif (command_id := given.command_id) is None or not self._settling.outcome(command_id, given.messages):
                 self._take(given.messages)
             if self._code.main is not None:
-                self._repairs.go_on(self._stack)
+                if self._repairs.stacks:
+                    self._repairs.go_on(self._stack)
                 self._after_code(self._code.main)
             self._version += 1
             if not reacted.recorded:
                 self.record.unrecorded += 1
-            if self._version >= ADVISED and self.status == "running" and not self._code.silent:
+            if self._version >= ADVISED and self._undoing.status == "running" and not self._code.silent:
                 check_length(self._version, self.record, self._code.log)
         except BaseException:
             self.evict()
@@ -231,15 +231,16 @@ class SagaLive:
         return self._code.author
 
     def perform(self, branch: Branch, operation: Operation[Any]) -> bool:
+        wanted: Any = operation  # its class says what it is
         if operation.__class__ is Do:
-            self._flights.send(branch, cast("Do", operation))
+            self._flights.send(branch, wanted)
             return False
         if operation.__class__ is ForEach:
-            return self._all_batches().begin(branch, cast("ForEach", operation).asked)
+            return self._all_batches().begin(branch, wanted.asked)
         if operation.__class__ is Receive:
-            return self._receive(branch, cast("Receive", operation))
+            return self._receive(branch, wanted)
         if operation.__class__ is Sleep:
-            return self._all_times().wait(branch, operation, cast("Sleep", operation).delay, "sleep")
+            return self._all_times().wait(branch, operation, wanted.delay, "sleep")
         return self._repairs.undo_all(branch, self._stack)
 
     def withdraw(self, losers: Sequence[Branch], waiting: Sequence[Branch | Group], heir: Group) -> int:

@@ -86,7 +86,7 @@ class Writing:
 
     def settled(self, command: str, outcome: Outcome, sent_at: int = 0) -> None:
         """A step or an undo has come out like this; `sent_at` 0: nobody knows any more when it was sent."""
-        took = self.given.now - sent_at if self.given is not None and sent_at else -1
+        took = self.now - sent_at if sent_at else -1
         self.reacted.verdicts.append(Verdict(command, outcome, took))
 
     def check_no_item(self) -> None:

@@ -105,15 +105,11 @@ class ProcessHandler:
         if self.is_paused is not None and self.is_paused(process.name, lane_key):
             self.deliver(draft, process, lane_key, envelopes)
             return
-        lane = self._lanes.find(lane_key)
-        if lane is None or lane not in draft.held:
-            if lane is not None and lane.busy:
-                self.deliver(draft, process, lane_key, envelopes)
-                return
-            lane = self._lanes.get(lane_key)
+        lane = self._lanes.get(lane_key)
+        if not lane.busy:
             lane.busy = True
             draft.held.append(lane)
-        elif lane.cache is not None and lane.cache.sending:
+        elif lane not in draft.held or (lane.cache is not None and lane.cache.sending):
             self.deliver(draft, process, lane_key, envelopes)
             return
         draft.depth += 1
@@ -213,20 +209,24 @@ class ProcessHandler:
     ) -> bool:
         """False: it wants to read what this very Commit changes, and takes this with a later one."""
         slot: Slot | None = lane.cache
-        given = Input(envelopes, tuple([self._instances.message(envelope) for envelope in envelopes]))
+        first = envelopes[0]
+        if len(envelopes) == 1 and first.message is not None:  # as mostly
+            given = Input(envelopes, (first.message,))
+        else:
+            given = Input(envelopes, tuple([self._instances.message(envelope) for envelope in envelopes]))
         starts = key is not None and isinstance(given.messages[0], process.current.starts_with)
         if slot is None and not (starts and draft.first):
             slot = lane.cache = await self._instances.load(process, lane.key.rpartition("/")[2])
-        if envelopes[0].kind == "command" and await self._children.turned_away(draft, slot, envelopes[0]):
+        if first.kind == "command" and await self._children.turned_away(draft, slot, first):
             return True
         if slot is None:
             if key is None or not starts:
-                return self._early.finds_nobody(draft, process, lane, envelopes[0])
+                return self._early.finds_nobody(draft, process, lane, first)
             slot = self._start(process, lane, key)
             if process.early_for:
                 await self._early.started(draft, process, lane)
         elif given.messages[0].__class__ is EventUnmatched:
-            await self._early.given_up(draft, process, lane, envelopes[0])
+            await self._early.given_up(draft, process, lane, first)
             return True
         return await self._take(draft, slot, lane, given, starts=starts)
 
@@ -244,7 +244,8 @@ class ProcessHandler:
         reacted, state = _reaction(slot.live, given)
         sent = self._reactions.write(draft, slot, lane, envelopes, reacted, state)
         if reacted.verdicts:
-            draft.verdicts += [(process.name, verdict) for verdict in reacted.verdicts]
+            for verdict in reacted.verdicts:
+                draft.verdicts.append((process.name, verdict))
         row = slot.row
         changed = row.status != before
         learnt = process.attributes and self._reactions.learnt(slot, given, before)
@@ -253,8 +254,10 @@ class ProcessHandler:
                 await self._end(draft, slot, given, sent, reacted)
                 return True
             self._reactions.describe(draft, slot, given.envelopes[0])
-        one_command = len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn  # as most reactions
-        if not (one_command and self._router.to_handler(draft, sent[0])):
+        if len(sent) == 1 and sent[0].kind == "command" and not reacted.withdrawn:  # as most reactions
+            if not self._router.to_handler(draft, sent[0]):
+                await self._send(draft, slot, sent, reacted)
+        elif sent or reacted.withdrawn:
             await self._send(draft, slot, sent, reacted)
         if changed:
             await self._notice(draft, slot, given)

@@ -120,7 +120,10 @@ class ServiceHandler:
             return answer
         now = self._clock.now()
         make = self._command if consumer.role == "listener" else self._router.envelope
-        return [make(envelope, consumer.name, index, message, now) for index, message in enumerate(as_messages(answer))]
+        messages, name = as_messages(answer), consumer.name
+        if len(messages) == 1:
+            return [make(envelope, name, 0, messages[0], now)]
+        return [make(envelope, name, index, message, now) for index, message in enumerate(messages)]
 
     async def _route(self, draft: Draft, consumer: ServiceConsumer, made: list[Envelope]) -> None:
         draft.commit.messages.extend(made)
@@ -177,7 +180,7 @@ class ServiceHandler:
         if consumer.threaded or consumer.timeout is not None:
             return self._apart(consumer, message, provided, run, delivery.envelope.id)
         answer = consumer.function(message, **provided)
-        if not inspect.isawaitable(answer):
+        if answer.__class__ is not CoroutineType and not inspect.isawaitable(answer):
             return answer
         return self._here(answer, run)
 

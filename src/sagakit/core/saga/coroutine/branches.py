@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
 from types import CodeType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from sagakit.core.bugs import bug_of, place
 from sagakit.core.saga.operations import OPERATIONS, Join, Operation, RestartWith
@@ -51,9 +51,10 @@ class Branch:
     def resume(self, value: Any = None, error: NotDone | None = None) -> None:
         """Run on until the next operation that has to wait, or the end; the end goes on to the group's parent."""
         self.value, self.error, self.under = value, error, None
+        operation: Any
         while (operation := self._step()) is not None:
             if operation.__class__ is Join:
-                self.under = Group(self, cast("Join", operation), self._performer)
+                self.under = Group(self, operation, self._performer)
                 if not self.under.run():
                     return
                 self.under = None

@@ -13,10 +13,11 @@ from sagakit.errors import NotDone
 class Arrivals:
     """Events that nobody has received yet, and receivers without an event yet."""
 
-    __slots__ = ("_arrived", "_waiting")
+    __slots__ = ("_arrived", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Branch, type]] = []
+        self.waiting: list[tuple[Branch, type]] = []
+        """The branches that wait for an event of a type, in the order in which they began to."""
         self._arrived: list[Any] = []
 
     def receive(self, branch: Branch, event: type) -> bool:
@@ -25,14 +26,14 @@ class Arrivals:
             if type(message) is event:
                 branch.value = self._arrived.pop(index)
                 return True
-        self._waiting.append((branch, event))
+        self.waiting.append((branch, event))
         return False
 
     def take(self, message: Any) -> Branch | None:
         """The branch that has waited longest for this event; None: it is kept for the next one."""
-        for index, (branch, event) in enumerate(self._waiting):
+        for index, (branch, event) in enumerate(self.waiting):
             if event is type(message):
-                del self._waiting[index]
+                del self.waiting[index]
                 return branch
         self._arrived.append(message)
         return None
@@ -48,26 +49,27 @@ class Arrivals:
 
     def awaited(self) -> list[type]:
         """The types of the events that branches wait for."""
-        return [event for _, event in self._waiting]
+        return [event for _, event in self.waiting]
 
     def withdraw(self, branches: Collection[object]) -> None:
         """These wait no more."""
-        self._waiting = [one for one in self._waiting if one[0] not in branches]
+        self.waiting = [one for one in self.waiting if one[0] not in branches]
 
     def clear(self) -> None:
         """Nobody waits any more."""
-        self._waiting.clear()
+        self.waiting.clear()
         self._arrived.clear()
 
 
 class Repairs:
     """The branches and groups that go on when undos are answered."""
 
-    __slots__ = ("_single", "_stacks")
+    __slots__ = ("_single", "stacks")
 
     def __init__(self) -> None:
         self._single: dict[int, tuple[Branch | Group, NotDone | None]] = {}
-        self._stacks: list[tuple[Branch, frozenset[int]]] = []
+        self.stacks: list[tuple[Branch, frozenset[int]]] = []
+        """The branches that wait for several undos, by their ordinals."""
 
     def wait_for(self, step: Step, owner: Branch | Group, error: NotDone | None = None) -> None:
         """When the undo of this step is answered, raise the error in its branch, or tell the group that lost it."""
@@ -85,23 +87,21 @@ class Repairs:
         """Begin to undo what was done so far, for a branch. True if there is nothing."""
         wanted = stack.outstanding()
         if wanted:
-            self._stacks.append((branch, wanted))
+            self.stacks.append((branch, wanted))
             stack.undo_next(wanted)
         return not wanted
 
     def go_on(self, stack: Compensation) -> None:
         """Resume the branches for which all is undone, and go on with what others wait for."""
-        if not self._stacks:
-            return
-        while through := [one for one in self._stacks if not one[1] & stack.outstanding()]:
-            self._stacks.remove(through[0])
+        while through := [one for one in self.stacks if not one[1] & stack.outstanding()]:
+            self.stacks.remove(through[0])
             through[0][0].resume()  # may withdraw another one
-        if self._stacks:
-            stack.undo_next({ordinal for _, wanted in self._stacks for ordinal in wanted})
+        if self.stacks:
+            stack.undo_next({ordinal for _, wanted in self.stacks for ordinal in wanted})
 
     def withdraw(self, lost: Collection[object], heir: Group) -> int:
         """What these wait for, the group waits for now: so many undos."""
-        self._stacks = [one for one in self._stacks if one[0] not in lost]
+        self.stacks = [one for one in self.stacks if one[0] not in lost]
         inherited = [ordinal for ordinal, (owner, _) in self._single.items() if owner in lost]
         for ordinal in inherited:
             self._single[ordinal] = (heir, None)
@@ -110,4 +110,4 @@ class Repairs:
     def clear(self) -> None:
         """Nobody waits any more."""
         self._single.clear()
-        self._stacks.clear()
+        self.stacks.clear()
