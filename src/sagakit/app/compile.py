@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from sagakit.app.reading.keys import key_of, missing
+from sagakit.app.reading.keys import key_of, missing, path_of
 from sagakit.app.reading.parts import Aggregate, Parts, Process, Service
 from sagakit.app.reading.resolve import annotations_of
 from sagakit.app.reading.roles import Roles, by_name
@@ -100,6 +100,7 @@ def _service(part: Service) -> ServiceConsumer:
         threaded=plain and part.role == "handler",
         outcomes=part.emits | part.commands,
         open=part.open,
+        key_path="" if part.key is None else path_of(part.key),
     )
 
 
@@ -113,6 +114,7 @@ def _aggregate(part: Aggregate) -> AggregateConsumer:
         outcomes=part.emits,
         snapshot_every=declared.snapshot_every,
         code=_digest(declared.cls),
+        key_path=path_of(declared.key),
     )
 
 
@@ -134,6 +136,7 @@ def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Su
         stuck_after=int(newest.declared.stuck_after * 1_000_000),
         early_for=int(newest.declared.early_for * 1_000_000),
         attributes=newest.declared.attributes,
+        key_path=path_of(newest.key),
         answers=any(cls in roles.handled for one in versions for cls in one.starts),
         leads_to=None
         if any(one.made.unseen for one in versions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 from sagakit.core.commit import Delivery
@@ -17,7 +17,7 @@ GRACE = 1.0
 class Lane:
     """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
 
-    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "key", "queue", "rests")
+    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -34,6 +34,8 @@ class Lane:
         """An operator's action has it: nothing is handled in it meanwhile."""
         self.claims: deque[asyncio.Future[None]] | None = None
         """Operators' actions that wait for it."""
+        self.home: tuple[str, int] | None = None
+        """Consumer and partition, where several engines share a store and the key does not tell them."""
 
 
 class Lanes:
@@ -59,7 +61,8 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._idle: OrderedDict[str, Lane] = OrderedDict()
         self._ready: deque[Lane] = deque()
-        self._workers: dict[asyncio.Task[None], None] = {}
+        self._workers: dict[asyncio.Task[None], Lane | None] = {}
+        """With the lane that each handles, or has handled last."""
         self._resting: list[asyncio.Future[None]] = []
         self._waking = False
         self.working = 0
@@ -149,6 +152,37 @@ class Lanes:
         if was_head and resting:  # nobody else would come back to it
             self.release(lane)
 
+    # ------------------------------------------------------------------ what goes to another engine
+
+    def all(self) -> list[Lane]:
+        """The lanes in memory."""
+        return list(self._lanes.values())
+
+    def is_free(self, lane: Lane) -> bool:
+        """Whether nothing runs in a lane, and no operator's action has it or waits for it."""
+        return not lane.claimed and not lane.claims and (not lane.busy or _is_at_rest(lane))
+
+    def forget(self, lane: Lane) -> None:
+        """This lane is another engine's: nothing of it stays in memory. Who still has it in hand finds it empty."""
+        if self._lanes.get(lane.key) is not lane:
+            return
+        del self._lanes[lane.key]
+        self._idle.pop(lane.key, None)
+        self.unfinished -= sum(delivery.state != "parked" for delivery in lane.queue)
+        lane.queue.clear()
+        lane.rests = False
+        cache, lane.cache = lane.cache, None
+        if cache is not None:
+            self.on_evict(cache)
+
+    def interrupt(self, lanes: Collection[Lane]) -> list[asyncio.Task[None]]:
+        """Cancel what is being handled in these lanes: that is nobody's attempt."""
+        wanted = {id(lane) for lane in lanes}
+        found = [worker for worker, lane in self._workers.items() if lane is not None and id(lane) in wanted]
+        for worker in found:
+            worker.cancel()
+        return found
+
     # ------------------------------------------------------------------ who handles it
 
     def wake(self, lane: Lane) -> None:
@@ -172,7 +206,8 @@ class Lanes:
             return
         lane.busy = False
         if lane.cache is None:
-            self._lanes.pop(lane.key, None)
+            if self._lanes.get(lane.key) is lane:  # else it was another engine's for a while
+                del self._lanes[lane.key]
             return
         self._idle[lane.key] = lane
         if len(self._idle) > self._most_cached:
@@ -272,6 +307,8 @@ class Lanes:
             worker.add_done_callback(self._ended)
 
     async def _work(self) -> None:
+        worker = asyncio.current_task()
+        assert worker is not None
         while self.running:
             self._waking = False
             while self._ready and self.running:
@@ -281,6 +318,7 @@ class Lanes:
                 if lane.claims and self._hand_over(lane):
                     continue
                 self.working += 1
+                self._workers[worker] = lane
                 try:
                     await self._handle(lane)
                 finally:
@@ -288,12 +326,15 @@ class Lanes:
             if not self.running:
                 return
             self._waking = False
+            self._workers[worker] = None
             resting = asyncio.get_running_loop().create_future()
             self._resting.append(resting)
             await resting
 
     def _ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.pop(worker, None)
+        if worker.cancelled() and self._ready:
+            self._wake_worker()
         error = None if worker.cancelled() else worker.exception()
         if error is not None:  # no lane can be told what became of it
             self._on_fatal(error)

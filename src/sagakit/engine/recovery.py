@@ -95,6 +95,10 @@ class Recovery:
         if self.reading:
             self._task = asyncio.create_task(self._read_on(), name="sagakit recovery")
 
+    def begin(self, topology: Topology) -> None:
+        """Where several engines share the store: nothing is read before something is owned."""
+        self._topology = topology
+
     async def stop(self) -> None:
         """Read no more."""
         if self._task is not None:
@@ -137,9 +141,17 @@ class Recovery:
         is_old = self._first_left is None or delivery.id < self._first_left
         if not is_old:
             self._left -= 1
+        self._put(delivery, suspect=self._suspect and is_old)
+
+    def bring(self, delivery: Delivery, *, suspect: bool) -> None:
+        """Into its lane with a delivery that was found in the store, if this app claims it."""
+        if self.claims(delivery):
+            self._put(delivery, suspect=suspect)
+
+    def _put(self, delivery: Delivery, *, suspect: bool) -> None:
         # what is due to be tried again may have been running: its state is not written when it begins
         waits = delivery.state == "retrying" and delivery.due_at > self._timers.clock.now()
-        if self._suspect and is_old and delivery.state != "parked" and not waits:
+        if suspect and delivery.state != "parked" and not waits:
             self.suspects[delivery.id] = None
         self._lanes.put(delivery)
         if delivery.state == "retrying":
@@ -285,6 +297,20 @@ class Recovery:
             self._turn = None
             if self._running is None:
                 self._wake_next()
+
+    def waits_for_turn(self, lane: Lane) -> bool:
+        """Whether the head of this lane is a suspect that waits for another."""
+        return lane in self._queue
+
+    def give(self, lane: Lane) -> bool:
+        """A lane goes to another engine. Whether something in it was suspect, and is still."""
+        suspect = [delivery for delivery in lane.queue if delivery.id in self.suspects]
+        while lane in self._queue:
+            self._queue.remove(lane)
+        for delivery in suspect:
+            self.passed(delivery)
+        self.passes(lane)
+        return bool(suspect)
 
     def _wake_next(self) -> None:
         while self._queue:

@@ -44,6 +44,7 @@ from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.watching import Watching
+from sagakit.engine.workers.team import Parts, Team
 from sagakit.errors import StoreUnusable
 from sagakit.observer import Observer
 from sagakit.ports import Chance, Clock, Store
@@ -84,12 +85,17 @@ class Running:
         chance = chance or SystemChance()
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
-        self._lanes = self.lanes_class(self._handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
-        self._committer = Committer(store, self.clock, self._settled, self._die, observer)
+        shared = store.cluster is not None
+        handle, settled = (self._handle_shared, self._settled_shared) if shared else (self._handle, self._settled)
+        self._lanes = self.lanes_class(handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
+        self._committer = Committer(store, self.clock, settled, self._die, observer)
         self._runs = Runs()
-        self._withdrawing = Withdrawing(self._lanes, self._runs)
+        read, run = Reader(self.clock), self.limits.run
+        self.team = self._make_team(read, chance)
+        """What it shares with other engines on the store; None: it has the store alone."""
+        self._withdrawing = self.team.withdrawing if self.team else Withdrawing(self._lanes, self._runs)
         self._watching = Watching(topology, store, self._timers, self._lanes.deliveries)
-        submit, read, run = self._committer.submit, Reader(self.clock), self.limits.run
+        self._submit = submit = self.team.submit if self.team else self._committer.submit
         notices = Notices(self._router)
         self._failures = Failures(self._router, self._lanes, self._timers, submit, chance, notices)
         self._providers = Providers(topology.providers, provide or {})
@@ -104,6 +110,8 @@ class Running:
         self._withdrawing.find_unread = self._recovery.find
         self._recovery.on_reading = self._watching.reading
         self._schedule = self._make_schedule()
+        if self.team is not None:
+            self.team.attach(self._recovery, self._schedule)
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
         self._door.observer = observer
@@ -113,16 +121,23 @@ class Running:
         self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""
 
+    def _make_team(self, read: Reader, chance: Chance) -> Team | None:
+        cluster = self.store.cluster
+        if cluster is None:
+            return None
+        parts = (self.topology, self.store, read, self._lanes, self._runs, self._timers, self._committer)
+        return Team(cluster, Parts(*parts, self.limits, chance, self._die))
+
     def _make_services(self) -> ServiceHandler:
         parts = (self._router, self._aggregates, self._providers, self._failures, self._runs, self._timers)
-        services = ServiceHandler(*parts, self._committer.submit, self._threads)
+        services = ServiceHandler(*parts, self._submit, self._threads)
         services.observer = self.observer
         return services
 
     def _make_operator(self, chance: Chance) -> Operator:
         self._pauses = Pauses(self.topology, self._lanes)
         self._pauses.on_change = self._paused
-        acting = Acting(self._router, self._lanes, chance, self._committer.submit)
+        acting = Acting(self._router, self._lanes, chance, self._submit)
         instances = InstanceActions(self.topology, self.store, self._lanes, self._processes, acting)
         deliveries = DeliveryActions(self._router, self.store, self._lanes, instances, acting)
         deliveries.recovery = self._recovery
@@ -136,8 +151,10 @@ class Running:
             self.store,
             self._timers,
             firing.write,
-            lambda delivery: self._recovery.claims(delivery, firing.is_taken),
-            self._committer.submit,
+            lambda delivery: (
+                (self.team is None or self.team.fires(delivery)) and self._recovery.claims(delivery, firing.is_taken)
+            ),
+            self._submit,
             self._processes.abandon,
             lambda: self._recovery.unfinished() < self.limits.unfinished,
             self._die,
@@ -149,22 +166,32 @@ class Running:
         """Open the store and the providers, and go on with what is outstanding."""
         if self.observer is not None:
             self.observer.observe(self)
-        clean = await self.store.open()
+        clean = await self.store.open(own=self.team is None)
         try:
             await self._providers.open()
             self._timers.start()
             self._committer.start()
             await self._take_time_from_store()
             self._pauses.began(await self.store.read_pauses())
-            unclaimed = self.limits.leave_unclaimed
-            await self._recovery.start(self.topology, suspect=not clean, leave_unclaimed=unclaimed)
-            await self._schedule.start(suspect=not clean)
+            await self._recover(suspect=not clean)
         except BaseException:
             await self._close(clean=clean)
             raise
         self._lanes.start()
+        if self.team is not None:
+            await self.team.begin()
         if self._links is not None:
             self._links.start()
+
+    async def _recover(self, *, suspect: bool) -> None:
+        if self.team is not None:  # what is outstanding is read as it is claimed
+            self._paused()
+            await self.team.join()
+            await self._schedule.start(suspect=False)
+            return
+        unclaimed = self.limits.leave_unclaimed
+        await self._recovery.start(self.topology, suspect=suspect, leave_unclaimed=unclaimed)
+        await self._schedule.start(suspect=suspect)
 
     async def _take_time_from_store(self) -> None:
         seen, now = await self.store.last_recorded(), self.clock.now()
@@ -179,6 +206,8 @@ class Running:
         if self._links is not None:
             await self._links.stop()
         await self._recovery.stop()
+        if self.team is not None and self.fatal is None:
+            await self.team.give_all(within)
         await self._schedule.stop(GRACE)
         ended = await self._lanes.stop(within)
         left = within - (asyncio.get_running_loop().time() - began)
@@ -191,6 +220,8 @@ class Running:
     async def _close(self, *, clean: bool) -> None:
         self._watching.end("the engine has stopped; the outcome may still come")
         await self._schedule.stop(0)
+        if self.team is not None:
+            await self.team.stop()
         await self._committer.stop()
         await self._timers.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -218,13 +249,15 @@ class Running:
     def idle(self) -> bool:
         """Whether nothing runs, waits to run or waits to be written; what is due later does not count."""
         still = self._lanes.idle and self._committer.idle and self._schedule.idle
-        return still and not self._runs.by_id and not self._recovery.reading
+        still = still and not self._runs.by_id and not self._recovery.reading
+        return still and (self.team is None or not self.team.busy)
 
     @property
     def quiet(self) -> bool:
         """Whether all that runs are users' handlers: nothing can go on before one of them does."""
         still = self._lanes.working == self._services.calling and not self._lanes.waiting
-        return still and self._committer.idle and self._schedule.idle
+        still = still and self._committer.idle and self._schedule.idle
+        return still and (self.team is None or not self.team.busy)
 
     @property
     def next_due(self) -> int | None:
@@ -268,6 +301,17 @@ class Running:
 
     # ------------------------------------------------------------------ the middle
 
+    async def _handle_shared(self, lane: Lane) -> None:
+        """A busy lane can go on; it may be another worker's by now."""
+        assert self.team is not None
+        try:
+            if await self.team.handles(lane):
+                return
+        except StoreUnusable as error:
+            self._die(error)
+        else:
+            await self._handle(lane)
+
     async def _handle(self, lane: Lane) -> None:
         """A busy lane can go on."""
         if not lane.queue:  # what was there was given up meanwhile
@@ -305,7 +349,17 @@ class Running:
 
     def _paused(self) -> None:
         """Something began to stand still, or goes on."""
-        self._processes.is_paused = self._pauses.includes if self._pauses.by_place else None
+        pauses = self._pauses.includes if self._pauses.by_place else None
+        self._processes.is_paused = pauses if self.team is None else self.team.keeps_out(pauses)
+
+    def _settled_shared(self, draft: Draft, result: Rejected | BaseException | None) -> None:
+        """The same where several engines share the store."""
+        team = self.team
+        assert team is not None
+        if not team.settled(draft, result):
+            self._settled(draft, result)
+            if result is None:
+                team.committed(draft)
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
         """A Commit is durable, or was dropped: go on with everything that waited for it."""
@@ -322,6 +376,8 @@ class Running:
         for delivery in commit.deliveries:
             if delivery.state == "scheduled":
                 self._schedule.put(delivery)
+            elif self.team is not None:
+                self.team.put(draft, delivery)
             elif not self._recovery.leave(delivery):
                 self._lanes.put(delivery)
         if commit.forgotten:

@@ -18,6 +18,8 @@ from sagakit.ports import Link
 
 KeyOf: TypeAlias = Callable[[Any], str | None]
 """The key of a message; None: it is for nobody."""
+ONE_KEY = "*"
+"""The key path where all messages have one key."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class ServiceConsumer:
     outcomes: frozenset[type]
     open: bool = False
     """Its outcomes may be more than its source shows."""
+    key_path: str = ""
+    """The path of the field that is the key, as workers with other code are told it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class AggregateConsumer:
     snapshot_every: int
     code: str
     """A digest of the class's fields: a snapshot by other code is not used."""
+    key_path: str = ""
 
     def text_of(self, key: object) -> str:
         """A key as it stands in the stream's name."""
@@ -76,6 +81,7 @@ class ProcessConsumer:
     """Microseconds that an event waits for the start of its instance."""
     attributes: tuple[str, ...] = ()
     """The fields of what it takes that its instances are searched by."""
+    key_path: str = ""
     leads_to: frozenset[type] | None = None
     """All that it may send or publish, its undos too; None: its source does not show all of it."""
 

@@ -14,6 +14,7 @@ import pytest
 from tests.engine.stage import Ask, Stage, Told, asking_app, numbers, until
 
 from sagakit import App, KeyReused, Saga, StoreFailed, UnknownMessage
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Commit, Delivery
 from sagakit.core.queries import DeliveryQuery
 from sagakit.engine.draft import Draft
@@ -239,12 +240,14 @@ class Counting(MemoryStore):
         self.failure: Exception = StoreFailed("not now")
         self.commits: list[list[Commit]] = []
 
-    async def read_scheduled(self, *, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[Delivery]:
+    async def read_scheduled(
+        self, *, after: tuple[int, int] = (0, 0), limit: int = 1000, of: Owned | None = None
+    ) -> list[Delivery]:
         self.reads += 1
         if self.fails:
             self.fails -= 1
             raise self.failure
-        return await super().read_scheduled(after=after, limit=limit)
+        return await super().read_scheduled(after=after, limit=limit, of=of)
 
     async def commit(self, commits):  # type: ignore[no-untyped-def]
         self.commits.append(list(commits))

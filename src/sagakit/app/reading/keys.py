@@ -8,7 +8,7 @@ from typing import Any
 
 from sagakit.app.reading.resolve import Unresolved, annotations_of, named
 from sagakit.core.decider import One
-from sagakit.engine.topology import KeyOf
+from sagakit.engine.topology import ONE_KEY, KeyOf
 
 THE_ONE = ""
 
@@ -24,6 +24,11 @@ def key_of(path: str | One) -> KeyOf:
         return value if value is None or value.__class__ is str else str(value)
 
     return key
+
+
+def path_of(path: str | One) -> str:
+    """A field path as workers with other code are told it."""
+    return ONE_KEY if isinstance(path, One) else path
 
 
 def missing(cls: type, path: str | One, names: Mapping[str, Any]) -> str | None:

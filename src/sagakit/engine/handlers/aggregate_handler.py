@@ -58,7 +58,7 @@ class AggregateHandler:
         most = 1 if lane.alone else self._most
         lane.alone = False
         for delivery in lane.queue:
-            if count == most or delivery.state != "ready" or (count and self._runs.before(delivery.envelope)):
+            if count == most or delivery.state != "ready" or (count and self._waits(delivery.envelope)):
                 break
             try:
                 events, decided = self._decide(consumer, lane.key, delivery, state, version, now)
@@ -82,6 +82,10 @@ class AggregateHandler:
             self._router.processes.abandon(draft)
             raise
         self._submit(draft)
+
+    def _waits(self, envelope: Envelope) -> bool:
+        """Whether a message that is not the first of a run has to be looked at by itself."""
+        return bool(self._runs.undos_apart and envelope.undoes) or self._runs.before(envelope) is not None
 
     def _decide(
         self, consumer: AggregateConsumer, stream: str, delivery: Delivery, state: Any, version: int, now: int

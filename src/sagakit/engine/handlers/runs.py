@@ -37,8 +37,23 @@ class Runs:
         """The undo that runs now, by the id of the command that it undoes."""
         self._over: asyncio.Future[None] | None = None
 
+        self.undos_apart = False
+        """Several engines share the store: whether an undo may begin is asked of the store, for each of them."""
+
     def __bool__(self) -> bool:
         return bool(self.by_id)
+
+    def runs(self, message_id: str) -> bool:
+        """Whether a handler runs with this message."""
+        return message_id in self.by_id
+
+    def afterwards(self, message_id: str, go_on: Callable[[], None]) -> bool:
+        """Call `go_on` once this run has ended. False if there is none."""
+        run = self.by_id.get(message_id)
+        if run is None:
+            return False
+        run.held.append(go_on)
+        return True
 
     def begin(self, envelope: Envelope) -> Run:
         """A handler begins with this message."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import structlog
 
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery, Rejected
 from sagakit.engine.draft import Draft
 from sagakit.engine.time.timers import Timer, Timers
@@ -57,13 +58,15 @@ class Schedule:
         self._abandon = abandon
         self._has_room = has_room
         self._die = die
-        self._window = Window(claims)
+        self._window = Window(lambda delivery: delivery.id not in self._firing and claims(delivery))
         self._suspect_upto = 0
+        self.owned: Callable[[], Owned | None] = lambda: None
+        """What of the store this engine owns; None: all of it."""
         self._timer: Timer | None = None
         self._timer_due = 0
         self._next_group = 0
         self.running = False
-        self._firing = 0
+        self._firing: dict[int, Delivery] = {}
         """Those whose Commit is not settled yet."""
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._reader: asyncio.Task[None] | None = None
@@ -74,9 +77,25 @@ class Schedule:
             self._suspect_upto = self._clock.now()
         while self._window.wants_more:  # what nobody claims is passed over
             after = self._window.begin()
-            self._window.end(await self._store.read_scheduled(after=after, limit=SIZE), SIZE)
+            self._window.end(await self._store.read_scheduled(after=after, limit=SIZE, of=self.owned()), SIZE)
         self.running = True
         self._go_on()
+
+    def gained(self, *, suspect: bool) -> None:
+        """More is owned than before. `suspect`: the engine that had it has crashed."""
+        if suspect:
+            self._suspect_upto = self._clock.now()
+        self._window.begin_anew()
+        self._go_on()
+
+    def lost(self) -> None:
+        """Less is owned than before."""
+        self._window.sift()
+        self._go_on()
+
+    def firing(self) -> Iterable[Delivery]:
+        """Those whose Commit is not settled yet."""
+        return self._firing.values()
 
     async def stop(self, within: float) -> None:
         """Fire no more; what is on its way to its Commit has some seconds to get there."""
@@ -126,7 +145,7 @@ class Schedule:
             if not self._may_fire(now):
                 return
             while first is not None and first.due_at <= now:
-                if self._firing == AT_ONCE:
+                if len(self._firing) == AT_ONCE:
                     return  # the next to be settled comes back
                 self._begin(self._window.take())
                 first = self._window.first()
@@ -160,7 +179,7 @@ class Schedule:
     async def _read(self) -> None:
         after, page = self._window.begin(), None
         try:
-            page = await self._store.read_scheduled(after=after, limit=SIZE)
+            page = await self._store.read_scheduled(after=after, limit=SIZE, of=self.owned())
         except StoreFailed as failure:
             _log.warning("the schedule cannot be read; trying again", error=str(failure))
             await self._clock.pause(SLOWLY)
@@ -174,7 +193,7 @@ class Schedule:
     # ------------------------------------------------------------------ firing
 
     def _begin(self, delivery: Delivery) -> None:
-        self._firing += 1
+        self._firing[delivery.id] = delivery
         task = asyncio.create_task(self._make(delivery), name="sagakit timer")
         self._tasks[task] = None
         task.add_done_callback(self._made)
@@ -192,7 +211,7 @@ class Schedule:
             raise
         except Exception:  # the engine's own bug: it stays in the store, and nobody else waits for it
             _log.exception("a firing failed inside the engine", message=delivery.envelope.type, id=delivery.id)
-            self._firing -= 1
+            self._firing.pop(delivery.id, None)
             self._go_on()
         else:
             self._submit(draft)
@@ -207,7 +226,7 @@ class Schedule:
         return draft
 
     def _settled(self, draft: Draft, result: Rejected | BaseException | None) -> None:
-        self._firing -= 1
+        self._firing.pop(draft.subject.id, None)
         if isinstance(result, Rejected) and result.why != "gone":  # an instance has moved on: once more
             self._window.put(draft.subject)
         self._go_on()

@@ -75,6 +75,19 @@ class Window:
         elif self._reading is not None:
             self._forgotten.add(message_id)
 
+    def sift(self) -> None:
+        """Let go of what is not claimed any more."""
+        self._known = {id: delivery for id, delivery in self._known.items() if self._claims(delivery)}
+        self._sweep()
+
+    def begin_anew(self) -> None:
+        """More is claimed than before: read all from the beginning."""
+        self._known.clear()
+        self._heap.clear()
+        self.horizon, self.complete = (0, 0), False
+        if self._reading is not None:  # that page does not count any more
+            self._reading = (-1, -1)
+
     # ------------------------------------------------------------------ pages
 
     def begin(self) -> tuple[int, int]:

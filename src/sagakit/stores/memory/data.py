@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 
+from sagakit.core.cluster.members import Lease, Notice, Worker
 from sagakit.core.commit import (
     Delivery,
     Envelope,
@@ -43,6 +45,24 @@ class MemoryData:
         self.snapshots: dict[str, Snapshot] = {}
         self.subscriptions: dict[tuple[str, str], Subscription] = {}
         self.checkpoints: dict[str, int] = {}
+        self.time = 0
+        """What stands for the database's clock where several engines share it."""
+        self.workers: dict[str, Worker] = {}
+        self.expired: list[str] = []
+        """Workers whose lease has expired."""
+        self.leases: dict[tuple[str, int], Lease] = {}
+        self.written: list[tuple[int, str]] = []
+        """The ids of all deliveries, in the order in which they were committed, and the worker that did."""
+        self.routing = 1
+        self.routed_for: dict[tuple[str, str], str] = {}
+        """The app that each subscription is of."""
+        self.asked: dict[str, set[tuple[str, str]]] = {}
+        """What each living worker has subscribed to."""
+        self.listeners: dict[str, Callable[[Notice], None]] = {}
+
+    def expire(self, worker: str) -> None:
+        """Its lease has expired: the next one who looks expels it."""
+        self.expired.append(worker)
 
 
 def whole(delivery: Delivery) -> Delivery:

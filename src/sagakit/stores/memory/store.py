@@ -31,6 +31,7 @@ from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, 
 from sagakit.core.streams import partition_of
 from sagakit.errors import StoreFailed, StoreInUse
 from sagakit.ports import Cluster
+from sagakit.stores.memory.cluster import MemoryCluster
 from sagakit.stores.memory.data import MemoryData, whole
 from sagakit.stores.memory.looking import is_listed, is_wanted
 from sagakit.stores.memory.matching import mismatch
@@ -40,18 +41,23 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A `Store` whose data lasts as long as its `data` object."""
+    """A `Store` whose data lasts as long as its `data` object. `shared`: several engines may be on it at once."""
 
-    def __init__(self, data: MemoryData | None = None) -> None:
+    def __init__(self, data: MemoryData | None = None, *, shared: bool = False) -> None:
         self.data = data or MemoryData()
         self._epoch: int | None = None
         self._open = False
         self._last: list[tuple[Commit, Rejected | None]] = []
-        self.cluster: Cluster | None = None
+        self._cluster = MemoryCluster(self.data) if shared else None
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """What several engines on this data share, where they may."""
+        return self._cluster
 
     def again(self) -> MemoryStore:
-        """Another store on the same data: opening it takes the data away from this one."""
-        return MemoryStore(self.data)
+        """Another store on the same data: opening it takes the data away from this one, unless it is shared."""
+        return MemoryStore(self.data, shared=self._cluster is not None)
 
     async def open(self, *, own: bool = True) -> bool:
         """Take ownership if `own`; True if the last owner ended cleanly."""
@@ -76,12 +82,14 @@ class MemoryStore:
 
     async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
         """Write each Commit that matches, in order."""
-        data = self._owned()
+        data, cluster = self._owned(), self._cluster
         answers: list[Rejected | None] = []
         for commit in commits:
-            rejected = mismatch(data, commit)
+            rejected = mismatch(data, commit) or (None if cluster is None else cluster.stale(commit))
             if rejected is None:
                 write(data, commit)
+                if cluster is not None:
+                    cluster.wrote(commit.deliveries)
             answers.append(rejected)
         self._last = list(zip(commits, answers, strict=True))
         return answers
@@ -203,7 +211,11 @@ class MemoryStore:
 
     async def announce(self, url: str | None) -> None:
         """The owner says where its HTTP door is."""
-        self._owned().owner_url = url
+        data = self._owned()
+        if self._cluster is None:
+            data.owner_url = url
+        else:
+            data.workers[self._cluster.me or ""].url = url
 
     async def read_owner(self) -> OwnerSeen | None:
         """Who owns the data now."""
@@ -247,6 +259,9 @@ class MemoryStore:
 
     def _owned(self) -> MemoryData:
         data = self._data()
+        if self._cluster is not None:
+            self._cluster.check()
+            return data
         if self._epoch is None:
             raise StoreFailed("the store was opened for reading only")
         if self._epoch != data.epoch:

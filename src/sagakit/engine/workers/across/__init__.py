@@ -1,0 +1,1 @@
+"""What goes from one worker to another: deliveries, consumers' routes, withdrawals, news, operators' actions."""

@@ -1,0 +1,57 @@
+"""Commits that were routed before somebody subscribed: made again with what is missing; nothing runs twice for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.reading import Reader
+from sagakit.engine.workers.across.routes import Foreign
+from sagakit.ports import Cluster
+
+
+class Rerouting:
+    """Reads the subscriptions anew, and submits again what was rejected for them."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        read: Reader,
+        foreign: Foreign,
+        submit: Callable[[Draft], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._cluster = cluster
+        self._read = read
+        self._foreign = foreign
+        self._submit = submit
+        self._on_error = on_error
+        self._waiting: list[Draft] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is made again."""
+        return self._task is not None
+
+    def again(self, draft: Draft) -> None:
+        """This was rejected."""
+        self._waiting.append(draft)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="sagakit routes")
+            self._task.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._foreign.learn(await self._read(self._cluster.read_routes))
+            for draft in waiting:
+                self._foreign.complete(draft)
+                self._submit(draft)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._on_error(error)

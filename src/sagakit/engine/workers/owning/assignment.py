@@ -1,0 +1,77 @@
+"""Who should own what: computed by every worker alike from who lives and what they declare, so nobody has to lead.
+
+Consumers that the same workers declare are shared out alike: an instance and the handlers of its commands are at home
+with the same worker. Each partition goes to the worker that it ranks highest (rendezvous hashing) of those whose share
+is not full; so when a worker comes or goes, hardly more moves than what has to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import blake2b
+
+from sagakit.core.cluster.members import Worker
+from sagakit.core.streams import PARTITIONS
+
+Share = dict[str, frozenset[int]]
+"""Consumers, and partitions of each."""
+
+
+def share_of(me: str, workers: Sequence[Worker]) -> Share:
+    """What a worker should own, by its id."""
+    names = _names(workers)
+    declaring = _declaring(workers, names)
+    mine = names.get(me, "")
+    shares: Share = {}
+    for consumer, candidates in declaring.items():
+        if mine in candidates:
+            share = shared_out(tuple(sorted(candidates)))[mine]
+            if share:
+                shares[consumer] = share
+    return shares
+
+
+def _declaring(workers: Sequence[Worker], names: Mapping[str, str]) -> dict[str, set[str]]:
+    """Who may own the partitions of each consumer: those whose code of it knows most (`name#level`)."""
+    highest: dict[str, int] = {}
+    declaring: dict[str, set[str]] = {}
+    for worker in workers:
+        for declared in worker.declares:
+            consumer, _, words = declared.partition("#")
+            level = int(words or 0)
+            if level > highest.get(consumer, -1):
+                highest[consumer], declaring[consumer] = level, set()
+            if level == highest[consumer]:
+                declaring[consumer].add(names[worker.id])
+    return declaring
+
+
+@cache
+def shared_out(names: tuple[str, ...]) -> Mapping[str, frozenset[int]]:
+    """All partitions, shared out among workers of these names (sorted): two shares differ by one at most."""
+    least, over = divmod(PARTITIONS, len(names))
+    shares: dict[str, set[int]] = {name: set() for name in names}
+    ranks = [
+        sorted(((_rank(name, partition), name) for name in names), reverse=True) for partition in range(PARTITIONS)
+    ]
+    # those that have the clearest favourite choose first
+    for partition in sorted(range(PARTITIONS), key=lambda one: ranks[one][0], reverse=True):
+        for _, name in ranks[partition]:
+            size = len(shares[name])
+            if size < least or (size == least and over):
+                over -= size == least
+                shares[name].add(partition)
+                break
+    return {name: frozenset(share) for name, share in shares.items()}
+
+
+def _rank(name: str, partition: int) -> bytes:
+    return blake2b(f"{name}|{partition}".encode(), digest_size=8).digest()
+
+
+def _names(workers: Sequence[Worker]) -> dict[str, str]:
+    """By what workers are ranked: their names, so that one that comes back has what it had; ids where two have one."""
+    counted = Counter(worker.name for worker in workers)
+    return {worker.id: worker.name if worker.name and counted[worker.name] == 1 else worker.id for worker in workers}

@@ -1,0 +1,170 @@
+"""Partitions that were claimed: what is outstanding in them is read in pages, before anything new is handled."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from sagakit.core.cluster.members import Claim
+from sagakit.core.commit import Delivery
+from sagakit.engine.handlers.reading import Reader
+from sagakit.engine.lanes import Lanes
+from sagakit.engine.recovery import PAGES, SLOWLY, Recovery
+from sagakit.engine.time.timers import Timers
+from sagakit.engine.workers.owning.ownership import Ownership
+from sagakit.ports import Store
+
+_log = structlog.get_logger("sagakit.workers")
+
+
+class Takeover:
+    """One batch of claims. While its deliveries are read, new ones are left in the store: nothing overtakes."""
+
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        self.suspect = {(one.consumer, one.partition) for one in claims if not one.clean}
+        """Where somebody has crashed: what is found there may have been running."""
+        self.claims = [(one.consumer, one.partition) for one in claims]
+        self._cursor = 0
+        self._upto = 0
+        """The highest id that was left in the store."""
+        self._first_left: int | None = None
+        self._read = array("q")
+        """The ids of all that was read, in their order: what others wrote comes a second time as an arrival."""
+
+    def leaves(self, delivery: Delivery) -> bool:
+        """Whether a new delivery stays in the store for now, or was read from there already."""
+        if delivery.id <= self._cursor:  # else it was committed late, behind the page that it belongs to
+            return self.has_read(delivery.id)
+        self._upto = max(self._upto, delivery.id)
+        self._first_left = min(self._first_left or delivery.id, delivery.id)
+        return True
+
+    def has_read(self, id: int) -> bool:
+        """Whether this delivery was found in the store."""
+        at = bisect_left(self._read, id)
+        return at < len(self._read) and self._read[at] == id
+
+    def is_old(self, delivery: Delivery) -> bool:
+        """Whether it was there before the partition was claimed."""
+        return self._first_left is None or delivery.id < self._first_left
+
+    def begin(self) -> tuple[int, int]:
+        """What the next page comes after, and what has to be in it."""
+        return self._cursor, self._upto
+
+    def end(self, page: Sequence[Delivery], upto: int, limit: int) -> bool:
+        """A page is here. Whether it was the last one."""
+        self._read.extend(one.id for one in page)
+        last = page[-1].id if page else self._cursor
+        full = len(page) == limit
+        self._cursor = last if full else max(last, upto)
+        return not full and self._upto <= self._cursor
+
+
+class Takeovers:
+    """Reads what was claimed."""
+
+    def __init__(
+        self,
+        store: Store,
+        read: Reader,
+        ownership: Ownership,
+        recovery: Recovery,
+        lanes: Lanes,
+        timers: Timers,
+        page: int,
+        bring: Callable[[Delivery], None],
+    ) -> None:
+        self._store = store
+        self._read = read
+        self._ownership = ownership
+        self._recovery = recovery
+        self._lanes = lanes
+        self._timers = timers
+        self._page = page
+        self._bring = bring
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self.finished: list[Takeover] = []
+        """Until the arrivals are read once more: what they hold may have been read by one of these."""
+        self.arrivals_pass: Callable[[], asyncio.Future[None]] | None = None
+        """Ends when no arrivals are being read that were asked for earlier."""
+        self.on_live: Callable[[Takeover], None] = lambda takeover: None
+        self.on_error: Callable[[BaseException], None] = lambda error: None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being taken over."""
+        return bool(self._tasks)
+
+    def begin(self, claims: Sequence[Claim]) -> None:
+        """These are ours: read what is outstanding in them."""
+        takeover = Takeover(claims)
+        self._ownership.take(takeover.claims, takeover)
+        task = asyncio.create_task(self._run(takeover), name="sagakit takeover")
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Read no more."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_error(error)
+
+    async def _run(self, takeover: Takeover) -> None:
+        if self.arrivals_pass is not None:
+            await self.arrivals_pass()
+        while True:
+            await self._room()
+            of = self._of(takeover)
+            if not of:  # all of it was handed over meanwhile
+                return
+            after, upto = takeover.begin()
+            limit = self._page
+            page = await self._read(
+                self._store.read_deliveries, after=after, limit=limit, of=self._ownership.with_own(of)
+            )
+            self._take(takeover, page)
+            if takeover.end(page, upto, limit):
+                break
+        for consumer, number in takeover.claims:
+            self._ownership.taken(consumer, number)
+        self.finished.append(takeover)
+        _log.info("taken over", partitions=len(takeover.claims), suspect=len(takeover.suspect))
+        self.on_live(takeover)
+
+    def _of(self, takeover: Takeover) -> dict[str, set[int]]:
+        of: dict[str, set[int]] = {}
+        for consumer, number in takeover.claims:
+            if self._ownership.taking.get(consumer, {}).get(number) is takeover:
+                of.setdefault(consumer, set()).add(number)
+        return of
+
+    def _take(self, takeover: Takeover, page: Sequence[Delivery]) -> None:
+        for delivery in page:
+            home = self._ownership.home_of_delivery(delivery)
+            if self._ownership.taking.get(home[0], {}).get(home[1]) is not takeover:
+                continue  # handed over while it was read, or of the engine's own and for another
+            if delivery.consumer != home[0]:  # the engine's own
+                self._bring(delivery)
+                continue
+            self._recovery.bring(delivery, suspect=home in takeover.suspect and takeover.is_old(delivery))
+            lane = self._lanes.find(delivery.lane)
+            if lane is not None:
+                lane.home = home
+
+    async def _room(self) -> None:
+        """Wait until memory has room."""
+        while self._lanes.unfinished >= PAGES * self._page:
+            room = asyncio.Event()
+            self._timers.at(self._timers.clock.now() + SLOWLY, room.set)
+            await room.wait()

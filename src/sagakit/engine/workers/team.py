@@ -1,0 +1,292 @@
+"""The engine as one of several on a store. Where one engine owns the store alone there is none of this."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import structlog
+
+from sagakit.core.cluster.members import WITHDRAW, Notice, Owned, Worker
+from sagakit.core.commit import Delivery, Rejected
+from sagakit.core.streams import partition, partition_of
+from sagakit.engine.committer import Committer
+from sagakit.engine.draft import Draft
+from sagakit.engine.handlers.reading import Reader
+from sagakit.engine.handlers.runs import Runs
+from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.limits import Limits
+from sagakit.engine.recovery import Recovery
+from sagakit.engine.routing import DOOR
+from sagakit.engine.time.schedule import Schedule
+from sagakit.engine.time.timers import Timers
+from sagakit.engine.topology import Topology
+from sagakit.engine.workers.across import notices as words
+from sagakit.engine.workers.across.arrivals import Arrivals
+from sagakit.engine.workers.across.notices import Notices
+from sagakit.engine.workers.across.rerouting import Rerouting
+from sagakit.engine.workers.across.routes import Foreign, levels, subscriptions
+from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
+from sagakit.engine.workers.across.withdrawals import SharedWithdrawing
+from sagakit.engine.workers.owning.handover import Handover
+from sagakit.engine.workers.owning.heart import Heart, Pulse
+from sagakit.engine.workers.owning.membership import Membership
+from sagakit.engine.workers.owning.ownership import Ownership
+from sagakit.engine.workers.owning.takeover import Takeover, Takeovers
+from sagakit.ports import Chance, Cluster, Store
+
+BEATS = 4
+"""Signs of life within the time of a lease."""
+POLL = 2_000_000
+"""Microseconds between two looks for what notices should have told."""
+
+_log = structlog.get_logger("sagakit.workers")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of an engine that work with others."""
+
+    topology: Topology
+    store: Store
+    read: Reader
+    lanes: Lanes
+    runs: Runs
+    timers: Timers
+    committer: Committer
+    limits: Limits
+    chance: Chance
+    die: Callable[[BaseException], None]
+
+
+class Team:
+    """Joins the parts that several engines on one store need."""
+
+    def __init__(self, cluster: Cluster, engine: Parts) -> None:
+        self.cluster = cluster
+        self._engine = engine
+        self._lanes = engine.lanes
+        self.me = Worker(engine.chance.new_id(), lasts=int(engine.limits.lease * 1_000_000))
+        """How this worker is known to the others; what is to be said of it is set before it starts."""
+        self.works = True
+        """Whether it claims anything; if not, it only sends."""
+        self.beats_by_itself = not getattr(cluster, "by_hand", False)
+        self.notices = Notices(cluster, engine.die)
+        self.ownership = Ownership(self._target)
+        self.ownership.read_beside((WITHDRAW,))
+        self.foreign = Foreign(engine.topology)
+        self.rerouting = Rerouting(cluster, engine.read, self.foreign, engine.committer.submit, engine.die)
+        parts = (engine.store, cluster, engine.read, engine.lanes, engine.runs, engine.timers, self.submit)
+        self.withdrawing = SharedWithdrawing(WithdrawalParts(*parts))
+        self.withdrawing.ended = lambda command_id: self.notices.add(words.OVER, (command_id,))
+        engine.runs.undos_apart = True
+        self._pulse = Pulse(cluster, BEATS)
+        self._heart: Heart | None = None
+
+    def attach(self, recovery: Recovery, schedule: Schedule) -> None:
+        """The parts that are made later."""
+        engine, cluster, ownership = self._engine, self.cluster, self.ownership
+        read, lanes = engine.read, engine.lanes
+        self._recovery, self._schedule = recovery, schedule
+        self.takeovers = Takeovers(
+            engine.store, read, ownership, recovery, lanes, engine.timers, engine.limits.page, self._bring
+        )
+        self.handover = Handover(cluster, read, ownership, lanes, engine.runs, recovery)
+        self.arrivals = Arrivals(cluster, read, ownership, self.takeovers, self._arrived)
+        within = engine.limits.hand_over_within
+        self.membership = Membership(cluster, read, ownership, self.takeovers, self.handover, within)
+        self.takeovers.arrivals_pass = self.arrivals.passed
+        self.takeovers.on_live = self._live
+        self.handover.on_free = self._gave
+        self.arrivals.schedule = self.handover.schedule = schedule
+        schedule.owned = self._owned_in_schedule
+        for part in (self.takeovers, self.arrivals, self.membership):
+            part.on_error = engine.die
+        self._listen()
+
+    def _listen(self) -> None:
+        takers: dict[str, Callable[[Notice], None]] = {
+            words.CAME: lambda notice: self._came(notice.about),
+            words.WORKERS: lambda notice: self.membership.look(anew=True),
+            words.LEAVING: lambda notice: self.membership.leaves(notice.sender),
+            words.OVER: self._over,
+        }
+        for kind, taker in takers.items():
+            self.notices.taken_by(kind, taker)
+
+    # ------------------------------------------------------------------ living
+
+    async def join(self) -> None:
+        """Live from now on."""
+        topology, me = self._engine.topology, self.me
+        me.host, me.pid = me.host or socket.gethostname(), me.pid or os.getpid()
+        me.app, me.versions = topology.app, me.versions or _versions()
+        taking = subscriptions(topology) if self.works else []
+        if self.works:
+            me.declares = tuple(f"{name}#{level}" for name, level in sorted(levels(topology, (DOOR,)).items()))
+        self._recovery.begin(topology)
+        self.foreign.learn(await self.cluster.join(me, taking))
+        self.membership.me = me.id
+        self.cluster.listen(self.notices.came)
+
+    async def begin(self) -> None:
+        """Claim what is free, and tell the others."""
+        self.notices.add(words.WORKERS)
+        self.membership.look(anew=True)
+        if self.beats_by_itself:
+            every = self._engine.limits.lease / BEATS
+            self._heart = Heart(self._pulse, every, self.membership.saw, self._engine.die)
+            self._heart.start()
+            self._poll()
+
+    async def beat(self) -> None:
+        """One sign of life, where nobody gives it in a thread: of a clock that is moved by hand."""
+        members, expelled = await self.cluster.renew(), await self.cluster.expel_expired()
+        self.membership.saw(members, expelled)
+        if expelled:
+            self.notices.add(words.WORKERS)
+        self.arrivals.look()
+
+    def _poll(self) -> None:
+        """What no notice has told is found all the same."""
+        timers = self._engine.timers
+        self.arrivals.look()
+        timers.at(timers.clock.now() + POLL, self._poll)
+
+    async def give_all(self, within: float) -> None:
+        """This worker is about to end: everything to the others."""
+        self.notices.add(words.LEAVING)
+        await self.membership.give_all(within)
+
+    async def stop(self) -> None:
+        """Live no more."""
+        if self._heart is not None:
+            await self._heart.stop()
+        await self.membership.stop()
+        await self.takeovers.stop()
+        await self.arrivals.stop()
+        await self.cluster.leave()
+        self.notices.add(words.WORKERS)
+        await self.notices.stop()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on the way between workers, as far as this one knows."""
+        moving = self.membership.busy or self.takeovers.busy or self.handover.busy
+        return moving or self.arrivals.busy or self.notices.busy or self.rerouting.busy
+
+    # ------------------------------------------------------------------ Commits
+
+    def submit(self, draft: Draft) -> None:
+        """Complete a draft with what other workers have to be told, and write it."""
+        for delivery in draft.commit.deliveries:
+            if delivery.partition < 0:
+                delivery.partition = self._home_of(delivery)
+        self.foreign.complete(draft)
+        self._engine.committer.submit(draft)
+
+    def settled(self, draft: Draft, result: Rejected | BaseException | None) -> bool:
+        """Whether a Commit that was dropped is made again: it was routed by subscriptions that are not all."""
+        if isinstance(result, Rejected) and result.what == "routing":
+            self.rerouting.again(draft)
+            return True
+        return False
+
+    def committed(self, draft: Draft) -> None:
+        """A Commit is durable: tell the others what is theirs."""
+        away = {str(one.partition) for one in draft.commit.deliveries if not self.ownership.has(one)}
+        if away:
+            self.notices.add(words.CAME, away)
+
+    def put(self, draft: Draft, delivery: Delivery) -> None:
+        """A delivery that is durable, into its lane if that is here."""
+        if not self.ownership.leaves(delivery):
+            if draft.at_door and not self.membership.alone:
+                self.arrivals.after_them(delivery)
+            else:
+                self._bring(delivery)
+
+    def _home_of(self, delivery: Delivery) -> int:
+        """Where a new delivery belongs. What has a lane of its own stays with who sent it, or here."""
+        envelope = delivery.envelope
+        if not delivery.lane.endswith(envelope.id):
+            return partition(delivery.lane)
+        if envelope.sender is not None:
+            return partition(envelope.sender)
+        own, home = self.ownership.live.get(delivery.consumer), partition(delivery.lane)
+        return home if not own or home in own else sorted(own)[home % len(own)]
+
+    # ------------------------------------------------------------------ lanes
+
+    def keeps_out(self, also: Callable[[str, str], bool] | None) -> Callable[[str, str], bool]:
+        """Whether nothing may react in a lane of a process here, at once; `also`: another reason."""
+        elsewhere = self.ownership.is_elsewhere
+        if also is None:
+            return elsewhere
+        return lambda consumer, lane_key: elsewhere(consumer, lane_key) or also(consumer, lane_key)
+
+    async def handles(self, lane: Lane) -> bool:
+        """Whether the head of a lane is not handled by the engine's own handlers: at least not now."""
+        if not lane.queue:
+            return False
+        if self.handover.busy and self.ownership.is_leaving(self.ownership.home_of(lane)):
+            self.handover.leave_lane(lane)
+            return True
+        delivery = lane.queue[0]
+        if delivery.consumer == WITHDRAW:
+            self.withdrawing.withdraw(lane, delivery)
+            return True
+        return bool(delivery.envelope.undoes) and await self.withdrawing.holds(lane, delivery)
+
+    def _bring(self, delivery: Delivery) -> None:
+        lane = self._lanes.get(delivery.lane)
+        lane.home = self.ownership.home_of_delivery(delivery)
+        self._lanes.put(delivery)
+
+    def _arrived(self, delivery: Delivery) -> None:
+        if delivery.consumer == WITHDRAW or self._recovery.claims(delivery):
+            self._bring(delivery)
+
+    def _target(self, delivery: Delivery) -> str:
+        """The consumer whose owner a delivery is for."""
+        if delivery.consumer != WITHDRAW:
+            return delivery.consumer
+        codec = self._engine.topology.codecs.by_name.get(delivery.envelope.type)
+        handler = None if codec is None else self._engine.topology.handlers.get(codec.cls)
+        return delivery.consumer if handler is None else handler.name
+
+    # ------------------------------------------------------------------ what changes
+
+    def _came(self, about: Sequence[str]) -> None:
+        numbers = {int(one) for one in about}
+        held = self.ownership.held()
+        if any(not numbers.isdisjoint(own) for own in held.values()):
+            self.arrivals.look()
+
+    def _over(self, notice: Notice) -> None:
+        for command_id in notice.about:
+            self.withdrawing.over(command_id)
+
+    def _live(self, takeover: Takeover) -> None:
+        self._schedule.gained(suspect=bool(takeover.suspect))
+        self.arrivals.look()
+
+    def _gave(self) -> None:
+        self.notices.add(words.WORKERS)
+
+    def _owned_in_schedule(self) -> Owned:
+        return self.ownership.live
+
+    def fires(self, delivery: Delivery) -> bool:
+        """Whether what is scheduled here is due here."""
+        return self.ownership.here(delivery.consumer, partition_of(delivery))
+
+
+def _versions() -> str:
+    try:
+        return f"sagakit {version('sagakit')}"
+    except PackageNotFoundError:
+        return "sagakit"
