@@ -12,7 +12,7 @@ from sagakit.core.messages import Message, Seconds, seconds
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.doors.answering import Answer
 from sagakit.engine.doors.links import Links
-from sagakit.engine.running import Running
+from sagakit.engine.observing.visible import Visible
 from sagakit.engine.time.due import due_at
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
 from sagakit.engine.watching.updates import Update
@@ -25,7 +25,7 @@ _E1 = TypeVar("_E1", bound=Message)
 _E2 = TypeVar("_E2", bound=Message)
 
 
-class Engine(Running):
+class Engine(Visible):
     """Runs one app on one store. Use it through `App.engine`, which starts and stops it."""
 
     async def start(self) -> None:
