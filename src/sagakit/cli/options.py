@@ -54,6 +54,16 @@ AppName: TypeAlias = Annotated[
 Port: TypeAlias = Annotated[
     int, typer.Option("--port", metavar="N", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
 ]
+Idempotency: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--idempotency",
+        envvar="SAGAKIT_IDEMPOTENCY",
+        metavar="URL",
+        help="Keep copies of answers to idempotency keys in Redis or Valkey, such as redis://localhost:6379/0.",
+        show_default=False,
+    ),
+]
 LeaveUnclaimed: TypeAlias = Annotated[
     bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
 ]

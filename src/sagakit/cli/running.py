@@ -13,11 +13,12 @@ import typer
 
 from sagakit.cli.database import named
 from sagakit.cli.failures import WrongUse
-from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, LeaveUnclaimed, Port
+from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, Idempotency, LeaveUnclaimed, Port
 from sagakit.cli.terminal import counted, show, text
 
 if TYPE_CHECKING:
     from sagakit.app import App
+    from sagakit.engine.limits import Limits
 
 DEMOS = ("shop", "hotel", "subscriptions")
 
@@ -27,14 +28,15 @@ def demo(
     port: Port = 8080,
     db: DemoDatabase = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew: forget what is there.")] = False,
+    idempotency: Idempotency = "",
 ) -> None:
     """Run a small business: a shop, a hotel or subscriptions."""
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
-    _demo(name)(port, db or None, fresh)
+    _demo(name)(port, db or None, fresh, idempotency or None)
 
 
-def _demo(name: str) -> Callable[[int, str | None, bool], None]:
+def _demo(name: str) -> Callable[[int, str | None, bool, str | None], None]:
     """What runs a demo. Only the one that is asked for is imported."""
     match name:
         case "shop":
@@ -46,37 +48,44 @@ def _demo(name: str) -> Callable[[int, str | None, bool], None]:
     return run_demo
 
 
-def run(app: AppName, db: Database = "", port: Port = 8080, leave_unclaimed: LeaveUnclaimed = False) -> None:
+def run(
+    app: AppName,
+    db: Database = "",
+    port: Port = 8080,
+    leave_unclaimed: LeaveUnclaimed = False,
+    idempotency: Idempotency = "",
+) -> None:
     """Run an app: its engine and an HTTP door for commands.
 
     POST /api/v1/commands/NAME sends a command; /health/live and /health/ready say how the engine is.
     SIGTERM or Ctrl-C stops it in order; what is outstanding goes on at the next start.
     """
     from sagakit.cli.apps import load
+    from sagakit.engine.limits import Limits
     from sagakit.server.log import log_to_stderr
     from sagakit.server.serve import bind
 
     log_to_stderr()
     joined, url = load(app), named(db)
     with bind(port) as bound:
-        asyncio.run(_serve(joined, url, bound, leave_unclaimed=leave_unclaimed))
+        asyncio.run(_serve(joined, url, bound, Limits(leave_unclaimed=leave_unclaimed), idempotency))
 
 
-async def _serve(app: App, db: str, bound: socket.socket, *, leave_unclaimed: bool) -> None:
+async def _serve(app: App, db: str, bound: socket.socket, limits: Limits, idempotency: str) -> None:
     from sagakit.app.running import signalled
-    from sagakit.engine.limits import Limits
+    from sagakit.idempotency import opened
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
     from sagakit.telemetry import Telemetry
 
     # signals are heard from before the start, so that it is never cut short, to after the stop
     with signalled() as told:
-        limits = Limits(leave_unclaimed=leave_unclaimed)
-        async with app.engine(db, limits=limits, observer=Telemetry()) as engine:
+        running = app.engine(db, limits=limits, observer=Telemetry())
+        async with opened(idempotency) as fast, running as engine:
             commands = counted(len(engine.topology.commands), "command")
             show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
             sys.stdout.flush()
-            await serve(engine, api(engine), bound, told)
+            await serve(engine, api(engine, fast=fast), bound, told)
 
 
 def check(app: AppName) -> None:

@@ -16,6 +16,7 @@ from sagakit import App, Engine
 from sagakit.app.running import signalled
 from sagakit.demos.files import file_of, forget
 from sagakit.demos.terminal import Terminal
+from sagakit.idempotency import FastPath, opened
 from sagakit.server.serve import address_of, bind, serve
 from sagakit.telemetry import Telemetry
 
@@ -36,6 +37,8 @@ class Demo:
     address: str
     path: Path | None
     """The file of its database; None: it is in memory."""
+    fast: FastPath | None
+    """What answers repeats of idempotency keys, besides the engine."""
     _bound: socket.socket
     _told: asyncio.Event
 
@@ -69,6 +72,7 @@ async def demo(
     port: int,
     db: str | None,
     fresh: bool,
+    idempotency: str | None = None,
     provide: Callable[[Terminal, Path | None], Mapping[Any, object]] = lambda terminal, path: {},
     others: Callable[[Path], tuple[Path, ...]] = lambda path: (),
 ) -> AsyncGenerator[Demo]:
@@ -80,8 +84,11 @@ async def demo(
         terminal = Terminal()
         try:
             given, observer = provide(terminal, path), Telemetry()
-            async with app.engine(db or str(path), provide=given, observer=observer) as engine:
-                yield Demo(engine, terminal, address_of(bound), path, bound, told)
+            async with (
+                opened(idempotency) as fast,
+                app.engine(db or str(path), provide=given, observer=observer) as engine,
+            ):
+                yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
             terminal.print(ENDED if path else "Closed.")
         finally:
             terminal.close()

@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from sagakit.app import App
+    from sagakit.idempotency import FastPath
 
 __all__ = ["asgi"]
 
 
-def asgi(app: App) -> ASGIApp:
+def asgi(app: App, *, fast: FastPath | None = None) -> ASGIApp:
     """The HTTP API of an app whose engine `app.lifespan(url)` runs, to be mounted into an ASGI app of one's own.
 
     `host.mount("/sagas", asgi(app))` for FastAPI and Starlette: links and the OpenAPI document name that path.
+    `fast` (see `sagakit.idempotency`) answers repeats; its owner closes it.
     """
     from sagakit.server.mounting import Mounted
 
-    return Mounted(app)
+    return Mounted(app, fast)

@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from sagakit.core.codec import MEBIBYTE
 from sagakit.engine.engine import Engine
+from sagakit.idempotency import FastPath
 from sagakit.server.openapi import openapi
 from sagakit.server.problems import answer_problem
 from sagakit.server.routes.commands import commands
@@ -19,9 +20,9 @@ from sagakit.server.routes.processes import processes
 from sagakit.server.routes.stories import stories
 
 
-def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
-    """An ASGI app on this engine, with more routes of its user's."""
-    own = routes(engine)
+def api(engine: Engine, *more: HTTPRouteHandler, fast: FastPath | None = None) -> Litestar:
+    """An ASGI app on this engine, with more routes of its user's; `fast` answers repeats."""
+    own = routes(engine, fast)
     return Litestar(
         [*own, *more, openapi(engine, [*own, *more])],
         exception_handlers={Exception: answer_problem},
@@ -31,10 +32,10 @@ def api(engine: Engine, *more: HTTPRouteHandler) -> Litestar:
     )
 
 
-def routes(engine: Engine) -> Sequence[HTTPRouteHandler]:
+def routes(engine: Engine, fast: FastPath | None = None) -> Sequence[HTTPRouteHandler]:
     """All that sagakit itself answers, without the document."""
     return [
-        *commands(engine),
+        *commands(engine, fast),
         *processes(engine),
         *stories(engine),
         *operating(engine),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sagakit.app import App
 from sagakit.engine.engine import Engine
 from sagakit.errors import Stopping
+from sagakit.idempotency import FastPath
 from sagakit.server.api import api
 from sagakit.server.links import MOUNT
 from sagakit.server.problems import problem_json, problem_of
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class Mounted:
     """Passes requests to the API of the engine that runs at the moment."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, fast: FastPath | None = None) -> None:
         self._app = app
+        self._fast = fast
         self._engine: Engine | None = None
         self._api: Litestar | None = None
 
@@ -34,7 +36,7 @@ class Mounted:
             await _say(send, stopping)
             return
         if self._api is None or engine is not self._engine:
-            self._engine, self._api = engine, api(engine)
+            self._engine, self._api = engine, api(engine, fast=self._fast)
         await self._api(_behind(scope), receive, send)
 
 

@@ -13,16 +13,16 @@ from sagakit.server.api import api
 from sagakit.server.log import log_to_stderr
 
 
-def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
+def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:
     """Run the hotel until the process is told to stop. `db`: a path or URL; None: a file of the demo's own, kept."""
     log_to_stderr()
-    asyncio.run(_run(port, db, fresh))
+    asyncio.run(_run(port, db, fresh, idempotency))
 
 
-async def _run(port: int, db: str | None, fresh: bool) -> None:
-    async with demo(hotel, port=port, db=db, fresh=fresh) as opened:
+async def _run(port: int, db: str | None, fresh: bool, idempotency: str | None) -> None:
+    async with demo(hotel, port=port, db=db, fresh=fresh, idempotency=idempotency) as opened:
         opened.terminal.open(_greeting(opened))
-        await opened.serve(api(opened.engine), Scenario(opened.engine, opened.terminal.show).play())
+        await opened.serve(api(opened.engine, fast=opened.fast), Scenario(opened.engine, opened.terminal.show).play())
 
 
 def _greeting(opened: Demo) -> Text:

@@ -9,10 +9,12 @@ from litestar import Litestar, Request, Response, get, post
 from uuid_utils import uuid7
 
 from sagakit import Engine, NotFound, stable_id
-from sagakit.demos.shop.order_book import OrderBook, OrdersHere, OrderView
+from sagakit.demos.shop.order_book import OrderBook, OrdersHere
 from sagakit.demos.shop.order_request import BadRequest, read_order
+from sagakit.demos.shop.orders.messages import PlaceOrder
+from sagakit.idempotency import FastPath
 from sagakit.server.api import api
-from sagakit.server.keys import idempotency_key
+from sagakit.server.keys import Once, idempotency_key
 from sagakit.server.prefer import applied, preferred_wait, while_connected
 from sagakit.server.problems import Problem, answer_error, problem_response
 from sagakit.server.routes.health import health
@@ -29,9 +31,9 @@ _TAKEN = ("", "application/json", "application/x-www-form-urlencoded")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def shop_server(engine: Engine, book: OrderBook | None = None) -> ASGIApp:
+def shop_server(engine: Engine, book: OrderBook | None = None, *, fast: FastPath | None = None) -> ASGIApp:
     """The gateway, and beside its orders the API over all that the engine runs."""
-    orders, others = gateway(engine, book), api(engine)
+    orders, others = gateway(engine, book, fast=fast), api(engine, fast=fast)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -41,9 +43,12 @@ def shop_server(engine: Engine, book: OrderBook | None = None) -> ASGIApp:
     return answer
 
 
-def gateway(engine: Engine, book: OrderBook | None = None) -> Litestar:
-    """The gateway to the shop. `book`: where its orders are, unless this engine runs the whole of it."""
-    orders = OrdersHere(engine) if book is None else book
+def gateway(engine: Engine, book: OrderBook | None = None, *, fast: FastPath | None = None) -> Litestar:
+    """The gateway to the shop. `book`: where its orders are, unless this engine runs the whole of it.
+
+    `fast` answers repeats.
+    """
+    orders, once = OrdersHere(engine) if book is None else book, Once("/orders", engine, fast)
 
     @post("/orders")
     async def place_order(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -51,8 +56,13 @@ def gateway(engine: Engine, book: OrderBook | None = None) -> Litestar:
         key = idempotency_key(request)
         asked = read_order(await request.body())
         order_id = stable_id("order", key) if key is not None else uuid7().hex
-        placed = await orders.place(order_id, asked, key=key, trace=traceparent(request))
-        return _answer(placed, status=201, headers={"Location": f"/orders/{order_id}"})
+        trace = traceparent(request)
+
+        async def accept() -> bytes:
+            return _encode(await orders.place(order_id, asked, key=key, trace=trace))
+
+        answer = await once.answer(PlaceOrder, key, asked.digest(), accept)
+        return _answer(answer, status=201, headers={"Location": f"/orders/{order_id}"})
 
     @get("/orders/{order_id:str}")
     async def get_order(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -64,7 +74,7 @@ def gateway(engine: Engine, book: OrderBook | None = None) -> Litestar:
                 order, version = await orders.find(order_id)
         except NotFound:
             return problem_response(Problem(404, "order_not_found"))
-        return _answer(order, status=200, headers={"ETag": f'"{version}"', **applied(wait)})
+        return _answer(_encode(order), status=200, headers={"ETag": f'"{version}"', **applied(wait)})
 
     return Litestar(
         [place_order, get_order, *health(engine)],
@@ -75,8 +85,8 @@ def gateway(engine: Engine, book: OrderBook | None = None) -> Litestar:
     )
 
 
-def _answer(view: OrderView, *, status: int, headers: dict[str, str]) -> Response[bytes]:
-    return Response(_encode(view), status_code=status, media_type="application/json", headers=headers)
+def _answer(content: bytes, *, status: int, headers: dict[str, str]) -> Response[bytes]:
+    return Response(content, status_code=status, media_type="application/json", headers=headers)
 
 
 def _answer_bad_request(_: Request[Any, Any, Any], error: BadRequest) -> Response[bytes]:

@@ -17,16 +17,18 @@ from sagakit.demos.terminal import Terminal
 from sagakit.server.log import log_to_stderr
 
 
-def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
+def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:
     """Run the shop until the process is told to stop. `db`: a path or URL; None: a file of the demo's own, kept."""
     log_to_stderr()
-    asyncio.run(_run(port, db, fresh))
+    asyncio.run(_run(port, db, fresh, idempotency))
 
 
-async def _run(port: int, db: str | None, fresh: bool) -> None:
-    async with demo(shop, port=port, db=db, fresh=fresh, provide=_provided, others=_others) as opened:
+async def _run(port: int, db: str | None, fresh: bool, idempotency: str | None) -> None:
+    async with demo(
+        shop, port=port, db=db, fresh=fresh, idempotency=idempotency, provide=_provided, others=_others
+    ) as opened:
         opened.terminal.open(await greeting(opened.engine, opened.address, opened.path))
-        await opened.serve(shop_server(opened.engine))
+        await opened.serve(shop_server(opened.engine, fast=opened.fast))
 
 
 def _others(path: Path) -> tuple[Path, ...]:

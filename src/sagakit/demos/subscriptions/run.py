@@ -22,13 +22,13 @@ from sagakit.server.api import api
 from sagakit.server.log import log_to_stderr
 
 
-def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False) -> None:
+def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:
     """Run the service until the process is told to stop. `db`: a path or URL; None: a file of its own, kept."""
     log_to_stderr()
-    asyncio.run(_run(port, db, fresh))
+    asyncio.run(_run(port, db, fresh, idempotency))
 
 
-async def _run(port: int, db: str | None, fresh: bool) -> None:
+async def _run(port: int, db: str | None, fresh: bool, idempotency: str | None) -> None:
     async with running_provider() as provider:
         accounts: list[Account] = []
 
@@ -38,10 +38,10 @@ async def _run(port: int, db: str | None, fresh: bool) -> None:
             alarm = Alarm(lambda order_id, reason: account.tell("refusal", order_id, "ALERT", reason))
             return {ProviderAddress: ProviderAddress(provider), Account: account, Alarm: alarm}
 
-        async with demo(app, port=port, db=db, fresh=fresh, provide=provided) as opened:
+        async with demo(app, port=port, db=db, fresh=fresh, idempotency=idempotency, provide=provided) as opened:
             opened.terminal.open(_greeting(opened, provider))
             scenario = play(opened.engine, accounts[0], address=opened.address, provider=provider)
-            await opened.serve(api(opened.engine, purchases(opened.engine)), scenario)
+            await opened.serve(api(opened.engine, purchases(opened.engine), fast=opened.fast), scenario)
 
 
 def _greeting(opened: Demo, provider: str) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -14,10 +15,10 @@ from msgspec import Struct
 
 from sagakit.core.codec import Codec
 from sagakit.engine.engine import Engine
-from sagakit.engine.inbox import Receipt
 from sagakit.errors import UnknownMessage, WaitTimeout
+from sagakit.idempotency import FastPath
 from sagakit.server.bodies import check_type, expected_version
-from sagakit.server.keys import idempotency_key
+from sagakit.server.keys import Once, idempotency_key
 from sagakit.server.links import link
 from sagakit.server.prefer import applied, preferred_wait
 from sagakit.server.routes.answers import COMMAND
@@ -37,12 +38,24 @@ class Accepted(Struct):
     outcome: EventView | None = None
 
 
-def commands(engine: Engine) -> list[HTTPRouteHandler]:
+class _Receipt(Struct):
+    """What is kept of an answer: the rest is looked up."""
+
+    message_id: str
+    correlation_id: str
+
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(_Receipt).decode
+
+
+def commands(engine: Engine, fast: FastPath | None = None) -> list[HTTPRouteHandler]:
     """The route. Its answer, 202, follows the commit: the command is durable, and will be handled.
 
     With `Prefer: wait=N` it is 200 once the command has led to an event.
     """
     topology = engine.topology
+    once = Once(PATH, engine, fast)
 
     @post(f"{PATH}/{{name:str}}", status_code=202, responses=COMMAND, summary="Send a command", tags=["commands"])
     async def send_command(
@@ -58,14 +71,22 @@ def commands(engine: Engine) -> list[HTTPRouteHandler]:
         if codec.cls not in topology.commands:
             raise UnknownMessage(f"nobody handles the command {name!r}")
         time = _time(after, at)
-        receipt = await engine.send(
-            codec.decode(await request.body()),
-            idempotency_key=idempotency_key(request),
-            expected_version=expected_version(request),
-            trace=traceparent(request),
-            after=after,
-            at=time,
-        )
+        body = await request.body()
+        command, key, version = codec.decode(body), idempotency_key(request), expected_version(request)
+
+        async def accept() -> bytes:
+            receipt = await engine.send(
+                command,
+                idempotency_key=key,
+                expected_version=version,
+                trace=traceparent(request),
+                after=after,
+                at=time,
+            )
+            return _encode(_Receipt(receipt.message_id, receipt.correlation_id))
+
+        digest = blake2b(body, digest_size=16).hexdigest()
+        receipt = _decode(await once.answer(codec.cls, key, digest, accept))
         wait = None if after is not None or at is not None else preferred_wait(request)
         outcome = await _outcome(engine, codec, receipt, wait)
         answer = Accepted(receipt.message_id, receipt.correlation_id, outcome)
@@ -75,7 +96,7 @@ def commands(engine: Engine) -> list[HTTPRouteHandler]:
     return [send_command]
 
 
-async def _outcome(engine: Engine, codec: Codec, receipt: Receipt, wait: int | None) -> EventView | None:
+async def _outcome(engine: Engine, codec: Codec, receipt: _Receipt, wait: int | None) -> EventView | None:
     """What the command led to; None if that does not come in time, or nobody waits. Raises Refused, OutcomeUnknown."""
     until = tuple(engine.topology.around.outcomes.get(codec.cls, ()))
     if wait is None or not until:

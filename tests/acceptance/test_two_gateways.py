@@ -1,0 +1,131 @@
+"""The same keys sent five times each, at once, through two gateways: one saga a key, whatever becomes of Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.servers.valkey import ValkeyProcess, process
+
+from sagakit import Engine
+from sagakit.core.queries import InstanceQuery
+from sagakit.demos.shop.app import shop
+from sagakit.demos.shop.gateway import gateway
+from sagakit.idempotency import FastPath, Settings, fast_path
+
+ORDERS, TIMES = 200, 5
+PATIENT = Settings(patience=10.0)
+"""For a server that answers, on a machine that may be busy."""
+BRISK = Settings(patience=0.5, rest=0.05)
+"""A short rest, so that the server is used again within the test."""
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    with process(tmp_path / "valkey") as server:
+        yield server
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with shop.engine(str(tmp_path / "shop.db")) as engine:
+        yield engine
+
+
+class Storm:
+    """Every order five times, in any order, to any gateway; who is told that it is in flight comes again."""
+
+    def __init__(self, gateways: list[httpx.AsyncClient], seed: int) -> None:
+        self._gateways = gateways
+        self._random = random.Random(seed)
+        self.answers: defaultdict[str, set[tuple[int, bytes, str]]] = defaultdict(set)
+        self.statuses: Counter[int] = Counter()
+        self._turn = asyncio.Condition()
+
+    async def rage(self, meanwhile: Callable[[], None]) -> None:
+        """Send all of it; do something when half of it is answered."""
+        sends = [f"order-{number}" for number in range(ORDERS)] * TIMES
+        self._random.shuffle(sends)
+        queue, at_once = iter(sends), 40
+
+        async def client() -> None:
+            for key in queue:
+                await self._send(key)
+
+        async def trouble() -> None:
+            async with self._turn:
+                await self._turn.wait_for(lambda: self.answered >= len(sends) // 2)
+            meanwhile()
+
+        await asyncio.gather(trouble(), *(client() for _ in range(at_once)))
+
+    @property
+    def answered(self) -> int:
+        """How many requests have their answer."""
+        return self.statuses[201]
+
+    async def _send(self, key: str) -> None:
+        item = {"product_id": "prod_1", "quantity": 1, "price": 50}
+        order = {"customer_id": key, "items": [item]}
+        while True:
+            to = self._random.choice(self._gateways)
+            answer = await to.post("/orders", json=order, headers={"X-Idempotency-Key": key})
+            self.statuses[answer.status_code] += 1
+            if answer.status_code != 409:
+                break
+            await asyncio.sleep(0.01)  # later, as Retry-After asks: else one client in this process would starve all
+        self.answers[key].add((answer.status_code, answer.content, answer.headers.get("location", "")))
+        async with self._turn:
+            self._turn.notify_all()
+
+
+def flushed(valkey: ValkeyProcess) -> None:
+    valkey.say("FLUSHALL")
+
+
+def killed(valkey: ValkeyProcess) -> None:
+    valkey.kill()
+
+
+def killed_and_started_again(valkey: ValkeyProcess) -> None:
+    valkey.kill()
+    valkey.start()
+
+
+def paused_for_a_while(valkey: ValkeyProcess) -> None:
+    valkey.pause()
+    asyncio.get_running_loop().call_later(0.7, valkey.go_on)
+
+
+@pytest.mark.parametrize("trouble", [flushed, killed, killed_and_started_again, paused_for_a_while])
+async def test_one_saga_a_key_and_one_answer(
+    engine: Engine, valkey: ValkeyProcess, trouble: Callable[[ValkeyProcess], None]
+) -> None:
+    async with AsyncExitStack() as stack:
+        settings = PATIENT if trouble is flushed else BRISK
+        fast = [fast_path(valkey.url, settings) for _ in range(2)]
+        clients = [await stack.enter_async_context(client(engine, one)) for one in fast]
+        storm = Storm(clients, seed=7)
+        await storm.rage(lambda: trouble(valkey))
+        for one in fast:
+            await one.close()
+
+    assert set(storm.statuses) <= {201, 409}
+    assert storm.answered == ORDERS * TIMES
+    assert Counter(len(answers) for answers in storm.answers.values()) == {1: ORDERS}
+    assert len(await engine.store.read_instances(InstanceQuery(limit=1000))) == ORDERS
+    assert sum(one.counted.shared for one in fast) > ORDERS / 10, "the server was used"
+    if trouble is flushed:
+        assert sum(one.counted.failed + one.counted.distrusted for one in fast) == 0
+        assert sum(one.counted.store for one in fast) >= ORDERS
+
+
+def client(engine: Engine, fast: FastPath) -> httpx.AsyncClient:
+    """A client of one gateway."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(gateway(engine, fast=fast)), base_url="http://shop")
