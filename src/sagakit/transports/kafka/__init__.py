@@ -1,0 +1,1 @@
+"""Commands and events over Kafka topics. Needs sagakit[kafka]."""

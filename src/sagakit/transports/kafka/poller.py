@@ -1,0 +1,234 @@
+"""The driver's consumer in a thread of its own: nobody else calls it, and it blocks no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+
+from sagakit.transports.kafka.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
+from sagakit.transports.kafka.topics import create_missing
+from sagakit.transports.kafka.wire import Record
+
+Place: TypeAlias = tuple[str, int]
+"""A topic and the number of a partition."""
+
+PULSE = 0.1
+BATCH = 500
+HAND_OVER_WITHIN = 10.0
+"""Seconds that what runs has to end when a partition goes to another worker."""
+_DOWN = frozenset({
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._SSL,
+})
+_log = structlog.get_logger("sagakit.kafka")
+
+
+class Taking(Protocol):
+    """What a poller tells, always in the event loop."""
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """These partitions are ours from now on."""
+        ...
+
+    def taken(self, records: Sequence[Record]) -> None:
+        """Records of partitions that are ours."""
+        ...
+
+    async def given_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
+        """These partitions go to others: end what runs; where those have to begin."""
+        ...
+
+
+class Poller:
+    """Reads topics as a member of a group."""
+
+    def __init__(self, settings: KafkaSettings, group: str, topics: Sequence[str], taking: Taking) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = list(topics)
+        self._taking = taking
+        self._loop = asyncio.get_running_loop()
+        self._asked: SimpleQueue[Callable[[Consumer], object]] = SimpleQueue()
+        self._ended = threading.Event()
+        self._over = self._loop.create_future()
+        self._doubted = False
+        self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
+        self.trouble = "no partitions yet"
+
+    async def run(self) -> None:
+        """Read until cancelled; then hand over what is ours, and leave the group."""
+        self._thread.start()
+        try:
+            await asyncio.shield(self._over)
+        finally:
+            self._ended.set()
+            while not self._over.done():
+                try:
+                    await asyncio.shield(self._over)
+                except asyncio.CancelledError:
+                    continue
+
+    def store(self, topic: str, partition: int, offset: int) -> None:
+        """All below this offset is done: commit it with the next round."""
+        self._asked.put(lambda consumer: consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset)]))
+
+    def pause(self) -> None:
+        """Take no more records for now; stay in the group."""
+        self._asked.put(lambda consumer: consumer.pause(consumer.assignment()))
+
+    def resume(self) -> None:
+        """Take records again."""
+        self._asked.put(lambda consumer: consumer.resume(consumer.assignment()))
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._read()
+        except KafkaException as failed:
+            error = KafkaUnusable(self._settings.hide(f"{self._settings}: {failed.args[0].str()}"))
+        except BaseException as failed:  # told where it is awaited
+            error = failed
+        self._call(partial(self._end, error))
+
+    def _read(self) -> None:
+        create_missing(self._settings, self._topics)
+        consumer = Consumer({**_SETTINGS, **self._settings.client(), "group.id": self._group, "error_cb": self._failed})
+        consumer.subscribe(
+            self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+        try:
+            while not self._ended.is_set():
+                self._serve(consumer)
+                first = consumer.poll(PULSE)
+                if first is not None:
+                    self._hand([first])  # before any other call, in which its partition may be taken away
+                    self._hand(consumer.consume(BATCH, 0))
+                elif self._doubted:
+                    self._look(consumer)
+        finally:
+            self._serve(consumer)
+            consumer.close()
+
+    def _serve(self, consumer: Consumer) -> None:
+        while True:
+            try:
+                ask = self._asked.get_nowait()
+            except Empty:
+                return
+            try:
+                ask(consumer)
+            except KafkaException as error:  # the partition is not ours any more
+                _log.debug("a partition has gone", group=self._group, error=error.args[0].str())
+
+    def _hand(self, messages: Sequence[Message]) -> None:
+        records = [_record(message) for message in messages if message.error() is None]
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                self._say(error)
+        if records:
+            self._doubted = False
+            self._call(partial(self._tell, records))
+
+    def _look(self, consumer: Consumer) -> None:
+        """See whether a broker is back."""
+        try:
+            consumer.list_topics(timeout=PULSE)
+        except KafkaException:
+            return
+        self._doubted = False
+        self._call(lambda: setattr(self, "trouble", ""))
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(one.topic, one.partition) for one in partitions]
+        self._call(partial(self._begin, places))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Called while the group waits for us: what is done is committed before another worker reads on."""
+        places = [(one.topic, one.partition) for one in partitions]
+        stored = self._ask(self._taking.given_up(places, HAND_OVER_WITHIN))
+        offsets = [TopicPartition(*one) for one in stored]
+        if offsets:
+            try:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                # those who read on see some of it again, and drop it
+                _log.warning("what was done could not be committed", group=self._group, error=error.args[0].str())
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Others may have them already: nothing may be committed."""
+        self._ask(self._taking.given_up([(one.topic, one.partition) for one in partitions], 0))
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.code() in _DOWN:
+            self._doubted = True
+            self._say(error)
+
+    def _say(self, error: KafkaError) -> None:
+        text = self._settings.hide(f"{self._settings}: {error.str()}")
+        self._call(lambda: setattr(self, "trouble", text))
+
+    def _ask(self, asked: Coroutine[Any, Any, Sequence[tuple[str, int, int]]]) -> Sequence[tuple[str, int, int]]:
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+
+    def _call(self, function: Callable[[], object]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    # ------------------------------------------------------------------ in the event loop
+
+    def _begin(self, places: Sequence[Place]) -> None:
+        self.trouble = ""
+        self._taking.assigned(places)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        self.trouble = ""
+        self._taking.taken(records)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._over.done():
+            return
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
+
+
+_SETTINGS = {
+    "auto.offset.reset": "earliest",
+    "enable.auto.commit": True,
+    "enable.auto.offset.store": False,
+    "auto.commit.interval.ms": 1_000,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 20_000,
+    "heartbeat.interval.ms": 3_000,
+    "topic.metadata.refresh.interval.ms": 10_000,
+    "allow.auto.create.topics": True,
+    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 16_384,
+    "log_level": 0,
+}
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        message.topic() or "",
+        message.key(),
+        message.value(),
+        [(name, value.encode() if isinstance(value, str) else value) for name, value in message.headers() or ()],
+        -1 if message.partition() is None else message.partition() or 0,
+        -1 if message.offset() is None else message.offset() or 0,
+        timestamp if kind else None,
+    )

@@ -1,0 +1,210 @@
+"""An idempotent producer: many records in flight, each done when the broker has reported it written."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from sagakit.errors import PayloadTooLarge, RetryableError
+from sagakit.transports.kafka.driver import KafkaError, KafkaException, Message, Producer
+from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
+from sagakit.transports.kafka.wire import Record
+
+DELIVERED_WITHIN = 10_000
+"""Milliseconds until a record that is not delivered fails, to be tried again: nobody waits for a dead broker."""
+PULSE = 0.5
+DOUBTED_AFTER = 2.0
+"""Seconds without any broker until new records wait for one that tries whether it is back; if it is not, they fail at
+once while one tries, so that no worker of the engine waits in vain."""
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+_DOWN = frozenset({
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._SSL,
+})
+_log = structlog.get_logger("sagakit.kafka")
+
+
+class KafkaUnavailable(RetryableError):
+    """The broker has not confirmed a record; it may have been written all the same."""
+
+
+class KafkaProducer:
+    """Writes records; a thread of its own waits for the reports. Use it in one event loop."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._reports: list[tuple[asyncio.Future[None], KafkaError | None]] = []
+        self._down_since: float | None = None
+        self._dead = False
+        self._trial: asyncio.Future[None] | None = None
+        self._trouble = ""
+        self._ended = threading.Event()
+        self._producer = self._make()
+        self._thread = threading.Thread(target=self._poll, name="sagakit kafka producer", daemon=True)
+        self._thread.start()
+
+    async def write(self, record: Record) -> None:
+        """Return once the record is written, in the order of these calls for each key.
+
+        Raises KafkaUnavailable (try again), PayloadTooLarge, KafkaUnusable.
+        """
+        trial = await self._admitted()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(done)
+        try:
+            self._produce(record, done)
+            await done
+        except KafkaUnavailable:
+            self._dead = self._dead or trial is not None
+            raise
+        finally:
+            self._waiting.discard(done)
+            if trial is not None:
+                self._trial = None
+                trial.set_result(None)
+
+    def ready(self) -> str | None:
+        """None, or why nothing can be written."""
+        return self._trouble or None
+
+    async def close(self, within: float = 5.0) -> None:
+        """Wait for what is in flight, at most so many seconds."""
+        if self._waiting:
+            await asyncio.wait(set(self._waiting), timeout=within)
+        self._ended.set()
+        await asyncio.to_thread(self._thread.join)
+        self._fail_all("the producer was closed")
+
+    # ------------------------------------------------------------------ in the event loop
+
+    async def _admitted(self) -> asyncio.Future[None] | None:
+        """Wait until it makes sense to write. A future: this record tries whether a broker is back."""
+        if self._down_since is None or time.monotonic() - self._down_since < DOUBTED_AFTER:
+            return None
+        if self._trial is None:
+            self._trial = self._loop.create_future()
+            return self._trial
+        if not self._dead:
+            await asyncio.wait({self._trial})
+        if self._dead:
+            raise KafkaUnavailable(self._trouble)
+        return None
+
+    def _produce(self, record: Record, done: asyncio.Future[None]) -> None:
+        try:
+            self._producer.produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                on_delivery=partial(self._reported, done),
+            )
+        except BufferError as error:
+            raise KafkaUnavailable("too many records are in flight") from error
+        except KafkaException as error:
+            raise self._in_words(error.args[0]) from error
+
+    def _settle(self, reports: list[tuple[asyncio.Future[None], KafkaError | None]]) -> None:
+        for done, error in reports:
+            if error is None:
+                self._came_up()
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(self._in_words(error))
+
+    def _in_words(self, error: KafkaError) -> Exception:
+        text = self._settings.hide(f"{self._settings}: {error.str()}")
+        if error.code() in _TOO_LARGE:
+            return PayloadTooLarge(text)
+        return KafkaUnusable(text) if error.code() == KafkaError.TOPIC_EXCEPTION else KafkaUnavailable(text)
+
+    def _went_down(self, text: str) -> None:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+        self._trouble = text
+
+    def _came_up(self) -> None:
+        self._down_since, self._dead, self._trouble = None, False, ""
+
+    def _fail_all(self, why: str) -> None:
+        for one in self._waiting:
+            if not one.done():
+                one.set_exception(KafkaUnavailable(f"{self._settings}: {why}"))
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _make(self) -> Producer:
+        settings = {
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": DELIVERED_WITHIN,
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "log_level": 0,
+        }
+        try:
+            return Producer({**settings, **self._settings.client(), "error_cb": self._failed})
+        except KafkaException as error:
+            raise KafkaUnusable(self._settings.hide(f"{self._settings}: {error.args[0].str()}")) from error
+
+    def _poll(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._producer.poll(PULSE)
+                if self._down_since is not None:
+                    self._look()
+            except KafkaException as error:
+                self._replace(error.args[0])
+            self._tell()
+        self._producer.flush(0)
+        self._tell()
+
+    def _look(self) -> None:
+        """See whether a broker is back. One that merely hung up on an idle client is."""
+        try:
+            self._producer.list_topics(timeout=PULSE)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise
+        else:
+            self._call(self._came_up)
+
+    def _tell(self) -> None:
+        if self._reports:
+            reports, self._reports = self._reports, []
+            self._call(partial(self._settle, reports))
+
+    def _reported(self, done: asyncio.Future[None], error: KafkaError | None, _: Message) -> None:
+        self._reports.append((done, error))
+
+    def _failed(self, error: KafkaError) -> None:
+        """What librdkafka tells besides reports; it goes on by itself, unless it is fatal."""
+        if error.code() in _DOWN:
+            self._call(partial(self._went_down, self._settings.hide(f"{self._settings}: {error.str()}")))
+
+    def _replace(self, error: KafkaError) -> None:
+        """A broker that has forgotten this producer wants no more of it: a new one takes its place.
+
+        What was in flight fails, and is tried again by whoever waits for it.
+        """
+        why = self._settings.hide(error.str())
+        _log.warning("a new producer takes the place of one that failed", error=why)
+        old, self._producer = self._producer, self._make()
+        old.purge()
+        self._call(partial(self._fail_all, why))
+
+    def _call(self, function: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)

