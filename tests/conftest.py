@@ -38,3 +38,14 @@ def postgres_url(postgres_server: str) -> Generator[str]:
     yield f"{postgres_server}{'&' if '?' in postgres_server else '?'}schema={schema}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f'SET client_min_messages = warning; DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+@pytest.fixture(scope="session")
+def kafka_url(run_folder: Path) -> Generator[str]:
+    """The URL of a broker that nobody kills: SAGAKIT_TEST_KAFKA, else one of our own. Topics are a test's own."""
+    given = os.environ.get("SAGAKIT_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    with shared("kafka", run_folder) as url:
+        yield url

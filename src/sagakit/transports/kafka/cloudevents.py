@@ -40,7 +40,6 @@ class CloudEvents:
             "idempotencykey": message.idempotency_key,
             "replyto": message.reply_to,
             "outcome": message.outcome,
-            "part": None if message.part == (1, 1) else f"{message.part[0]}/{message.part[1]}",
             "traceparent": message.trace,
         }
         headers = [(PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None]
@@ -93,7 +92,6 @@ class _Attributes:
             trace=self._texts.get("traceparent") or None,
             reply_to=self._texts.get("replyto") or None,
             outcome=self._outcome(),
-            part=self._part(),
         )
 
     def _needed(self, name: str) -> str:
@@ -132,16 +130,6 @@ class _Attributes:
         if value not in _OUTCOMES:
             raise self._wrong("outcome", f"is {value[:20]!r}, not declared or failed")
         return _OUTCOMES[value]
-
-    def _part(self) -> tuple[int, int]:
-        value = self._texts.get("part")
-        if not value:
-            return (1, 1)
-        number, _, count = value.partition("/")
-        digits = number.isascii() and count.isascii() and number.isdecimal() and count.isdecimal()
-        if not digits or len(value) > _DIGITS or not 1 <= int(number) <= int(count):
-            raise self._wrong("part", f"is {value[:20]!r}, not like 1/2")
-        return int(number), int(count)
 
     def _wrong(self, name: str, why: str) -> InvalidRecord:
         what = f"the header {self._prefix}{name}" if self._prefix else f"the attribute {name}"

@@ -21,8 +21,8 @@ Place: TypeAlias = tuple[str, int]
 
 PULSE = 0.1
 BATCH = 500
-HAND_OVER_WITHIN = 10.0
-"""Seconds that what runs has to end when a partition goes to another worker."""
+HAND_OVER_WITHIN = 3.0
+"""Seconds that what runs has to end when a partition goes to another worker, or the engine stops."""
 _DOWN = frozenset({
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._AUTHENTICATION,
@@ -60,6 +60,8 @@ class Poller:
         self._asked: SimpleQueue[Callable[[Consumer], object]] = SimpleQueue()
         self._ended = threading.Event()
         self._over = self._loop.create_future()
+        self._failure: Exception | None = None
+        self._done: dict[Place, int] = {}
         self._doubted = False
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
         self.trouble = "no partitions yet"
@@ -69,17 +71,24 @@ class Poller:
         self._thread.start()
         try:
             await asyncio.shield(self._over)
-        finally:
+        except asyncio.CancelledError:
             self._ended.set()
-            while not self._over.done():
-                try:
-                    await asyncio.shield(self._over)
-                except asyncio.CancelledError:
-                    continue
+            await asyncio.wait({self._over}, timeout=HAND_OVER_WITHIN + 1)
+            raise
+        if self._failure is not None:
+            raise self._failure
+
+    def fail(self, error: Exception) -> None:
+        """Read no more, because of this."""
+        self._failure = error
+        self._ended.set()
 
     def store(self, topic: str, partition: int, offset: int) -> None:
         """All below this offset is done: commit it with the next round."""
-        self._asked.put(lambda consumer: consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset)]))
+        asked = (topic, partition) in self._done
+        self._done[topic, partition] = offset
+        if not asked:
+            self._asked.put(partial(self._store, (topic, partition)))
 
     def pause(self) -> None:
         """Take no more records for now; stay in the group."""
@@ -131,11 +140,15 @@ class Poller:
             except KafkaException as error:  # the partition is not ours any more
                 _log.debug("a partition has gone", group=self._group, error=error.args[0].str())
 
+    def _store(self, place: Place, consumer: Consumer) -> None:
+        consumer.store_offsets(offsets=[TopicPartition(*place, self._done.pop(place))])
+
     def _hand(self, messages: Sequence[Message]) -> None:
         records = [_record(message) for message in messages if message.error() is None]
         for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                self._doubted = True
                 self._say(error)
         if records:
             self._doubted = False
@@ -144,8 +157,10 @@ class Poller:
     def _look(self, consumer: Consumer) -> None:
         """See whether a broker is back."""
         try:
-            consumer.list_topics(timeout=PULSE)
+            known = consumer.list_topics(timeout=PULSE).topics
         except KafkaException:
+            return
+        if any(topic not in known or known[topic].error is not None for topic in self._topics):
             return
         self._doubted = False
         self._call(lambda: setattr(self, "trouble", ""))

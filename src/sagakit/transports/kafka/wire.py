@@ -41,8 +41,6 @@ class WireMessage:
     """The topic where the outcome of this command is awaited."""
     outcome: Outcome | None = None
     """Whether it is a declared outcome of its command, or says that the command failed; None: it answers none."""
-    part: tuple[int, int] = (1, 1)
-    """Which of how many events of one outcome this is."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""A link that reads topics as a member of a group, and hands their records to the doors of an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from sagakit.errors import Busy, RetryableError, StoreUnusable, TerminalError
+from sagakit.ports import Doors
+from sagakit.transports.kafka.intake import Intake
+from sagakit.transports.kafka.partition import Partition
+from sagakit.transports.kafka.settings import KafkaSettings
+from sagakit.transports.kafka.wire import Format, Record
+
+if TYPE_CHECKING:
+    from sagakit.transports.kafka.poller import Place, Poller
+
+MOST = 1_000
+"""Records that are taken and not done, until no more are taken; they are again when half of them are done."""
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 10.0
+_log = structlog.get_logger("sagakit.kafka")
+
+
+class SetAside(Protocol):
+    """What becomes of a record that cannot be taken."""
+
+    async def __call__(self, doors: Doors, group: str, record: Record, reason: str) -> None: ...
+
+
+class KafkaConsumer:
+    """The link: one member of a group, which all topics share that a module reads in that group."""
+
+    def __init__(self, group: str, settings: Callable[[], KafkaSettings], format: Format, set_aside: SetAside) -> None:
+        self.name = f"kafka {group}"
+        self.group = group
+        self.format = format
+        self.set_aside = set_aside
+        self.intakes: dict[str, Intake] = {}
+        self._settings = settings
+        self._reading: dict[Reading, Poller] = {}
+
+    def add(self, intake: Intake) -> None:
+        """Read one more topic."""
+        if intake.topic in self.intakes:
+            raise ValueError(f"the group {self.group!r} reads {intake.topic!r} twice: give one of them a group=")
+        self.intakes[intake.topic] = intake
+
+    async def run(self, doors: Doors) -> None:
+        """Hand records to these doors, until it is cancelled."""
+        from sagakit.transports.kafka.poller import Poller
+
+        reading = Reading(self, doors)
+        poller = reading.poller = Poller(self._settings(), self.group, tuple(self.intakes), reading)
+        self._reading[reading] = poller
+        try:
+            await poller.run()
+        finally:
+            del self._reading[reading]
+
+    def ready(self) -> str | None:
+        """None, or why nothing comes in."""
+        return next((poller.trouble for poller in self._reading.values() if poller.trouble), None)
+
+    async def take(self, doors: Doors, record: Record) -> None:
+        """Hand one record to its door. Raises what keeps it from that."""
+        message = self.format.read(record)
+        await self.intakes[record.topic].take(doors, f"kafka {self.group}/{record.topic}", message)
+
+    async def take_again(self, record: Record) -> None:
+        """Hand over a record that was set aside; RetryableError where nothing is read at the moment."""
+        reading = next(iter(self._reading), None)
+        if reading is None or record.topic not in self.intakes:
+            raise NotReading(f"{self.name} does not read {record.topic} at the moment")
+        await self.take(reading.doors, record)
+
+
+class NotReading(RetryableError):
+    """A record that was parked can be read once more as soon as its topic is read."""
+
+
+class Reading:
+    """What one run of a consumer has taken. All of it happens in the event loop."""
+
+    poller: Poller
+
+    def __init__(self, consumer: KafkaConsumer, doors: Doors) -> None:
+        self.doors = doors
+        self._consumer = consumer
+        self._partitions: dict[Place, Partition] = {}
+        self._paused = False
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """These partitions are ours from now on."""
+        for place in places:
+            self._partitions[place] = Partition(self._handle, self._stored(place))
+        if self._paused:
+            self.poller.pause()
+
+    def taken(self, records: Sequence[Record]) -> None:
+        """Records of partitions that are ours; those of others came too late."""
+        for record in records:
+            partition = self._partitions.get((record.topic, record.partition))
+            if partition is not None:
+                partition.take(record)
+        if not self._paused and self._unfinished() >= MOST:
+            self._paused = True
+            self.poller.pause()
+
+    async def given_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
+        """These partitions go to others: end what runs; where those have to begin."""
+        gone = {place: self._partitions.pop(place) for place in places if place in self._partitions}
+        await asyncio.gather(*(partition.give_up(within) for partition in gone.values()))
+        self._resume()
+        return [(*place, partition.next) for place, partition in gone.items() if partition.next is not None]
+
+    def _unfinished(self) -> int:
+        return sum(map(len, self._partitions.values()))
+
+    def _stored(self, place: Place) -> Callable[[int], None]:
+        def stored(offset: int) -> None:
+            if place in self._partitions:
+                self.poller.store(*place, offset)
+            self._resume()
+
+        return stored
+
+    def _resume(self) -> None:
+        if self._paused and self._unfinished() <= MOST // 2:
+            self._paused = False
+            self.poller.resume()
+
+    # ------------------------------------------------------------------ one record
+
+    async def _handle(self, record: Record) -> None:
+        """Return once a record is durable, here or where it is set aside; it is tried for as long as that takes."""
+        try:
+            await _tried(lambda: self._consumer.take(self.doors, record), record)
+        except StoreUnusable as error:  # the engine can do nothing any more
+            self.poller.fail(error)
+            await asyncio.get_running_loop().create_future()
+        except Exception as error:  # whatever is wrong with this one: the others go on
+            reason = str(error) if isinstance(error, TerminalError) else f"{type(error).__name__}: {error}"
+            _log.error("a record is set aside", record=record.place, group=self._consumer.group, error=reason)
+            await _tried(lambda: self._set_aside(record, reason), record)
+
+    async def _set_aside(self, record: Record, reason: str) -> None:
+        await self._consumer.set_aside(self.doors, self._consumer.group, record, reason)
+
+
+async def _tried(take: Callable[[], Coroutine[Any, Any, None]], record: Record) -> None:
+    wait = FIRST_WAIT
+    while True:
+        try:
+            return await take()
+        except Busy as error:
+            await asyncio.sleep(error.retry_after)
+        except RetryableError as error:
+            _log.warning("a record is tried again", record=record.place, error=str(error), wait=wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+

@@ -1,0 +1,140 @@
+"""What is read from a topic, and to which door of the engine it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from sagakit.core.codec import Codec
+from sagakit.core.messages import Message
+from sagakit.errors import InvalidMessage, UnknownMessage
+from sagakit.ports import Doors, Origin
+from sagakit.transports.kafka.wire import WireMessage
+
+_T = TypeVar("_T")
+
+NOTHING = "sagakit.nothing"
+"""The type of an outcome without an event."""
+SEVERAL = "sagakit.outcome"
+"""The type of an outcome of several events; its data is their array."""
+FAILED = "sagakit.failed"
+"""The type of an outcome that says why a command could not be done."""
+
+
+class FailedPayload(Struct, frozen=True):
+    """What a participant says that could not do a command."""
+
+    reason: str
+    known_not_done: bool = False
+
+
+class OneEvent(Struct, frozen=True, omit_defaults=True):
+    """One of the events of an outcome that has several."""
+
+    type: str
+    data: msgspec.Raw
+    version: int = 1
+
+
+class Intake(Protocol):
+    """One topic of a consumer."""
+
+    @property
+    def topic(self) -> str: ...
+
+    async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
+        """Hand a message to its door; it is durable then. Raises what the door raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of another module: published here. Those of other types are passed over."""
+
+    topic: str
+    codecs: Mapping[str, Codec]
+
+    async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
+        codec = self.codecs.get(message.type)
+        if codec is not None:
+            event = codec.decode(message.payload, message.version)
+            await doors.publish(event, origin=origin_of(scope, message), trace=message.trace)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands that this module handles for others. Their outcomes go where they want them."""
+
+    topic: str
+    codecs: Mapping[str, Codec]
+    replier: str
+    """The consumer that brings outcomes back."""
+
+    async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
+        codec = self.codecs.get(message.type)
+        if codec is None:
+            raise UnknownMessage(f"no command {message.type!r} is handled here")
+        command = codec.decode(message.payload, message.version)
+        sender = None if message.reply_to is None else f"{self.replier}/{message.reply_to}"
+        await doors.send(command, origin=origin_of(scope, message, sender), trace=message.trace)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What participants say of the commands that were sent to them."""
+
+    topic: str
+    codecs: Mapping[str, Codec]
+
+    async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
+        command_id, correlation_id = message.causation_id, message.correlation_id
+        if command_id is None or correlation_id is None:
+            missing = "causation id" if command_id is None else "correlation id"
+            raise InvalidMessage(f"the {missing} is missing: an answer carries those of its command")
+        failed = _read(message, FailedPayload) if message.outcome == "failed" else None
+        await doors.answer(
+            command_id,
+            *(self._events(message) if failed is None else ()),
+            correlation_id=correlation_id,
+            failed=failed and failed.reason,
+            known_not_done=failed is not None and failed.known_not_done,
+            source=f"{scope} {message.source}",
+            message_id=message.id,
+        )
+
+    def _events(self, message: WireMessage) -> Sequence[Message]:
+        if message.type == NOTHING:
+            return ()
+        if message.type != SEVERAL:
+            return (self._event(OneEvent(message.type, msgspec.Raw(message.payload), message.version)),)
+        return [self._event(one) for one in _read(message, list[OneEvent])]
+
+    def _event(self, event: OneEvent) -> Message:
+        codec = self.codecs.get(event.type)
+        if codec is None:
+            raise UnknownMessage(f"{event.type!r} is no outcome that is awaited here")
+        return codec.decode(bytes(event.data), event.version)
+
+
+def origin_of(scope: str, message: WireMessage, sender: str | None = None) -> Origin:
+    """Where a message comes from, as the engine keeps it."""
+    return Origin(
+        scope,
+        message.idempotency_key or f"{message.source}#{message.id}",
+        message_id=message.id,
+        correlation_id=message.correlation_id or message.id,
+        causation_id=message.causation_id,
+        undoes=message.undoes,
+        sender=sender,
+    )
+
+
+def _read(message: WireMessage, cls: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(message.payload, type=cls)
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(f"{message.type}: {error}") from error

@@ -1,0 +1,38 @@
+"""The way out of an engine: a producer, made when the first record is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sagakit.transports.kafka.settings import KafkaSettings
+from sagakit.transports.kafka.wire import Record
+
+if TYPE_CHECKING:
+    from sagakit.transports.kafka.producer import KafkaProducer
+
+
+class Outlet:
+    """Writes records, while the engine runs that it was made for."""
+
+    def __init__(self, settings: Callable[[], KafkaSettings]) -> None:
+        self._settings = settings
+        self._producer: KafkaProducer | None = None
+
+    async def write(self, record: Record) -> None:
+        """Return once the record is written. Raises what the producer raises."""
+        if self._producer is None:
+            from sagakit.transports.kafka.producer import KafkaProducer
+
+            self._producer = KafkaProducer(self._settings())
+        await self._producer.write(record)
+
+    def ready(self) -> str | None:
+        """None, or why nothing can be written."""
+        return None if self._producer is None else self._producer.ready()
+
+    async def close(self) -> None:
+        """Wait for what is in flight."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.close()

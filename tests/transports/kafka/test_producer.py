@@ -1,0 +1,136 @@
+"""The producer against a broker, and what becomes of records while there is none."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from tests.servers.kafka import Broker
+
+from sagakit.errors import PayloadTooLarge
+from sagakit.transports.kafka.producer import KafkaProducer, KafkaUnavailable
+from sagakit.transports.kafka.settings import KafkaSettings
+from sagakit.transports.kafka.wire import Record
+
+
+def record(topic: str, value: str, key: str | None = "k") -> Record:
+    return Record(topic, None if key is None else key.encode(), value.encode(), [("h", b"v")])
+
+
+@asynccontextmanager
+async def producing(url: str) -> AsyncIterator[KafkaProducer]:
+    producer = KafkaProducer(KafkaSettings.from_url(url))
+    try:
+        yield producer
+    finally:
+        await producer.close()
+
+
+def written(url: str, topic: str, count: int) -> list[tuple[bytes | None, bytes]]:
+    """The records of a topic, in the order of its partitions."""
+    client = KafkaSettings.from_url(url).client()
+    consumer = Consumer({**client, "group.id": f"look-{topic}", "auto.offset.reset": "earliest", "log_level": 0})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found: list[tuple[bytes | None, bytes]] = []
+    until = time.monotonic() + 20
+    while len(found) < count:
+        assert time.monotonic() < until, found
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is None:
+            found.append((message.key(), message.value() or b""))
+    consumer.close()
+    return found
+
+
+async def test_many_are_in_flight_and_one_key_keeps_its_order(kafka_url: str, topic: str) -> None:
+    async with producing(kafka_url) as producer:
+        await producer.write(record(topic, "first"))
+        await asyncio.gather(*(producer.write(record(topic, str(number), f"k{number % 7}")) for number in range(700)))
+        assert producer.ready() is None
+    found = await asyncio.to_thread(written, kafka_url, topic, 701)
+    for key in range(7):
+        assert [int(value) for of, value in found if of == f"k{key}".encode()] == list(range(key, 700, 7))
+
+
+async def test_too_large_is_said_at_once(kafka_url: str, topic: str) -> None:
+    async with producing(kafka_url) as producer:
+        with pytest.raises(PayloadTooLarge):
+            await producer.write(record(topic, "x" * 2_000_000))
+
+
+async def test_a_broker_that_is_away_is_said_and_it_goes_on_when_it_is_back(
+    own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagakit.transports.kafka.producer.DELIVERED_WITHIN", 1_000)
+    monkeypatch.setattr("sagakit.transports.kafka.producer.DOUBTED_AFTER", 0.1)
+    async with producing(own_broker.url) as producer:
+        await producer.write(record(topic, "before"))
+        own_broker.kill()
+        with pytest.raises(KafkaUnavailable, match=f"kafka://127.0.0.1:{own_broker.port}"):
+            await producer.write(record(topic, "lost"))
+        assert "127.0.0.1" in (producer.ready() or "")
+        one, *others = [asyncio.ensure_future(producer.write(record(topic, "lost"))) for _ in range(50)]
+        with pytest.raises(KafkaUnavailable):
+            await one
+        assert all(isinstance(error, KafkaUnavailable) for error in await asyncio.gather(*others, return_exceptions=True))
+        began = time.monotonic()
+        trying = asyncio.ensure_future(producer.write(record(topic, "lost")))
+        await asyncio.sleep(0)
+        with pytest.raises(KafkaUnavailable):
+            await producer.write(record(topic, "lost"))
+        assert time.monotonic() - began < 1, "while one tries, the others do not wait for a dead broker"
+        own_broker.start()
+        await asyncio.gather(trying, return_exceptions=True)
+        while True:
+            try:
+                await producer.write(record(topic, "after"))
+            except KafkaUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                break
+        assert producer.ready() is None
+    found = await asyncio.to_thread(written, own_broker.url, topic, 1)
+    assert (b"k", b"after") in found
+
+
+async def test_a_broker_that_hangs_loses_nothing(own_broker: Broker, topic: str) -> None:
+    async with producing(own_broker.url) as producer:
+        await producer.write(record(topic, "0"))
+        own_broker.pause()
+        writing = [asyncio.ensure_future(producer.write(record(topic, str(number)))) for number in range(1, 20)]
+        done, _ = await asyncio.wait(writing, timeout=0.5)
+        assert not done
+        own_broker.resume()
+        await asyncio.gather(*writing)
+    found = await asyncio.to_thread(written, own_broker.url, topic, 20)
+    assert [value for _, value in found] == [str(number).encode() for number in range(20)]
+
+
+async def test_a_broker_that_forgot_the_producer_gets_a_new_one(own_broker: Broker, topic: str) -> None:
+    async with producing(own_broker.url) as producer:
+        await producer.write(record(topic, "1"))
+        await producer.write(record(topic, "2"))
+        own_broker.kill()
+        own_broker.start()
+        while True:
+            try:
+                await producer.write(record(topic, "3"))
+            except KafkaUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                break
+
+
+async def test_what_is_in_flight_at_the_end_is_told(own_broker: Broker, topic: str) -> None:
+    async with producing(own_broker.url) as producer:
+        await producer.write(record(topic, "1"))
+        own_broker.pause()
+        writing = asyncio.ensure_future(producer.write(record(topic, "2")))
+        await asyncio.sleep(0)
+        await producer.close(within=0.1)
+        with pytest.raises(KafkaUnavailable):
+            await writing
+        own_broker.resume()
