@@ -72,6 +72,15 @@ class ForwarderDeclaration:
 
 
 @dataclass(frozen=True)
+class ReplierDeclaration:
+    """Brings the outcomes of commands of other services back to them; it asks for a Context, which has the outcome."""
+
+    name: str
+    function: Callable[..., Any]
+    retries: tuple[Retry, ...] = DEFAULT
+
+
+@dataclass(frozen=True)
 class ManagerDeclaration:
     """A process manager class."""
 
@@ -98,15 +107,17 @@ class Declarations:
     step_sagas: list[StepSaga[Any]] = field(default_factory=list[StepSaga[Any]])
     managers: list[ManagerDeclaration] = field(default_factory=list[ManagerDeclaration])
     links: list[Link] = field(default_factory=list[Link])
+    repliers: list[ReplierDeclaration] = field(default_factory=list[ReplierDeclaration])
     upcasters: dict[type, dict[int, Upcaster]] = field(default_factory=dict[type, dict[int, Upcaster]])
     local_names: dict[str, Any] = field(default_factory=dict[str, Any])
     """Names of the functions that declarations were made in: annotations may use them."""
 
     def count(self) -> int:
         """How many declarations there are: an app that was read before another one came is read again."""
-        several = (self.handlers, self.aggregates, self.listeners, self.forwarders, self.providers, self.links)
+        several = (self.handlers, self.aggregates, self.listeners, self.forwarders, self.providers)
+        beside = (self.links, self.repliers)
         processes = (self.code_sagas, self.step_sagas, self.managers)
-        return sum(map(len, (*several, *processes, *self.upcasters.values())))
+        return sum(map(len, (*several, *beside, *processes, *self.upcasters.values())))
 
 
 class Module:

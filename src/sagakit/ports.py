@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -259,6 +260,24 @@ class Receipt(NamedTuple):
     """The idempotency key had come before: this is the first answer again."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a message of another service comes from: it keeps its id and its story, and repeats of it are dropped."""
+
+    source: str
+    """Through which door it came, and from whom: the inbox remembers `message_id` by it."""
+    message_id: str
+    correlation_id: str
+    causation_id: str | None = None
+    undoes: str | None = None
+    """The id of the command that it undoes: what is still to do of that is taken back first, and refused if it comes
+    later."""
+    sender: str | None = None
+    """The lane of the consumer that is told its outcome."""
+    key: str | None = None
+    """What the inbox remembers it by, where that is not its id."""
+
+
 class Doors(Protocol):
     """The ways into an engine, for what brings messages from outside. Each returns once they are durable."""
 
@@ -271,12 +290,20 @@ class Doors(Protocol):
         trace: str | None = None,
         after: Seconds | None = None,
         at: datetime | None = None,
+        origin: Origin | None = None,
     ) -> Receipt:
-        """Accept a command."""
+        """Accept a command; one of another service (`origin`) as that has made it."""
         ...
 
-    async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
-        """Record an event for whoever takes it."""
+    async def publish(
+        self,
+        event: Message,
+        *,
+        idempotency_key: str | None = None,
+        trace: str | None = None,
+        origin: Origin | None = None,
+    ) -> Receipt:
+        """Record an event for whoever takes it; one of another service (`origin`) as that has made it."""
         ...
 
     async def answer(

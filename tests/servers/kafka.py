@@ -33,7 +33,7 @@ class Broker:
     @property
     def url(self) -> str:
         # the lowest session timeout that its groups work with: the first join takes half of it
-        return f"kafka://127.0.0.1:{self.port}?session_timeout=2000&heartbeat.interval.ms=300"
+        return f"kafka://127.0.0.1:{self.port}?session_timeout=2000&heartbeat.interval.ms=300&partitions=4"
 
     def start(self) -> None:
         """Start it, on the same port as before; empty."""
@@ -63,7 +63,8 @@ class Broker:
     def _wait(self) -> None:
         until = time.monotonic() + PATIENCE
         while True:
-            assert self._process and self._process.poll() is None, self._log.read_text(errors="replace")
+            assert self._process
+            assert self._process.poll() is None, self._log.read_text(errors="replace")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:

@@ -39,7 +39,7 @@ def compile_topology(parts: Parts, roles: Roles, warnings: Sequence[str] = ()) -
     services = {part.name: _service(part) for part in parts.services}
     aggregates = {part.name: _aggregate(part) for part in parts.aggregates}
     processes = {name: _process(parts, roles, versions, around) for name, versions in by_name(parts.processes).items()}
-    consumers: dict[str, Consumer] = {**services, **aggregates, **processes}
+    consumers: dict[str, Consumer] = {**services, **aggregates, **processes, **_repliers(parts)}
     return Topology(
         app=parts.app,
         codecs=codecs,
@@ -102,6 +102,29 @@ def _service(part: Service) -> ServiceConsumer:
         open=part.open,
         key_path="" if part.key is None else path_of(part.key),
     )
+
+
+def _repliers(parts: Parts) -> dict[str, ServiceConsumer]:
+    """Those that bring outcomes back to other services: they take what is addressed to them, and nothing else."""
+    found: dict[str, ServiceConsumer] = {}
+    for module in parts.modules:
+        for declared in module.declared.repliers:
+            asks = annotations_of(declared.function, module.declared.local_names)
+            first = next(iter(inspect.signature(declared.function).parameters))
+            name = f"{module.name}.{declared.name}"
+            found[name] = ServiceConsumer(
+                name=name,
+                role="listener",
+                function=declared.function,
+                first=first,
+                asks={name: wanted for name, wanted in asks.items() if name not in (first, "return")},
+                key=None,
+                retries=declared.retries,
+                timeout=None,
+                threaded=False,
+                outcomes=frozenset(),
+            )
+    return found
 
 
 def _aggregate(part: Aggregate) -> AggregateConsumer:

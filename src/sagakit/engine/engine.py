@@ -17,7 +17,7 @@ from sagakit.engine.time.due import due_at
 from sagakit.engine.topology import AggregateConsumer, ProcessConsumer
 from sagakit.engine.watching.updates import Update
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage
-from sagakit.ports import Receipt
+from sagakit.ports import Origin, Receipt
 
 _A = TypeVar("_A", bound=Decider)
 _E = TypeVar("_E", bound=Message)
@@ -44,6 +44,7 @@ class Engine(Visible):
         trace: str | None = None,
         after: Seconds | None = None,
         at: datetime | None = None,
+        origin: Origin | None = None,
     ) -> Receipt:
         """Accept a command: durable when this returns.
 
@@ -52,8 +53,11 @@ class Engine(Visible):
 
         The same `idempotency_key` gives the first receipt again; with another request (by `digest`, else by the
         command's payload) it raises KeyReused, while the first is being accepted KeyInFlight. `expected_version` is the
-        version of the aggregate that the sender has seen: StaleVersion if it is another one.
+        version of the aggregate that the sender has seen: StaleVersion if it is another one. A command of another
+        service (`origin`) keeps its id and its story.
         """
+        if origin is not None:
+            return await self._incoming.accept(command, "command", origin, trace)
         due = due_at(self.clock.now(), after, at)
         envelope = self._door.new_envelope(command, "command", expected_version=expected_version, trace=trace)
         if expected_version is not None:
@@ -64,8 +68,17 @@ class Engine(Visible):
             await self._check_version(envelope.message, expected_version)
         return await self._door.accept(envelope, key=idempotency_key, digest=digest, due=due)
 
-    async def publish(self, event: Message, *, idempotency_key: str | None = None, trace: str | None = None) -> Receipt:
-        """Record an event for whoever takes it: durable when this returns."""
+    async def publish(
+        self,
+        event: Message,
+        *,
+        idempotency_key: str | None = None,
+        trace: str | None = None,
+        origin: Origin | None = None,
+    ) -> Receipt:
+        """Record an event for whoever takes it: durable when this returns. `origin`: as for `send`."""
+        if origin is not None:
+            return await self._incoming.accept(event, "event", origin, trace)
         envelope = self._door.new_envelope(event, "event", trace=trace)
         return await self._door.accept(envelope, key=idempotency_key)
 

@@ -18,7 +18,11 @@ from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, 
 from sagakit.observer import Observer
 from sagakit.ports import Chance, Receipt, Store
 
-__all__ = ["Door", "Receipt", "entry"]
+__all__ = ["ANYTHING", "Door", "Receipt", "entry"]
+
+
+ANYTHING = ""
+"""The digest of what was refused before it came, whatever it is."""
 
 
 class _Answer(Struct):
@@ -84,12 +88,18 @@ class Door:
         self, envelope: Envelope, *, key: str | None = None, digest: str | None = None, due: int | None = None
     ) -> Receipt:
         """Record a message and what is to be done with it, `due` later. Returns once that is durable."""
+        if self.observer is None:
+            return await self._accept(envelope, key, digest, due)
+        return await self.observed(envelope, lambda: self._accept(envelope, key, digest, due))
+
+    async def observed(self, envelope: Envelope, accept: Callable[[], Awaitable[Receipt]]) -> Receipt:
+        """Accept a message, and tell what becomes of it to who measures."""
         observer = self.observer
         if observer is None:
-            return await self._accept(envelope, key, digest, due)
+            return await accept()
         observer.accepting(envelope)
         try:
-            receipt = await self._accept(envelope, key, digest, due)
+            receipt = await accept()
         except Exception as error:
             observer.accepted(envelope, error)
             raise
@@ -97,7 +107,7 @@ class Door:
         return receipt
 
     async def _accept(self, envelope: Envelope, key: str | None, digest: str | None, due: int | None) -> Receipt:
-        self._check_open()
+        self.check_room()
         if key is None:
             return await self._record(envelope, None, due)
         claim = (envelope.type, key)
@@ -116,7 +126,7 @@ class Door:
 
     async def tell(self, message: Any, process: ProcessConsumer, lane: str) -> None:
         """Record a message for one instance."""
-        self._check_open()
+        self.check_room()
         codec, payload, sealed = self._topology.codecs.seal(message)
         id = self._chance.new_id()
         envelope = Envelope(id, "event", codec.name, payload, id, self._clock.now(), codec.version, message=sealed)
@@ -135,7 +145,8 @@ class Door:
         if failure is not None:
             raise StoreFailed(str(failure))
 
-    def _check_open(self) -> None:
+    def check_room(self) -> None:
+        """Raise as `check_open` does, and Busy where too much is unfinished."""
         self.check_open()
         if self._load() >= self._most:
             raise Busy(self._load())
@@ -159,20 +170,21 @@ class Door:
             rejected = await settled
             if rejected is None:
                 return None
-            if rejected.inbox is not None and inbox is not None:
+            if rejected.inbox is not None and inbox is not None and rejected.inbox.key == inbox.key:
                 return _repeat(rejected.inbox, inbox)
             # else a process has moved on meanwhile, or is not new: once more
 
     async def _record(self, envelope: Envelope, inbox: Inbox | None, due: int | None) -> Receipt:
         async def build(draft: Draft) -> None:
             if due is None:
-                await self._route(draft, envelope)
+                await self.route(draft, envelope)
             else:  # the log holds it once it is due; nobody is told before
                 draft.commit.deliveries.append(Delivery(envelope, DOOR, envelope.id, state="scheduled", due_at=due))
 
         return await self.write(build, inbox) or Receipt(envelope.id, envelope.correlation_id)
 
-    async def _route(self, draft: Draft, envelope: Envelope) -> None:
+    async def route(self, draft: Draft, envelope: Envelope) -> None:
+        """A message to those who handle or take it."""
         draft.commit.messages.append(envelope)
         if envelope.kind == "event":
             await self._router.published(draft, (envelope,))
@@ -201,7 +213,7 @@ def _entry(envelope: Envelope, key: str, digest: str | None) -> Inbox:
 
 
 def _repeat(known: Inbox, asked: Inbox) -> Receipt:
-    if known.digest != asked.digest:
+    if known.digest not in (asked.digest, ANYTHING):
         raise KeyReused(f"the idempotency key {asked.key!r} came with another {asked.scope} before")
     answer = _decode(known.answer)
     return Receipt(answer.message_id, answer.correlation_id, repeated=True)

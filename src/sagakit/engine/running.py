@@ -26,6 +26,7 @@ from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
+from sagakit.engine.incoming import Incoming
 from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.acting import Acting
@@ -114,6 +115,7 @@ class Running:
         self._door.observer = observer
         self._answering = Answering(self._router, store, read, self._door, self._withdrawing, notices)
         self._services.handed_over = self._answering.handed_over
+        self._incoming = Incoming(self._door, store, read, self._withdrawing)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""

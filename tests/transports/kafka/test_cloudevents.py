@@ -84,7 +84,9 @@ def test_the_newest_hop_of_a_trace_counts() -> None:
 
 
 def test_structured_mode_is_read_too() -> None:
-    event = b'{"specversion":"1.0","id":"1","source":"/x","type":"x.Y","dataversion":2,"causationid":null,"data":{"a": 1}}'
+    event = (
+        b'{"specversion":"1.0","id":"1","source":"/x","type":"x.Y","dataversion":2,"causationid":null,"data":{"a": 1}}'
+    )
     read = FORM.read(record([("content-type", b"application/cloudevents+json; charset=UTF-8")], event))
     assert read == WireMessage(id="1", type="x.Y", payload=b'{"a": 1}', source="/x", version=2, key="k")
 

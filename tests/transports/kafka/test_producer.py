@@ -75,7 +75,9 @@ async def test_a_broker_that_is_away_is_said_and_it_goes_on_when_it_is_back(
         one, *others = [asyncio.ensure_future(producer.write(record(topic, "lost"))) for _ in range(50)]
         with pytest.raises(KafkaUnavailable):
             await one
-        assert all(isinstance(error, KafkaUnavailable) for error in await asyncio.gather(*others, return_exceptions=True))
+        assert all(
+            isinstance(error, KafkaUnavailable) for error in await asyncio.gather(*others, return_exceptions=True)
+        )
         began = time.monotonic()
         trying = asyncio.ensure_future(producer.write(record(topic, "lost")))
         await asyncio.sleep(0)
@@ -109,7 +111,10 @@ async def test_a_broker_that_hangs_loses_nothing(own_broker: Broker, topic: str)
     assert [value for _, value in found] == [str(number).encode() for number in range(20)]
 
 
-async def test_a_broker_that_forgot_the_producer_gets_a_new_one(own_broker: Broker, topic: str) -> None:
+async def test_a_broker_that_forgot_the_producer_gets_a_new_one(
+    own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagakit.transports.kafka.producer.DELIVERED_WITHIN", 1_500)
     async with producing(own_broker.url) as producer:
         await producer.write(record(topic, "1"))
         await producer.write(record(topic, "2"))

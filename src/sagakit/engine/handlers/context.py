@@ -42,7 +42,10 @@ class Context:
         """The id of the command that this command undoes."""
         self.timeout = timeout
         """Seconds that this attempt may take, by the handler's declaration; None: no limit."""
+        self.lane = delivery.lane
+        """What is of one lane is handled one at a time, in order."""
         self._envelope = envelope
+        self._more = delivery.more
         self._load = load
 
     @property
@@ -59,6 +62,11 @@ class Context:
     def payload(self) -> bytes:
         """The message as the log holds it: JSON."""
         return self._envelope.payload
+
+    @property
+    def outcome(self) -> tuple[Envelope, ...]:
+        """Where this is the outcome of a command: all its messages."""
+        return (self._envelope, *self._more)
 
     @property
     def log(self) -> FilteringBoundLogger:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 
 import msgspec
 
@@ -148,7 +147,7 @@ def _structured(record: Record, media: str) -> tuple[Mapping[str, str], bytes, s
         raise InvalidRecord(record, "the attribute data", "is missing: only JSON data is read")
     texts: dict[str, str] = {}
     for name, raw in event.items():
-        value = cast("Any", msgspec.json.decode(raw))
+        value = msgspec.json.decode(raw)
         if value is not None:
             texts[name] = value if isinstance(value, str) else bytes(raw).decode()
     return texts, bytes(data), ""

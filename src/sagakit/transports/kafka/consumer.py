@@ -157,10 +157,8 @@ async def _tried(take: Callable[[], Coroutine[Any, Any, None]], record: Record) 
         try:
             return await take()
         except Busy as error:
-            await asyncio.sleep(error.retry_after)
+            await asyncio.sleep(error.retry_after or FIRST_WAIT)
         except RetryableError as error:
             _log.warning("a record is tried again", record=record.place, error=str(error), wait=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
-
-

@@ -7,37 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from sagakit.core.codec import Codec
 from sagakit.core.messages import Message
 from sagakit.errors import InvalidMessage, UnknownMessage
 from sagakit.ports import Doors, Origin
+from sagakit.transports.kafka.outcomes import NOTHING, SEVERAL, FailedPayload, OneEvent
+from sagakit.transports.kafka.replies import address
 from sagakit.transports.kafka.wire import WireMessage
 
 _T = TypeVar("_T")
-
-NOTHING = "sagakit.nothing"
-"""The type of an outcome without an event."""
-SEVERAL = "sagakit.outcome"
-"""The type of an outcome of several events; its data is their array."""
-FAILED = "sagakit.failed"
-"""The type of an outcome that says why a command could not be done."""
-
-
-class FailedPayload(Struct, frozen=True):
-    """What a participant says that could not do a command."""
-
-    reason: str
-    known_not_done: bool = False
-
-
-class OneEvent(Struct, frozen=True, omit_defaults=True):
-    """One of the events of an outcome that has several."""
-
-    type: str
-    data: msgspec.Raw
-    version: int = 1
 
 
 class Intake(Protocol):
@@ -79,7 +58,7 @@ class Commands:
         if codec is None:
             raise UnknownMessage(f"no command {message.type!r} is handled here")
         command = codec.decode(message.payload, message.version)
-        sender = None if message.reply_to is None else f"{self.replier}/{message.reply_to}"
+        sender = None if message.reply_to is None else address(self.replier, message)
         await doors.send(command, origin=origin_of(scope, message, sender), trace=message.trace)
 
 
@@ -123,13 +102,13 @@ class Answers:
 def origin_of(scope: str, message: WireMessage, sender: str | None = None) -> Origin:
     """Where a message comes from, as the engine keeps it."""
     return Origin(
-        scope,
-        message.idempotency_key or f"{message.source}#{message.id}",
-        message_id=message.id,
-        correlation_id=message.correlation_id or message.id,
-        causation_id=message.causation_id,
-        undoes=message.undoes,
-        sender=sender,
+        f"{scope} {message.source}",
+        message.id,
+        message.correlation_id or message.id,
+        message.causation_id,
+        message.undoes,
+        sender,
+        message.idempotency_key,
     )
 
 

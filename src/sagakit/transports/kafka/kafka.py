@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeAlias, Union
 
@@ -19,13 +21,13 @@ from sagakit.declare import (
     Retries,
 )
 from sagakit.engine.handlers.context import Context
-from sagakit.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
+from sagakit.errors import PayloadTooLarge, RetryableError
 from sagakit.ports import Doors
 from sagakit.transports.kafka.cloudevents import CloudEvents
 from sagakit.transports.kafka.consumer import KafkaConsumer
 from sagakit.transports.kafka.intake import Answers, Commands, Events, Intake
 from sagakit.transports.kafka.outlet import Outlet
-from sagakit.transports.kafka.replies import reply, topic_of
+from sagakit.transports.kafka.replies import place_of, reply
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 from sagakit.transports.kafka.unread import Parking, dead_letter, parked_key, record_of
 from sagakit.transports.kafka.wire import Format, Record, WireMessage
@@ -33,9 +35,11 @@ from sagakit.transports.kafka.wire import Format, Record, WireMessage
 ENVIRONMENT = "SAGAKIT_KAFKA"
 WITHOUT_END = Retry(None, first=0.5, cap=15)
 """While a broker is away everything stays where it is, and goes on when it is back."""
+READ_AGAIN = Retry(None, first=0.5, cap=15, on=RetryableError)
 Outcomes: TypeAlias = Mapping[type[Message], MessageTypes]
 """Commands, each with the events that it may lead to."""
-_COUNTED = attrgetter("__qualname__")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Kafka:
@@ -92,9 +96,7 @@ class Kafka:
         """Write these events to a topic, whenever they happen: in their order for each `key` (a field path)."""
         self._of(module).publish(topic, events, key, retry)
 
-    def consumes(
-        self, module: Module, topic: str, *events: type[Message], of: str, group: str | None = None
-    ) -> None:
+    def consumes(self, module: Module, topic: str, *events: type[Message], of: str, group: str | None = None) -> None:
         """Take these events of another service's module `of` from a topic, as if they were published here.
 
         `group`: of the workers that share this (default: the module's name). Other events are passed over.
@@ -177,9 +179,9 @@ class _OfModule:
             await outlet.write(self._format.write(topic, message))
             return Later(f"topic {topic}")
 
-        returned = Union[(*outcomes, Later)]  # noqa: UP007 (made of what is given)
+        returned = Union[(*outcomes, Later)]
         call.__annotations__ = {"command": command, "context": Context, "outlet": self.outlet(), "return": returned}
-        name = f"{_COUNTED(command)} over {topic}"
+        name = f"{command.__qualname__} over {topic}"
         self._declared.handlers.append(HandlerDeclaration(name, call, key, _retries(retry)))
 
     def publish(self, topic: str, events: tuple[type[Message], ...], key: str, retry: Retries) -> None:
@@ -197,8 +199,8 @@ class _OfModule:
         """The name of the consumer that brings outcomes back."""
         if not self._replier:
 
-            async def answer(context: Context, outlet: Outlet) -> None:
-                topic, key = topic_of(context.lane)
+            async def answer(event: object, context: Context, outlet: Outlet) -> None:
+                topic, key = place_of(context.lane)
                 await outlet.write(self._format.write(topic, reply(context.outcome, self._source, key)))
 
             answer.__annotations__ = {"context": Context, "outlet": self.outlet(), "return": None}
@@ -220,7 +222,7 @@ class _OfModule:
             payload=context.payload,
             source=self._source,
             key=key,
-            time=context.recorded_at_us,
+            time=(context.recorded_at - _EPOCH) // _MICROSECOND,
             correlation_id=context.correlation_id,
             causation_id=context.causation_id,
             undoes=context.undoes,
@@ -272,9 +274,7 @@ class _OfModule:
             return parking.read(command.topic, command.partition, command.offset)
 
         read_record.__annotations__ = {"command": parking.unread, "return": parking.read}
-        self._declared.handlers.append(
-            HandlerDeclaration("read_record", read_record, None, (Retry(None, cap=15, never=(InvalidMessage, UnknownMessage)),))
-        )
+        self._declared.handlers.append(HandlerDeclaration("read_record", read_record, None, _retries(READ_AGAIN)))
 
 
 class _Outgoing:
@@ -285,8 +285,6 @@ class _Outgoing:
         self._outlets = outlets
 
     async def run(self, doors: Doors) -> None:
-        import asyncio
-
         await asyncio.get_running_loop().create_future()
 
     def ready(self) -> str | None:

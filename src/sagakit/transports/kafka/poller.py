@@ -23,12 +23,14 @@ PULSE = 0.1
 BATCH = 500
 HAND_OVER_WITHIN = 3.0
 """Seconds that what runs has to end when a partition goes to another worker, or the engine stops."""
-_DOWN = frozenset({
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError._SSL,
-})
+_DOWN = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError._SSL,
+    }
+)
 _log = structlog.get_logger("sagakit.kafka")
 
 
@@ -113,9 +115,7 @@ class Poller:
     def _read(self) -> None:
         create_missing(self._settings, self._topics)
         consumer = Consumer({**_SETTINGS, **self._settings.client(), "group.id": self._group, "error_cb": self._failed})
-        consumer.subscribe(
-            self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-        )
+        consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not self._ended.is_set():
                 self._serve(consumer)

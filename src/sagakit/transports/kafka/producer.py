@@ -22,12 +22,14 @@ DOUBTED_AFTER = 2.0
 """Seconds without any broker until new records wait for one that tries whether it is back; if it is not, they fail at
 once while one tries, so that no worker of the engine waits in vain."""
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
-_DOWN = frozenset({
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError._SSL,
-})
+_DOWN = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError._SSL,
+    }
+)
 _log = structlog.get_logger("sagakit.kafka")
 
 
@@ -47,6 +49,7 @@ class KafkaProducer:
         self._dead = False
         self._trial: asyncio.Future[None] | None = None
         self._trouble = ""
+        self._wedged: KafkaError | None = None
         self._ended = threading.Event()
         self._producer = self._make()
         self._thread = threading.Thread(target=self._poll, name="sagakit kafka producer", daemon=True)
@@ -117,6 +120,9 @@ class KafkaProducer:
         for done, error in reports:
             if error is None:
                 self._came_up()
+            elif error.code() == KafkaError._MSG_TIMED_OUT and self._down_since is None:
+                # the broker is there: this producer is what does not get on
+                self._wedged = error
             if done.done():
                 continue
             if error is None:
@@ -165,6 +171,8 @@ class KafkaProducer:
                 self._producer.poll(PULSE)
                 if self._down_since is not None:
                     self._look()
+                elif self._wedged is not None:
+                    self._replace(self._wedged)
             except KafkaException as error:
                 self._replace(error.args[0])
             self._tell()
@@ -195,10 +203,11 @@ class KafkaProducer:
             self._call(partial(self._went_down, self._settings.hide(f"{self._settings}: {error.str()}")))
 
     def _replace(self, error: KafkaError) -> None:
-        """A broker that has forgotten this producer wants no more of it: a new one takes its place.
+        """A broker that has forgotten this producer takes no more from it: a new one takes its place.
 
         What was in flight fails, and is tried again by whoever waits for it.
         """
+        self._wedged = None
         why = self._settings.hide(error.str())
         _log.warning("a new producer takes the place of one that failed", error=why)
         old, self._producer = self._producer, self._make()

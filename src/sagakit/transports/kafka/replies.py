@@ -10,19 +10,20 @@ import msgspec
 from sagakit.core.commit import Envelope
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import pinned
-from sagakit.transports.kafka.intake import FAILED, NOTHING, SEVERAL, FailedPayload, OneEvent
+from sagakit.transports.kafka.outcomes import FAILED, NOTHING, SEVERAL, FailedPayload, OneEvent
 from sagakit.transports.kafka.wire import WireMessage
 
 _OWN = {pinned(cls): cls for cls in (CommandFailed, CommandLedToNothing)}
 """What the engine itself says of a command."""
 
 
-def address(replier: str, topic: str, key: str | None, id: str) -> str:
-    """Where the outcome of a command goes: the lane of a consumer. Those of one key stay in order."""
-    return f"{replier}/{quote(topic, safe='')}:{quote(id if key is None else key, safe='')}"
+def address(replier: str, command: WireMessage) -> str:
+    """Where the outcome of a command goes: a lane of the replier. Those of one key stay in order."""
+    key = command.id if command.key is None else command.key
+    return f"{replier}/{quote(command.reply_to or '', safe='')}:{quote(key, safe='')}"
 
 
-def topic_of(address: str) -> tuple[str, str]:
+def place_of(address: str) -> tuple[str, str]:
     """The topic and the key of an address."""
     topic, _, key = address.rpartition("/")[2].partition(":")
     return unquote(topic), unquote(key)

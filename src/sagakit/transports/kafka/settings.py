@@ -23,16 +23,18 @@ _NAMED = {
     "client_id": "client.id",
 }
 """What a URL may say by a short name; any setting of librdkafka may stand in it by its own."""
-_OURS = frozenset({
-    "bootstrap.servers",
-    "security.protocol",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "acks",
-    "group.id",
-    "partition.assignment.strategy",
-})
+_OURS = frozenset(
+    {
+        "bootstrap.servers",
+        "security.protocol",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "acks",
+        "group.id",
+        "partition.assignment.strategy",
+    }
+)
 """What promises rest on: no URL may set it otherwise."""
 _SECRET = ("password", "secret", "sasl.oauthbearer.config", "ssl.key.pem", "token")
 HIDDEN = "***"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 import structlog
 
@@ -19,7 +21,9 @@ def create_missing(settings: KafkaSettings, topics: Sequence[str]) -> None:
         return
     client = AdminClient({**settings.client(), "log_level": 0})
     wanted = [NewTopic(topic, num_partitions=settings.partitions) for topic in topics]
-    for topic, created in client.create_topics(wanted, request_timeout=PATIENCE).items():
+    create: Any = client.create_topics  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    creating: Mapping[str, Future[None]] = create(wanted, request_timeout=PATIENCE)
+    for topic, created in creating.items():
         try:
             created.result()
         except KafkaException as error:

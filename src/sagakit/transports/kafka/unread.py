@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from sagakit.core.messages import stable_id
 from sagakit.transports.kafka.wire import Record
@@ -14,27 +14,19 @@ MOST_KEPT = 512 * 1024
 MOST_SAID = 2_000
 
 
-class UnreadRecord(Protocol):
-    """A record that could not be taken, as a command to read it once more."""
+@dataclass(frozen=True)
+class UnreadRecord:
+    """A record that could not be taken. `key`, `value` and headers are base64."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def key(self) -> str | None: ...
-    @property
-    def headers(self) -> tuple[tuple[str, str | None], ...]: ...
-    @property
-    def value(self) -> str | None: ...
-    @property
-    def timestamp(self) -> int | None: ...
+    topic: str
+    partition: int
+    offset: int
+    group: str
+    reason: str
+    key: str | None = None
+    headers: tuple[tuple[str, str | None], ...] = ()
+    value: str | None = None
+    timestamp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,23 +34,15 @@ class Parking:
     """The message classes by which one module parks records: each module owns its own."""
 
     unread: type[UnreadRecord]
-    read: type
+    read: type[Any]
 
     @classmethod
     def new(cls) -> Parking:
-        @dataclass(frozen=True)
-        class ReadRecord:
-            """Read this record once more: it could not be taken. `key`, `value` and headers are base64."""
+        """Classes that no other module has."""
 
-            topic: str
-            partition: int
-            offset: int
-            group: str
-            reason: str
-            key: str | None = None
-            headers: tuple[tuple[str, str | None], ...] = ()
-            value: str | None = None
-            timestamp: int | None = None
+        @dataclass(frozen=True)
+        class ReadRecord(UnreadRecord):
+            """Read this record once more: it could not be taken."""
 
         @dataclass(frozen=True)
         class RecordRead:
@@ -83,7 +67,7 @@ class Parking:
             tuple((name, _text(value)) for name, value in record.headers),
             None if large else _text(record.value),
             record.timestamp,
-        )  # type: ignore[call-arg]
+        )
 
 
 def record_of(unread: UnreadRecord) -> Record:
