@@ -14,6 +14,7 @@ from sagakit.core.commit import Rejected
 from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
 from sagakit.engine.doors.answering import Answering
+from sagakit.engine.doors.incoming import Incoming
 from sagakit.engine.doors.links import Links
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.aggregate_handler import AggregateHandler
@@ -26,7 +27,6 @@ from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
-from sagakit.engine.incoming import Incoming
 from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.acting import Acting

@@ -23,14 +23,14 @@ from sagakit.declare import (
 from sagakit.engine.handlers.context import Context
 from sagakit.errors import PayloadTooLarge, RetryableError
 from sagakit.ports import Doors
-from sagakit.transports.kafka.cloudevents import CloudEvents
-from sagakit.transports.kafka.consumer import KafkaConsumer
-from sagakit.transports.kafka.intake import Answers, Commands, Events, Intake
+from sagakit.transports.kafka.form.cloudevents import CloudEvents
+from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
 from sagakit.transports.kafka.outlet import Outlet
+from sagakit.transports.kafka.reading.consumer import KafkaConsumer
+from sagakit.transports.kafka.reading.intake import Answers, Commands, Events, Intake
+from sagakit.transports.kafka.reading.unread import Parking, dead_letter, parked_key, record_of
 from sagakit.transports.kafka.replies import place_of, reply
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
-from sagakit.transports.kafka.unread import Parking, dead_letter, parked_key, record_of
-from sagakit.transports.kafka.wire import Format, Record, WireMessage
 
 ENVIRONMENT = "SAGAKIT_KAFKA"
 WITHOUT_END = Retry(None, first=0.5, cap=15)

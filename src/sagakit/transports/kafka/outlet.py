@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings
-from sagakit.transports.kafka.wire import Record
 
 if TYPE_CHECKING:
-    from sagakit.transports.kafka.producer import KafkaProducer
+    from sagakit.transports.kafka.client.producer import KafkaProducer
 
 
 class Outlet:
@@ -22,7 +22,7 @@ class Outlet:
     async def write(self, record: Record) -> None:
         """Return once the record is written. Raises what the producer raises."""
         if self._producer is None:
-            from sagakit.transports.kafka.producer import KafkaProducer
+            from sagakit.transports.kafka.client.producer import KafkaProducer
 
             self._producer = KafkaProducer(self._settings())
         await self._producer.write(record)

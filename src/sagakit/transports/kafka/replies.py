@@ -10,8 +10,8 @@ import msgspec
 from sagakit.core.commit import Envelope
 from sagakit.core.lifecycle import CommandFailed, CommandLedToNothing
 from sagakit.core.messages import pinned
-from sagakit.transports.kafka.outcomes import FAILED, NOTHING, SEVERAL, FailedPayload, OneEvent
-from sagakit.transports.kafka.wire import WireMessage
+from sagakit.transports.kafka.form.outcomes import FAILED, NOTHING, SEVERAL, FailedPayload, OneEvent
+from sagakit.transports.kafka.form.wire import WireMessage
 
 _OWN = {pinned(cls): cls for cls in (CommandFailed, CommandLedToNothing)}
 """What the engine itself says of a command."""

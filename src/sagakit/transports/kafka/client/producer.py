@@ -11,9 +11,9 @@ from functools import partial
 import structlog
 
 from sagakit.errors import PayloadTooLarge, RetryableError
-from sagakit.transports.kafka.driver import KafkaError, KafkaException, Message, Producer
+from sagakit.transports.kafka.client.driver import KafkaError, KafkaException, Message, Producer
+from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
-from sagakit.transports.kafka.wire import Record
 
 DELIVERED_WITHIN = 10_000
 """Milliseconds until a record that is not delivered fails, to be tried again: nobody waits for a dead broker."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sagakit.transports.kafka.cloudevents import CloudEvents
-from sagakit.transports.kafka.wire import InvalidRecord, Record, WireMessage
+from sagakit.transports.kafka.form.cloudevents import CloudEvents
+from sagakit.transports.kafka.form.wire import InvalidRecord, Record, WireMessage
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 COMMAND = WireMessage(

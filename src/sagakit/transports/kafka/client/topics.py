@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from sagakit.transports.kafka.driver import AdminClient, KafkaError, KafkaException, NewTopic
+from sagakit.transports.kafka.client.driver import AdminClient, KafkaError, KafkaException, NewTopic
 from sagakit.transports.kafka.settings import KafkaSettings
 
 PATIENCE = 10

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from sagakit.transports.kafka.wire import Record
+from sagakit.transports.kafka.form.wire import Record
 
 
 class Partition:

@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.servers.kafka import Broker
 
 from sagakit.errors import PayloadTooLarge
-from sagakit.transports.kafka.producer import KafkaProducer, KafkaUnavailable
+from sagakit.transports.kafka.client.producer import KafkaProducer, KafkaUnavailable
+from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings
-from sagakit.transports.kafka.wire import Record
 
 
 def record(topic: str, value: str, key: str | None = "k") -> Record:
@@ -64,8 +64,8 @@ async def test_too_large_is_said_at_once(kafka_url: str, topic: str) -> None:
 async def test_a_broker_that_is_away_is_said_and_it_goes_on_when_it_is_back(
     own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagakit.transports.kafka.producer.DELIVERED_WITHIN", 1_000)
-    monkeypatch.setattr("sagakit.transports.kafka.producer.DOUBTED_AFTER", 0.1)
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 1_000)
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DOUBTED_AFTER", 0.1)
     async with producing(own_broker.url) as producer:
         await producer.write(record(topic, "before"))
         own_broker.kill()
@@ -114,7 +114,7 @@ async def test_a_broker_that_hangs_loses_nothing(own_broker: Broker, topic: str)
 async def test_a_broker_that_forgot_the_producer_gets_a_new_one(
     own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagakit.transports.kafka.producer.DELIVERED_WITHIN", 1_500)
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 1_500)
     async with producing(own_broker.url) as producer:
         await producer.write(record(topic, "1"))
         await producer.write(record(topic, "2"))

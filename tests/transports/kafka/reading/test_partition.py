@@ -2,8 +2,8 @@
 
 import asyncio
 
-from sagakit.transports.kafka.partition import Partition
-from sagakit.transports.kafka.wire import Record
+from sagakit.transports.kafka.form.wire import Record
+from sagakit.transports.kafka.reading.partition import Partition
 
 
 def record(offset: int, key: str | None) -> Record:

@@ -12,9 +12,9 @@ from sagakit.core.codec import Codec
 from sagakit.core.messages import Message
 from sagakit.errors import InvalidMessage, UnknownMessage
 from sagakit.ports import Doors, Origin
-from sagakit.transports.kafka.outcomes import NOTHING, SEVERAL, FailedPayload, OneEvent
+from sagakit.transports.kafka.form.outcomes import NOTHING, SEVERAL, FailedPayload, OneEvent
+from sagakit.transports.kafka.form.wire import WireMessage
 from sagakit.transports.kafka.replies import address
-from sagakit.transports.kafka.wire import WireMessage
 
 _T = TypeVar("_T")
 

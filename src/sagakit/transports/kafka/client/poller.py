@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeAlias
 
 import structlog
 
-from sagakit.transports.kafka.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from sagakit.transports.kafka.client.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from sagakit.transports.kafka.client.topics import create_missing
+from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
-from sagakit.transports.kafka.topics import create_missing
-from sagakit.transports.kafka.wire import Record
 
 Place: TypeAlias = tuple[str, int]
 """A topic and the number of a partition."""

@@ -10,13 +10,13 @@ import structlog
 
 from sagakit.errors import Busy, RetryableError, StoreUnusable, TerminalError
 from sagakit.ports import Doors
-from sagakit.transports.kafka.intake import Intake
-from sagakit.transports.kafka.partition import Partition
+from sagakit.transports.kafka.form.wire import Format, Record
+from sagakit.transports.kafka.reading.intake import Intake
+from sagakit.transports.kafka.reading.partition import Partition
 from sagakit.transports.kafka.settings import KafkaSettings
-from sagakit.transports.kafka.wire import Format, Record
 
 if TYPE_CHECKING:
-    from sagakit.transports.kafka.poller import Place, Poller
+    from sagakit.transports.kafka.client.poller import Place, Poller
 
 MOST = 1_000
 """Records that are taken and not done, until no more are taken; they are again when half of them are done."""
@@ -51,7 +51,7 @@ class KafkaConsumer:
 
     async def run(self, doors: Doors) -> None:
         """Hand records to these doors, until it is cancelled."""
-        from sagakit.transports.kafka.poller import Poller
+        from sagakit.transports.kafka.client.poller import Poller
 
         reading = Reading(self, doors)
         poller = reading.poller = Poller(self._settings(), self.group, tuple(self.intakes), reading)

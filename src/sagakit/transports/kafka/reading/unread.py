@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagakit.core.messages import stable_id
-from sagakit.transports.kafka.wire import Record
+from sagakit.transports.kafka.form.wire import Record
 
 MOST_KEPT = 512 * 1024
 """Bytes of a value that are kept where it is parked; a larger one stays in its topic alone."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from sagakit.transports.kafka.wire import InvalidRecord, Outcome, Record, WireMessage
+from sagakit.transports.kafka.form.wire import InvalidRecord, Outcome, Record, WireMessage
 
 PREFIX = "ce_"
 JSON = "application/json"

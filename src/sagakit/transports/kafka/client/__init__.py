@@ -1,0 +1,1 @@
+"""confluent-kafka: all that speaks to a broker."""
