@@ -113,9 +113,7 @@ class Running:
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
         self._door.observer = observer
-        self._answering = Answering(self._router, store, read, self._door, self._withdrawing, notices)
-        self._services.handed_over = self._answering.handed_over
-        self._incoming = Incoming(self._door, store, read, self._withdrawing)
+        self._open_doors(read, notices)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
         """A person's hands: what stands still and why, and what to do about it."""
@@ -132,6 +130,12 @@ class Running:
         services = ServiceHandler(*parts, self._submit, self._threads)
         services.observer = self.observer
         return services
+
+    def _open_doors(self, read: Reader, notices: Notices) -> None:
+        """The doors for what participants and other services say."""
+        self._answering = Answering(self._router, self.store, read, self._door, self._withdrawing, notices)
+        self._services.handed_over = self._answering.handed_over
+        self._incoming = Incoming(self._door, self.store, read, self._withdrawing)
 
     def _make_operator(self, chance: Chance) -> Operator:
         self._pauses = Pauses(self.topology, self._lanes)
