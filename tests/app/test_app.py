@@ -127,7 +127,7 @@ async def test_limits() -> None:
 
 async def test_a_url_that_names_no_store() -> None:
     with pytest.raises(StoreUnusable):
-        async with App("app").engine("postgresql://localhost/shop"):
+        async with App("app").engine("mongodb://localhost/shop"):
             pass
 
 

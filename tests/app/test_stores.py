@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sagakit import StoreUnusable
+from sagakit import StoreFailed, StoreUnusable
 from sagakit.app.stores import open_store
 from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
@@ -55,9 +55,7 @@ def test_each_store_in_memory_is_its_own() -> None:
         ("sqlite:///:memory:", "for a store in memory use memory://"),
         ("memory://shop", "a URL with memory:// names no store"),
         ("mongodb://localhost/shop", "a URL with mongodb:// names no store"),
-        ("postgresql://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
-        ("postgres://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
-        ("postgresql+asyncpg://localhost/shop", "this version stores in SQLite, not in PostgreSQL"),
+        ("postgresql://localhost/shop?schema", "a postgresql:// URL that cannot be read"),
     ],
 )
 def test_what_names_no_store(url: str, why: str) -> None:
@@ -66,11 +64,32 @@ def test_what_names_no_store(url: str, why: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "mongodb"])
-def test_a_password_is_not_repeated(scheme: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["mongodb://shop:secret@localhost/shop", "postgresql://shop:secret@localhost/shop?schema"]
+)
+def test_a_password_is_not_repeated(url: str) -> None:
     with pytest.raises(StoreUnusable) as error:
-        open_store(f"{scheme}://shop:secret@localhost/shop")
+        open_store(url)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+async def test_a_server_that_is_not_there(scheme: str) -> None:
+    store = open_store(f"{scheme}://shop:secret@127.0.0.1:1/shop?schema=orders")
+    with pytest.raises(
+        StoreFailed, match=r"^postgresql://127\.0\.0\.1:1/shop \(schema orders\) does not answer"
+    ) as error:
+        await store.open()
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_extra_is_named_where_its_driver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("sagakit.stores.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(StoreUnusable, match=r"install sagakit\[postgres\]"):
+        open_store("postgresql://localhost/shop")
 
 
 def test_an_adapter_is_loaded_when_its_url_asks() -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from sagakit.errors import StoreUnusable
 from sagakit.ports import Store
 
-_LATER = {"postgres": "PostgreSQL", "postgresql": "PostgreSQL"}
-
 
 def open_store(url: str) -> Store:
     """The store that a URL or a file path means, not opened yet. StoreUnusable says what is wrong with the URL.
 
-    `shop.db`, `sqlite:///shop.db` (relative), `sqlite:////var/lib/shop.db` (absolute), `memory://`.
+    `shop.db`, `sqlite:///shop.db` (relative), `sqlite:////var/lib/shop.db` (absolute),
+    `postgresql://user:password@host/database?schema=sagakit`, `memory://`.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -22,11 +21,11 @@ def open_store(url: str) -> Store:
         from sagakit.stores.memory import MemoryStore
 
         return MemoryStore()
-    if scheme.partition("+")[0] in _LATER:
-        raise StoreUnusable(
-            f"{scheme}://: this version stores in SQLite, not in {_LATER[scheme.partition('+')[0]]}: use sqlite:///shop.db"
-        )
-    raise StoreUnusable(f"a URL with {scheme}:// names no store: use a file path, sqlite:///shop.db or memory://")
+    if scheme.partition("+")[0] in ("postgres", "postgresql"):
+        return _postgres(url)
+    raise StoreUnusable(
+        f"a URL with {scheme}:// names no store: use a file path, sqlite:///shop.db, postgresql://... or memory://"
+    )
 
 
 def _sqlite(url: str, path: str) -> Store:
@@ -39,3 +38,13 @@ def _sqlite(url: str, path: str) -> Store:
     from sagakit.stores.sqlite.store import SqliteStore
 
     return SqliteStore(path)
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from sagakit.stores.postgres import PostgresStore
+    except ModuleNotFoundError as missing:
+        if missing.name != "asyncpg":
+            raise
+        raise StoreUnusable("a store on PostgreSQL needs asyncpg: install sagakit[postgres]") from None
+    return PostgresStore(url)

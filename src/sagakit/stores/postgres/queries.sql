@@ -1,0 +1,190 @@
+-- Every statement of the store, by name.
+
+-- name: known_deliveries
+SELECT id, attempt FROM deliveries WHERE id = ANY ($1::bigint[])
+
+-- name: known_carried
+SELECT message_id, id, state FROM deliveries WHERE message_id = ANY ($1::text[])
+
+-- name: known_instances
+SELECT id, number, version FROM processes WHERE id = ANY ($1::text[])
+
+-- name: known_streams
+SELECT s.stream, (SELECT max(m.stream_version) FROM messages AS m WHERE m.stream = s.stream)
+FROM unnest($1::text[]) AS s (stream)
+WHERE EXISTS (SELECT FROM messages AS m WHERE m.stream = s.stream)
+
+-- name: known_checkpoints
+SELECT consumer, position FROM checkpoints WHERE consumer = ANY ($1::text[])
+
+-- name: known_inbox
+SELECT i.scope, i.key, i.digest, i.answer, i.expires_at
+FROM unnest($1::text[], $2::text[]) AS e (scope, key) JOIN inbox AS i ON i.scope = e.scope AND i.key = e.key
+
+-- name: deliveries_of_page
+SELECT
+    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent, d.partition,
+    m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
+    m.trace, m.stream, m.stream_version, m.expected_version, m.position
+FROM (:page) AS page
+JOIN deliveries AS d ON d.id = page.id
+LEFT JOIN messages AS m ON m.position >= d.position AND m.position <= d.position + d.more
+ORDER BY :order, m.position
+
+-- name: page_outstanding
+SELECT id FROM deliveries WHERE id > $1 AND state <> 'scheduled' ORDER BY id LIMIT $2
+
+-- name: page_outstanding_owned
+SELECT d.id FROM deliveries AS d
+WHERE
+    d.id > $1 AND d.state <> 'scheduled'
+    AND EXISTS (SELECT FROM unnest($3::text[], $4::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+ORDER BY d.id LIMIT $2
+
+-- name: page_scheduled
+SELECT id FROM deliveries
+WHERE state = 'scheduled' AND (due_at, id) > ($1, $2) ORDER BY due_at, id LIMIT $3
+
+-- name: page_scheduled_owned
+SELECT d.id FROM deliveries AS d
+WHERE
+    d.state = 'scheduled' AND (d.due_at, d.id) > ($1, $2)
+    AND EXISTS (SELECT FROM unnest($4::text[], $5::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+ORDER BY d.due_at, d.id LIMIT $3
+
+-- name: page_delivery
+SELECT $1::bigint AS id
+
+-- name: page_wanted
+SELECT d.id FROM deliveries AS d LEFT JOIN messages AS m ON m.position = d.position
+WHERE d.id > $1 AND :filters ORDER BY d.id LIMIT $2
+
+-- name: read_messages
+SELECT
+    id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes, trace,
+    stream, stream_version, expected_version, position
+FROM messages WHERE :filters ORDER BY :order LIMIT :limit
+
+-- name: read_log
+SELECT
+    xid::text::bigint, id, kind, type, payload, correlation_id, recorded_at, version, causation_id, sender, undoes,
+    trace, stream, stream_version, expected_version, position
+FROM messages
+WHERE
+    (xid, position) > ($1::bigint::text::xid8, $2::bigint)
+    AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, position LIMIT $3
+
+-- name: read_snapshot
+SELECT stream, version, code, state FROM snapshots WHERE stream = $1
+
+-- name: read_instance
+SELECT id, type, key, definition, version, status, state, number FROM processes WHERE id = $1
+
+-- name: read_search
+SELECT
+    s.instance, s.type, s.key, s.status, s.correlation_id, s.started_at, s.updated_at, s.ended_at, s.cause, s.reason,
+    s.trace_id, s.attributes
+FROM processes AS p JOIN process_search AS s ON s.number = p.number WHERE p.id = $1
+
+-- name: instances_of_page
+SELECT
+    p.id, p.type, p.key, p.definition, p.version, p.status, p.state, p.number,
+    s.instance, s.type, s.key, s.status, s.correlation_id, s.started_at, s.updated_at, s.ended_at, s.cause, s.reason,
+    s.trace_id, s.attributes
+FROM (:page) AS page
+JOIN process_search AS s ON s.number = page.number
+JOIN processes AS p ON p.number = page.number
+ORDER BY :order
+
+-- name: read_reactions
+SELECT r.version, r.first_input, r.inputs, r.first_output, r.outputs
+FROM processes AS p JOIN reactions AS r ON r.instance = p.number
+WHERE p.id = $1 AND r.version > $2 ORDER BY r.version LIMIT $3
+
+-- name: read_ranges
+SELECT DISTINCT ON (m.position)
+    m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
+    m.trace, m.stream, m.stream_version, m.expected_version, m.position
+FROM unnest($1::bigint[], $2::integer[]) AS wanted (first, count)
+JOIN messages AS m ON m.position >= wanted.first AND m.position < wanted.first + wanted.count
+
+-- name: read_items
+SELECT p.id, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
+FROM processes AS p JOIN items AS i ON i.instance = p.number
+WHERE p.id = $1 AND i.step = $2 AND :filters ORDER BY :order LIMIT $3
+
+-- name: count_items
+SELECT step, state, count(*) FROM items
+WHERE instance = (SELECT number FROM processes WHERE id = $1) GROUP BY step, state
+ORDER BY step, state COLLATE "C"
+
+-- name: read_pauses
+SELECT scope, name, paused_by, reason, since FROM pauses ORDER BY place
+
+-- name: last_recorded
+SELECT recorded_at FROM messages ORDER BY position DESC LIMIT 1
+
+-- name: read_inbox
+SELECT scope, key, digest, answer, expires_at FROM inbox WHERE scope = $1 AND key = $2
+
+-- name: read_subscriptions
+SELECT consumer, type, since, kind, key FROM subscriptions ORDER BY consumer COLLATE "C", type COLLATE "C"
+
+-- name: subscribe
+INSERT INTO subscriptions (consumer, type, since, kind, key, app)
+SELECT
+    n.consumer, n.type, CASE WHEN n.since > 0 THEN n.since ELSE coalesce((SELECT max(position) FROM messages), 0) END,
+    n.kind, n.key, $6
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS n (consumer, type, since, kind, key)
+ON CONFLICT (consumer, type) DO UPDATE SET kind = excluded.kind, key = excluded.key, app = excluded.app
+RETURNING xmax = 0
+
+-- name: unsubscribe_others
+DELETE FROM subscriptions AS s
+WHERE NOT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[]) AS n (consumer, type) WHERE n.consumer = s.consumer AND n.type = s.type
+)
+
+-- name: read_checkpoint
+SELECT consumer, position FROM checkpoints WHERE consumer = $1
+
+-- name: read_store
+SELECT schema_version, oldest_code, clean FROM store
+
+-- name: set_clean
+UPDATE store SET clean = $1
+
+-- name: forget_workers
+DELETE FROM workers
+
+-- name: own
+INSERT INTO workers (
+    id, alone, session, routing, transactions, base, name, host, pid, app, versions, url, declares, takes, lasts,
+    joined_at, renewed_at, expires_at
+)
+SELECT $1, true, $2, routing, 0, 0, '', $3, $4, '', '', NULL, '{}', '[]', 0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0 FROM store
+RETURNING routing
+
+-- name: end_worker
+DELETE FROM workers WHERE id = $1
+
+-- name: take_session
+UPDATE workers SET session = $2 WHERE id = $1 RETURNING transactions, base, routing
+
+-- name: is_worker
+SELECT id FROM workers WHERE id = $1 FOR SHARE
+
+-- name: announce
+UPDATE workers SET url = $2 WHERE id = $1 RETURNING id
+
+-- name: read_owners
+SELECT alone, pid, url FROM workers ORDER BY url IS NULL, joined_at
+
+-- name: is_locked
+SELECT EXISTS (
+    SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+    WHERE
+        d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+        AND l.classid = $1::bigint::oid AND l.objid = ($2::bigint & 4294967295)::oid
+)

@@ -1,0 +1,1 @@
+"""Rows back into what the store's port speaks of."""
