@@ -100,7 +100,9 @@ def test_a_schema_too_new(sagakit: Sagakit, tmp_path: Path, monkeypatch: pytest.
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("url", "what"), [("postgres://127.0.0.1:1/y", "does not answer"), ("what://x", "names no store")])
+@pytest.mark.parametrize(
+    ("url", "what"), [("postgres://127.0.0.1:1/y", "does not answer"), ("what://x", "names no store")]
+)
 def test_a_store_that_there_is_not(sagakit: Sagakit, url: str, what: str) -> None:
     said = sagakit("processes", "list", "--db", url)
     assert (said.code, said.out) == (1, "")

@@ -7,6 +7,7 @@ from pathlib import Path
 from sagakit import StoreUnusable
 from sagakit.app.stores import open_store
 from sagakit.demos import database_of
+from sagakit.ports import Store
 from sagakit.stores.sqlite.lock import OwnerLock
 
 _SQLITE = b"SQLite format 3\0"
@@ -22,6 +23,14 @@ def file_of(demo: str, db: str | None) -> Path | None:
     except OSError as error:
         raise StoreUnusable(f"{path.parent} cannot be created ({error.strerror}): give a place with --db") from error
     return path
+
+
+def kept_where(store: Store, path: Path | None) -> str | None:
+    """Where a demo's data are, in words; None if they are in memory."""
+    if path is not None:
+        return f"{path} (kept; --fresh starts anew)"
+    address = getattr(store, "address", None)  # on a server, told without its password
+    return None if address is None else f"{address} (kept)"
 
 
 def forget(database: Path, *others: Path) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from sagakit import App, Engine
 from sagakit.app.running import signalled
-from sagakit.demos.files import file_of, forget
+from sagakit.demos.files import file_of, forget, kept_where
 from sagakit.demos.terminal import Terminal
 from sagakit.idempotency import FastPath, opened
 from sagakit.server.serve import address_of, bind, serve
@@ -45,7 +45,7 @@ class Demo:
     @property
     def kept(self) -> str:
         """Where its data are, in words."""
-        return f"{self.path} (kept; --fresh starts anew)" if self.path else "in memory: gone when the demo ends"
+        return kept_where(self.engine.store, self.path) or "in memory: gone when the demo ends"
 
     async def serve(self, app: ASGIApp, scenario: Coroutine[Any, Any, None] | None = None) -> None:
         """Answer requests until it is told to stop; play a scenario meanwhile."""
@@ -89,6 +89,6 @@ async def demo(
                 app.engine(db or str(path), provide=given, observer=observer) as engine,
             ):
                 yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
-            terminal.print(ENDED if path else "Closed.")
+            terminal.print(ENDED if kept_where(engine.store, path) else "Closed.")
         finally:
             terminal.close()

@@ -15,6 +15,7 @@ from sagakit import ONE, Engine, NotFound, stable_id
 from sagakit.core.commit import Status
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos import database_of
+from sagakit.demos.files import kept_where
 from sagakit.demos.shop.inventory.stock import Stock
 
 MOST_COUNTED = 1_000
@@ -52,7 +53,7 @@ async def greeting(engine: Engine, address: str, database: Path | None) -> Text:
 
 
 async def _facts(engine: Engine, stock: Stock, database: Path | None) -> Mapping[str, str]:
-    kept = f"{database} (kept; --fresh starts anew)" if database else "in memory: gone when the shop closes"
+    kept = kept_where(engine.store, database) or "in memory: gone when the shop closes"
     facts = {"stock": _counted(stock), "database": kept}
     running, undoing = await _count(engine, "running"), await _count(engine, "undoing")
     if running + undoing:
