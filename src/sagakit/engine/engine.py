@@ -20,6 +20,7 @@ from sagakit.errors import NotFound, StaleVersion, UnknownMessage
 from sagakit.ports import Origin, Receipt
 
 _A = TypeVar("_A", bound=Decider)
+_P = TypeVar("_P")
 _E = TypeVar("_E", bound=Message)
 _E1 = TypeVar("_E1", bound=Message)
 _E2 = TypeVar("_E2", bound=Message)
@@ -205,6 +206,11 @@ class Engine(Visible):
     async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate's state and version as committed. Raises NotFound if it has no event."""
         return await self._aggregates.load_by_key(aggregate, key)
+
+    def provided(self, wanted: type[_P]) -> _P | None:
+        """What is provided by this type, while the engine runs; None if nothing is."""
+        found: Any = self._providers.values({"it": wanted}).get("it")
+        return found
 
     async def cancel(self, process: Any, key: object, *, reason: str) -> bool:
         """Undo what an instance has done. False if it has ended, or is being undone, already."""

@@ -16,6 +16,7 @@ from sagakit.server.routes.commands import commands
 from sagakit.server.routes.health import health
 from sagakit.server.routes.metrics import metrics
 from sagakit.server.routes.operating import operating
+from sagakit.server.routes.participants import participants
 from sagakit.server.routes.processes import processes
 from sagakit.server.routes.stories import stories
 
@@ -36,6 +37,8 @@ def routes(engine: Engine, fast: FastPath | None = None) -> Sequence[HTTPRouteHa
     """All that sagakit itself answers, without the document."""
     return [
         *commands(engine, fast),
+        *commands(engine),
+        *participants(engine),
         *processes(engine),
         *stories(engine),
         *operating(engine),

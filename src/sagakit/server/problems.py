@@ -52,6 +52,7 @@ _BY_TYPE: Mapping[type[Exception], tuple[int, str, float | None]] = {
 
 _BY_STATUS: Mapping[int, str] = {
     400: "invalid_request",
+    401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
     413: "payload_too_large",
