@@ -37,7 +37,6 @@ def routes(engine: Engine, fast: FastPath | None = None) -> Sequence[HTTPRouteHa
     """All that sagakit itself answers, without the document."""
     return [
         *commands(engine, fast),
-        *commands(engine),
         *participants(engine),
         *processes(engine),
         *stories(engine),
