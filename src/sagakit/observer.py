@@ -35,6 +35,11 @@ class Written(Protocol):
 class Run(Protocol):
     """One run of a user's handler, as an observer sees it."""
 
+    @property
+    def trace(self) -> str | None:
+        """The W3C traceparent that its outgoing calls carry; None: that of its message."""
+        ...
+
     def end(self, error: BaseException | None) -> None:
         """It has ended: well, or by this error."""
         ...
@@ -48,6 +53,11 @@ class Observed(Protocol):
     @property
     def roles(self) -> Mapping[str, str]:
         """What each consumer is: handler, listener, forwarder, aggregate, saga or process_manager."""
+        ...
+
+    @property
+    def system(self) -> str:
+        """What its store is: sqlite, postgresql, memory."""
         ...
 
     async def standing(self) -> Standing:

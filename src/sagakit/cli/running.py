@@ -76,11 +76,11 @@ async def _serve(app: App, db: str, bound: socket.socket, limits: Limits, idempo
     from sagakit.idempotency import opened
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
-    from sagakit.telemetry import Telemetry
+    from sagakit.telemetry import observing
 
     # signals are heard from before the start, so that it is never cut short, to after the stop
-    with signalled() as told:
-        running = app.engine(db, limits=limits, observer=Telemetry())
+    with signalled() as told, observing(app.name) as telemetry:
+        running = app.engine(db, limits=limits, observer=telemetry)
         async with opened(idempotency) as fast, running as engine:
             commands = counted(len(engine.topology.commands), "command")
             show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))

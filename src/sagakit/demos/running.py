@@ -18,7 +18,7 @@ from sagakit.demos.files import file_of, forget, kept_where
 from sagakit.demos.terminal import Terminal
 from sagakit.idempotency import FastPath, opened
 from sagakit.server.serve import address_of, bind, serve
-from sagakit.telemetry import Telemetry
+from sagakit.telemetry import observing
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -77,16 +77,16 @@ async def demo(
     others: Callable[[Path], tuple[Path, ...]] = lambda path: (),
 ) -> AsyncGenerator[Demo]:
     """Open a demo. `others`: the files beside its database that --fresh removes too."""
-    with bind(port) as bound, signalled() as told:
+    with bind(port) as bound, signalled() as told, observing(app.name) as telemetry:
         path = file_of(app.name, db)
         if fresh and path:
             forget(path, *others(path))
         terminal = Terminal()
         try:
-            given, observer = provide(terminal, path), Telemetry()
+            given = provide(terminal, path)
             async with (
                 opened(idempotency) as fast,
-                app.engine(db or str(path), provide=given, observer=observer) as engine,
+                app.engine(db or str(path), provide=given, observer=telemetry) as engine,
             ):
                 yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
             terminal.print(ENDED if kept_where(engine.store, path) else "Closed.")

@@ -14,6 +14,7 @@ import uvicorn
 
 from sagakit.engine.engine import Engine
 from sagakit.errors import TerminalError
+from sagakit.server.trace import traced
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -60,7 +61,7 @@ async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asynci
     waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
     server = _Server(
         uvicorn.Config(
-            app,
+            traced(app),
             lifespan="off",
             log_config=None,
             access_log=False,

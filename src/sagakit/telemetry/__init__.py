@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sagakit.telemetry.settings import observing
 from sagakit.telemetry.telemetry import Telemetry
 
-__all__ = ["Telemetry"]
+__all__ = ["Telemetry", "observing"]

@@ -26,6 +26,7 @@ class Context:
         delivery: Delivery,
         load: Callable[[type[Any], object, Envelope], Awaitable[Loaded[Any]]],
         timeout: float | None = None,
+        trace: str | None = None,
     ) -> None:
         envelope = delivery.envelope
         self.message_id = envelope.id
@@ -34,8 +35,8 @@ class Context:
         self.correlation_id = envelope.correlation_id
         self.causation_id = envelope.causation_id
         """The id of the message that led to this one; None: it came from outside."""
-        self.trace = envelope.trace
-        """The W3C traceparent that it came with."""
+        self.trace = trace or envelope.trace
+        """The W3C traceparent for outgoing calls: of this run where it is traced, else the one that it came with."""
         self.attempt = delivery.attempt
         """From 1."""
         self.undoes: str | None = envelope.undoes or None

@@ -103,6 +103,8 @@ class ServiceHandler:
         if envelope.message is None:
             envelope.message = self._codecs.decode(envelope.type, envelope.version, envelope.payload)
         observed = None if self.observer is None else self.observer.run(delivery, consumer.name)
+        if observed is not None:
+            run.trace = observed.trace
         failure: BaseException | None = None
         self.calling += 1
         try:
@@ -174,7 +176,7 @@ class ServiceHandler:
         """The answer, or a coroutine that gives it."""
         provided, contexts = self._call_arguments(consumer)
         if contexts:
-            context = Context(delivery, self._aggregates.load_by_key, consumer.timeout)
+            context = Context(delivery, self._aggregates.load_by_key, consumer.timeout, run.trace)
             provided = {**provided, **dict.fromkeys(contexts, context)}
         message = delivery.envelope.message
         if consumer.threaded or consumer.timeout is not None:

@@ -40,6 +40,12 @@ async def stuck(store: Store) -> dict[str, int]:
         return {}
 
 
+def system(store: Store) -> str:
+    """The name of a store's database, as OpenTelemetry's conventions have it."""
+    name = type(store).__name__.removesuffix("Store").lower()
+    return {"postgres": "postgresql"}.get(name, name)
+
+
 def roles(topology: Topology) -> dict[str, str]:
     """What each consumer is, in a word."""
     found: dict[str, str] = {}

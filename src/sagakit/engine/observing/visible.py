@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from sagakit.core.queries import Standing
-from sagakit.engine.observing.standing import roles, stuck, waiting
+from sagakit.engine.observing.standing import roles, stuck, system, waiting
 from sagakit.engine.running import Running
 
 
@@ -57,6 +57,11 @@ class Visible(Running):
         """What each consumer is: handler, listener, forwarder, aggregate, saga or process_manager."""
         return roles(self.topology)
 
+    @property
+    def system(self) -> str:
+        """What its store is: sqlite, postgresql, memory."""
+        return system(self.store)
+
     async def standing(self) -> Standing:
         """What waits, and for how long."""
         unfinished = self._recovery.unfinished()
@@ -70,5 +75,5 @@ class Visible(Running):
             waiters=self._watching.waiters,
             stuck=await stuck(self.store),
             ready=self.ready() is None,
-            partitions={},
+            partitions={} if self.team is None else self.team.partitions,
         )

@@ -277,6 +277,11 @@ class Team:
     def _gave(self) -> None:
         self.notices.add(words.WORKERS)
 
+    @property
+    def partitions(self) -> dict[str, int]:
+        """How many partitions it owns, by its name."""
+        return {self.me.name or self.me.host: sum(map(len, self._owned_in_schedule().values()))}
+
     def _owned_in_schedule(self) -> Owned:
         return self.ownership.live
 
