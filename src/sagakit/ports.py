@@ -234,6 +234,10 @@ class Cluster(Protocol):
         """The outstanding delivery to a command's handler, by the command's position in the log."""
         ...
 
+    async def read_outstanding(self, correlation_id: str) -> list[Delivery]:
+        """The outstanding deliveries of a story, without those that are scheduled, in the order of their ids."""
+        ...
+
     async def withdrawing(self, message_id: str) -> bool:
         """Whether a delivery for the consumer WITHDRAW that carries this message is outstanding."""
         ...

@@ -92,7 +92,9 @@ class Running:
         self.team = self._make_team(read, chance)
         """What it shares with other engines on the store; None: it has the store alone."""
         self._withdrawing = self.team.withdrawing if self.team else Withdrawing(self._lanes, self._runs)
-        self._watching = Watching(topology, store, self._timers, self._lanes.deliveries)
+        self._watching = (
+            self.team.make_watching() if self.team else Watching(topology, store, self._timers, self._lanes.deliveries)
+        )
         self._submit = submit = self.team.submit if self.team else self._committer.submit
         notices = Notices(self._router)
         self._failures = Failures(self._router, self._lanes, self._timers, submit, chance, notices)

@@ -43,6 +43,13 @@ class InstanceWatches:
                     for watcher in watchers:
                         watcher.tell(version, update)
 
+    async def look(self, id: str) -> None:
+        """An instance may have moved on elsewhere: tell those who watch it where it stands."""
+        row = await self._store.read_instance(id)
+        if row is not None:
+            for watcher in self.by_id.get(id, ()):
+                watcher.tell(row.version, _current(row, row.version - 1))
+
     def end(self, why: str) -> None:
         """Nothing will be told any more."""
         self._ended = self._ended or why

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -71,6 +71,19 @@ class LookingBack:
         """
         story = waiter.story
         await self._tracking.scan(story)
+        handled = await self._look_through(story, waiter)
+        if handled is None or not story.scanned:
+            return
+        waiter.looking_back = False
+        self.judge(story, waiter, handled)
+
+    def judge(self, story: Story, waiter: Waiter, handled: Sequence[Handled]) -> None:
+        """Tell one who waits in vain, by what was found."""
+        ended = [one for one in handled if one.events and self._leads_nowhere(one, waiter)]
+        judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
+
+    async def _look_through(self, story: Story, waiter: Waiter) -> Sequence[Handled] | None:
+        """The commands of no process in a story, with their events. None if what is awaited has come."""
         found: dict[str, bool] = {}
         handled: dict[str, Handled] = {}
         handed: dict[str, Envelope | None] = {}
@@ -80,18 +93,14 @@ class LookingBack:
                 story.position = max(story.position, envelope.position)
                 if cls in waiter.until and (message := self.message(envelope)) is not None:
                     waiter.answer(message)
-                    return
+                    return None
                 waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
                 self._note(envelope, handled)
                 self._note_instances(envelope, found)
                 _note_handed(envelope, handed)
         self._hand_over(story, handed)
         await self._find(story, found)
-        if not story.scanned:
-            return
-        waiter.looking_back = False
-        ended = [one for one in handled.values() if one.events and self._leads_nowhere(one, waiter)]
-        judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
+        return list(handled.values())
 
     def _hand_over(self, story: Story, handed: dict[str, Envelope | None]) -> None:
         for command_id, says_so in handed.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from msgspec.structs import replace
@@ -18,10 +18,14 @@ from sagakit.errors import CursorGone, NotFound, Stopping
 class StoryWatches:
     """Follows stories. A cursor is a position in the log."""
 
+    follows = True
+    """Whether what is under way in a story can be followed in memory."""
+
     def __init__(self, stories: Stories, looking_back: LookingBack) -> None:
         self._stories = stories
         self._looking_back = looking_back
         self._ended: str | None = None
+        self.on_caught_up: Callable[[Story], None] = lambda story: None
 
     def end(self, why: str) -> None:
         """Nothing will be told any more."""
@@ -37,17 +41,18 @@ class StoryWatches:
 
         if self._ended is not None:
             raise Stopping(self._ended)
-        story = self._stories.get(correlation_id, tracked=True)
+        story = self._stories.get(correlation_id, tracked=self.follows)
         watcher = Watcher(leave)
         story.watchers.append(watcher)
         return watcher
 
     async def follow(self, watcher: Watcher, correlation_id: str, after: str | None) -> AsyncGenerator[Update]:
         """How it stands, or what came after a cursor; then every message, up to the end."""
-        story = self._stories.get(correlation_id, tracked=True)
+        story = self._stories.get(correlation_id, tracked=self.follows)
         first = await self._looking_back.catch_up(story)
         if first is None:
             raise NotFound(f"there is no story {correlation_id!r}")
+        self.on_caught_up(story)
         if after is None:
             seen, status = story.position, story.status
             yield Update(status, "", None, str(seen))

@@ -92,7 +92,7 @@ class Tracking:
             for story in sought.values():
                 story.scanned = True
                 judge(story)
-                self._tell(story, [])
+                self.tell(story, [])
         scan, self._scan = self._scan, None
         if scan is not None and not scan.done():
             scan.set_result(None)
@@ -119,7 +119,7 @@ class Tracking:
         for story, new in news.items():
             story.failure = new.failure or story.failure
             judge(story, failure=new.failure, handled=new.handled)
-            self._tell(story, new.messages)
+            self.tell(story, new.messages)
 
     def _deliveries(self, commit: Commit, news: defaultdict[Story, News]) -> None:
         for fence in commit.done:
@@ -194,7 +194,7 @@ class Tracking:
             self._by_instance.setdefault(row.id, []).append(story)
         story.stands(row)
 
-    def _tell(self, story: Story, messages: list[Envelope]) -> None:
+    def tell(self, story: Story, messages: list[Envelope]) -> None:
         if not story.watchers:
             return
         before, story.told = story.told, story.status

@@ -33,16 +33,26 @@ _log = structlog.get_logger("sagakit.watching")
 class Watching:
     """Waiters and watchers of one engine."""
 
+    follows = True
+    """Whether what is under way in a story can be followed in memory."""
+
     def __init__(
         self, topology: Topology, store: Store, timers: Timers, in_memory: Callable[[], Iterable[Delivery]]
     ) -> None:
-        reach = Reach(topology)
+        self._topology, self._store = topology, store
+        self._reach = Reach(topology)
         self._timers = timers
         self._tracking = Tracking(in_memory)
-        self._stories = Stories(reach, self._tracking)
-        self._looking_back = LookingBack(topology, store, reach, self._tracking)
-        self._of_stories = StoryWatches(self._stories, self._looking_back)
+        self._stories = Stories(self._reach, self._tracking)
+        self._looking_back = self._make_looking_back()
+        self._of_stories = self._make_story_watches()
         self._of_instances = InstanceWatches(store, topology.codecs)
+
+    def _make_looking_back(self) -> LookingBack:
+        return LookingBack(self._topology, self._store, self._reach, self._tracking)
+
+    def _make_story_watches(self) -> StoryWatches:
+        return StoryWatches(self._stories, self._looking_back)
 
     # ------------------------------------------------------------------ what the engine tells
 
@@ -87,7 +97,8 @@ class Watching:
         """Wait for an event of a story from now on, until `leave`. `new`: before its first message is sent."""
         if self._stories.ended is not None:
             raise Stopping(self._stories.ended)
-        story = self._stories.get(correlation_id, tracked=not new or self._tracking.reading)
+        followed = self.follows and (not new or self._tracking.reading)
+        story = self._stories.get(correlation_id, tracked=followed)
         if new and story.tracked:  # what is in memory is not all for now: so it is followed from its birth
             story.scanned = story.looked_back = True
         return story.wait(until, looking_back=not new)
@@ -127,7 +138,7 @@ class Watching:
 
     async def _look(self, waiter: Waiter) -> None:
         """Find out whether it may still come."""
-        self._stories.get(waiter.story.correlation_id, tracked=True)
+        self._stories.get(waiter.story.correlation_id, tracked=self.follows)
         while waiter.looking_back and not waiter.settled:
             await self._tracking.until_read()
             try:

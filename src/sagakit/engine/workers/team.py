@@ -24,11 +24,14 @@ from sagakit.engine.routing import DOOR
 from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import Topology
+from sagakit.engine.watching.watching import Watching
 from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.arrivals import Arrivals
+from sagakit.engine.workers.across.interest import Interest
 from sagakit.engine.workers.across.notices import Notices
 from sagakit.engine.workers.across.rerouting import Rerouting
 from sagakit.engine.workers.across.routes import Foreign, levels, subscriptions
+from sagakit.engine.workers.across.watching import SharedWatching
 from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
 from sagakit.engine.workers.across.withdrawals import SharedWithdrawing
 from sagakit.engine.workers.owning.handover import Handover
@@ -83,8 +86,15 @@ class Team:
         self.withdrawing = SharedWithdrawing(WithdrawalParts(*parts))
         self.withdrawing.ended = lambda command_id: self.notices.add(words.OVER, (command_id,))
         engine.runs.undos_apart = True
+        self.interest = Interest(self.notices, engine.timers)
         self._pulse = Pulse(cluster, BEATS)
         self._heart: Heart | None = None
+
+    def make_watching(self) -> Watching:
+        """What those who wait and watch here are told by."""
+        engine = self._engine
+        in_memory = engine.lanes.deliveries
+        return SharedWatching(engine.topology, engine.store, engine.timers, in_memory, self.cluster, self.interest)
 
     def attach(self, recovery: Recovery, schedule: Schedule) -> None:
         """The parts that are made later."""
@@ -98,6 +108,7 @@ class Team:
         self.arrivals = Arrivals(cluster, read, ownership, self.takeovers, self._arrived)
         within = engine.limits.hand_over_within
         self.membership = Membership(cluster, read, ownership, self.takeovers, self.handover, within)
+        self.membership.on_members = lambda members: self.interest.gone(one.id for one in members)
         self.takeovers.arrivals_pass = self.arrivals.passed
         self.takeovers.on_live = self._live
         self.handover.on_free = self._gave
@@ -200,6 +211,8 @@ class Team:
         away = {str(one.partition) for one in draft.commit.deliveries if not self.ownership.has(one)}
         if away:
             self.notices.add(words.CAME, away)
+            self.interest.goes_elsewhere(draft)
+        self.interest.committed(draft)
 
     def put(self, draft: Draft, delivery: Delivery) -> None:
         """A delivery that is durable, into its lane if that is here."""

@@ -134,6 +134,11 @@ class MemoryCluster:
                 return whole(one)
         return None
 
+    async def read_outstanding(self, correlation_id: str) -> list[Delivery]:
+        """The outstanding deliveries of a story."""
+        found = (one for one in self._data.deliveries.values() if one.envelope.correlation_id == correlation_id)
+        return [whole(one) for one in found if one.state != "scheduled"]
+
     async def withdrawing(self, message_id: str) -> bool:
         """Whether this message is still being withdrawn."""
         return any(one.consumer == WITHDRAW and one.envelope.id == message_id for one in self._data.deliveries.values())

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from sagakit.core.commit import Delivery
+from sagakit.core.streams import partition_of
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.workers.owning.ownership import Ownership
@@ -76,6 +77,8 @@ class Arrivals:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.on_error(error)
+        elif self._wanted:
+            self.look()
 
     async def _run(self) -> None:
         while self._wanted:
@@ -97,6 +100,7 @@ class Arrivals:
             self._takeovers.finished = [one for one in self._takeovers.finished if one not in finished]
 
     def _bring(self, delivery: Delivery) -> None:
+        delivery.partition = partition_of(delivery)
         if delivery.state == "scheduled":
             if self.schedule is not None:
                 self.schedule.put(delivery)

@@ -38,7 +38,10 @@ class Rerouting:
     def again(self, draft: Draft) -> None:
         """This was rejected."""
         self._waiting.append(draft)
-        if self._task is None:
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._task is None and self._waiting:
             self._task = asyncio.create_task(self._run(), name="sagakit routes")
             self._task.add_done_callback(self._ended)
 
@@ -55,3 +58,5 @@ class Rerouting:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._on_error(error)
+        else:
+            self._begin()

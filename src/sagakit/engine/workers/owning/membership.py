@@ -47,6 +47,7 @@ class Membership:
         self._looking = False
         self.ending = False
         """This worker claims nothing any more."""
+        self.on_members: Callable[[Sequence[Worker]], None] = lambda members: None
         self.on_error: Callable[[BaseException], None] = lambda error: None
 
     @property
@@ -113,6 +114,7 @@ class Membership:
             self._looking = False
 
     async def _move(self) -> None:
+        self.on_members(self.members)
         share = share_of(self.me, [one for one in self.members if one.id not in self._leaving])
         given = without(self._ownership.held(), share)
         if given:

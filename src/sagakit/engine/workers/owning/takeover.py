@@ -152,6 +152,7 @@ class Takeovers:
     def _take(self, takeover: Takeover, page: Sequence[Delivery]) -> None:
         for delivery in page:
             home = self._ownership.home_of_delivery(delivery)
+            delivery.partition = home[1]
             if self._ownership.taking.get(home[0], {}).get(home[1]) is not takeover:
                 continue  # handed over while it was read, or of the engine's own and for another
             if delivery.consumer != home[0]:  # the engine's own
