@@ -31,6 +31,8 @@ class Crew:
         self.data = MemoryData()
         self.clock = ManualClock()
         self.engines: dict[str, ManualEngine] = {}
+        self.gone: dict[str, str] = {}
+        """The ids of those that have crashed, by their names."""
 
     async def join(
         self, name: str, *, app: App | None = None, works: bool = True, store: Store | None = None
@@ -57,6 +59,8 @@ class Crew:
     async def crash(self, name: str, *, noticed: bool = True) -> None:
         """It is gone at once; `noticed`: its lease has expired, too."""
         engine = self.engines.pop(name)
+        assert engine.team is not None
+        self.gone[name] = engine.team.me.id
         await self._kill(engine)
         if noticed:
             await self.expire(engine)
@@ -65,9 +69,13 @@ class Crew:
         """Its lease expires, and the others notice."""
         assert engine.team is not None
         self.data.expire(engine.team.me.id)
-        for other in list(self.engines.values()):
-            if other is not engine and other.team is not None:
-                await other.team.beat()
+        await self.beat(engine)
+
+    async def beat(self, but: ManualEngine | None = None) -> None:
+        """Each gives a sign of life, and sees who else does."""
+        for engine in list(self.engines.values()):
+            if engine is not but and engine.team is not None:
+                await engine.team.beat()
 
     async def _kill(self, engine: ManualEngine) -> None:
         """Nothing of it goes on, and nothing that it had not committed yet ever will be."""

@@ -119,8 +119,7 @@ async def test_an_instance_elsewhere_is_watched() -> None:
         told: list[str] = []
 
         async def watch() -> None:
-            async for update in made.engines["a"].watch(PROCESS, order):
-                told.append(update.status)
+            told.extend([update.status async for update in made.engines["a"].watch(PROCESS, order)])
 
         watching = asyncio.create_task(watch())
         ending = asyncio.create_task(made.engines["a"].wait(PROCESS, order))
@@ -142,8 +141,8 @@ async def test_a_story_that_goes_on_elsewhere_is_watched() -> None:
         told: list[tuple[str, str]] = []
 
         async def watch() -> None:
-            async for update in made.engines["a"].watch(correlation_id=receipt.correlation_id):
-                told.append((update.status, update.state.rpartition(".")[2]))
+            updates = made.engines["a"].watch(correlation_id=receipt.correlation_id)
+            told.extend([(update.status, update.state.rpartition(".")[2]) async for update in updates])
 
         watching = asyncio.create_task(watch())
         await made.rest()

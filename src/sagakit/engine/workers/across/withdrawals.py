@@ -72,6 +72,9 @@ class SharedWithdrawing(Withdrawing):
             self._end(command_id)
 
     def _end(self, command_id: str) -> None:
+        run = self._runs.by_id.get(command_id)
+        if run is not None and run.withdrawn:  # it was told before: once is enough
+            return
         if not self._runs.withdraw(command_id):
             for lane in self._lanes.holding(command_id):
                 if not lane.key.startswith(LANE):
