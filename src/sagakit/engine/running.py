@@ -92,9 +92,7 @@ class Running:
         self.team = self._make_team(read, chance)
         """What it shares with other engines on the store; None: it has the store alone."""
         self._withdrawing = self.team.withdrawing if self.team else Withdrawing(self._lanes, self._runs)
-        self._watching = (
-            self.team.make_watching() if self.team else Watching(topology, store, self._timers, self._lanes.deliveries)
-        )
+        self._watching = self._make_watching()
         self._submit = submit = self.team.submit if self.team else self._committer.submit
         notices = Notices(self._router)
         self._failures = Failures(self._router, self._lanes, self._timers, submit, chance, notices)
@@ -126,6 +124,11 @@ class Running:
             return None
         parts = (self.topology, self.store, read, self._lanes, self._runs, self._timers, self._committer)
         return Team(cluster, Parts(*parts, self.limits, chance, self._die))
+
+    def _make_watching(self) -> Watching:
+        if self.team is not None:
+            return self.team.make_watching()
+        return Watching(self.topology, self.store, self._timers, self._lanes.deliveries)
 
     def _make_services(self) -> ServiceHandler:
         parts = (self._router, self._aggregates, self._providers, self._failures, self._runs, self._timers)
