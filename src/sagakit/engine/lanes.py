@@ -17,7 +17,7 @@ GRACE = 1.0
 class Lane:
     """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
 
-    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests")
+    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests", "worker")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -32,6 +32,8 @@ class Lane:
         """It is paused: its head is ready, and nobody comes back to it by himself."""
         self.claimed = False
         """An operator's action has it: nothing is handled in it meanwhile."""
+        self.worker: asyncio.Task[None] | None = None
+        """Who handles it, or did so last: asking asyncio for the current task costs a system call."""
         self.claims: deque[asyncio.Future[None]] | None = None
         """Operators' actions that wait for it."""
         self.home: tuple[str, int] | None = None
@@ -319,6 +321,7 @@ class Lanes:
                     continue
                 self.working += 1
                 self._workers[worker] = lane
+                lane.worker = worker
                 try:
                     await self._handle(lane)
                 finally:
@@ -327,7 +330,7 @@ class Lanes:
                 return
             self._waking = False
             self._workers[worker] = None
-            resting = asyncio.get_running_loop().create_future()
+            resting = worker.get_loop().create_future()
             self._resting.append(resting)
             await resting
 

@@ -12,12 +12,14 @@ from sagakit.core.commit import Envelope
 class Run:
     """One run of a handler."""
 
-    __slots__ = ("cancel", "cancelled", "held", "left_behind", "trace", "undoes", "withdrawn")
+    __slots__ = ("cancel", "cancelled", "held", "left_behind", "trace", "undoes", "withdrawn", "worker")
 
     def __init__(self, undoes: str | None = None) -> None:
         self.undoes = undoes
         self.trace: str | None = None
         """The traceparent of its outgoing calls, where it has one of its own."""
+        self.worker: asyncio.Task[None] | None = None
+        """Who calls the handler."""
         self.cancel: Callable[[], object] | None = None
         """Ends it early, where that is possible; None while nothing of the user's runs."""
         self.cancelled = False

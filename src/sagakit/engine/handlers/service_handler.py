@@ -71,6 +71,7 @@ class ServiceHandler:
         envelope = delivery.envelope
         handles = consumer.role == "handler"
         run = self._runs.begin(envelope) if handles else Run()
+        run.worker = lane.worker
         try:
             made = await self._made(consumer, delivery, run)
         except Withdrawn:  # the Commit that gave it up has deleted its delivery
@@ -188,7 +189,7 @@ class ServiceHandler:
 
     async def _here(self, steps: Awaitable[Any], run: Run) -> Any:
         """Run a coroutine in the worker's own task; its step may be given up meanwhile."""
-        worker = asyncio.current_task()
+        worker = run.worker or asyncio.current_task()
         assert worker is not None
         run.cancel = worker.cancel
         answer: Any = None
