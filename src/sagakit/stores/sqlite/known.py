@@ -37,6 +37,8 @@ class Known:
         """Of the group at hand only, as `carried` and `asleep` are."""
         self.carried: dict[str, list[int]] = {}
         """Deliveries that carry their message, by its id."""
+        self.streaming = False
+        """Whether a message of the group is of a stream."""
         self.asleep: set[int] = set()
         """Deliveries that are scheduled. No other one in `deliveries` is."""
 
@@ -92,6 +94,7 @@ class Known:
 
     def _unknown_streams(self, commits: Sequence[Commit]) -> set[str]:
         streams = {message.stream for commit in commits for message in commit.messages if message.stream is not None}
+        self.streaming = bool(streams)
         return streams.difference(self.streams) if streams else streams
 
     def _unknown_instances(self, commits: Sequence[Commit]) -> set[str]:

@@ -200,7 +200,11 @@ def _delivery_row(delivery: Delivery, key: int) -> tuple[Any, ...]:
 
 def _mismatch(known: Known, commit: Commit) -> Rejected | None:
     """Why a Commit cannot be written, if so. Most have one fence, one instance and no stream: so those come cheap."""
-    rejected = _gone(known, commit) or _stream_conflict(known, commit) or _instance_conflict(known, commit)
+    rejected = _gone(known, commit)
+    if rejected is None and known.streaming:
+        rejected = _stream_conflict(known, commit)
+    if rejected is None:
+        rejected = _instance_conflict(known, commit)
     if rejected is None and commit.checkpoints:
         rejected = _checkpoint_conflict(known, commit)
     if rejected is None and commit.inbox:
