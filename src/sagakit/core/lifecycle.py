@@ -178,6 +178,36 @@ class OperatorActed(Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
 
 
+@wire("sagakit.OperatorAsked")
+class OperatorAsked(Struct, frozen=True):
+    """An operator's action on what another worker owns: that one carries it out."""
+
+    what: Literal["instance", "delivery", "anew", "pause", "resume"]
+    consumer: str
+    """Whose partition it is for."""
+    target: str
+    by: str
+    reason: str
+    arguments: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@wire("sagakit.OperatorAnswered")
+class OperatorAnswered(Struct, frozen=True, kw_only=True):
+    """What came of an action that another worker was asked for."""
+
+    message_id: str = ""
+    """The message that records what was done; empty: nothing was."""
+    action: str = ""
+    target: str = ""
+    status: str = ""
+    version: int = 0
+    error: str = ""
+    """The kind of error that forbids it."""
+    text: str = ""
+    versions: tuple[int, int] = (0, 0)
+    """The version that was expected, and that was found, where that is the error."""
+
+
 @wire("sagakit.BatchPage")
 class BatchPage(Struct, frozen=True):
     """A batch goes on with more of its rows: the engine reads them when it tells its instance this."""
@@ -252,6 +282,8 @@ LIFECYCLE: tuple[type, ...] = (
     ProcessSettled,
     EventUnmatched,
     OperatorActed,
+    OperatorAsked,
+    OperatorAnswered,
     *OWN,
 )
 

@@ -42,6 +42,7 @@ from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
 from sagakit.engine.watching.watching import Watching
+from sagakit.engine.workers.across.operating import SharedOperator
 from sagakit.engine.workers.team import Parts, Team
 from sagakit.errors import StoreUnusable
 from sagakit.observer import Observer
@@ -151,7 +152,13 @@ class Running:
         deliveries.recovery = self._recovery
         instances.is_reading = lambda: self._recovery.reading
         check_open = self._door.check_open
-        return Operator(self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
+        parts = (self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
+        if self.team is None:
+            return Operator(*parts)
+        operator = SharedOperator(*parts)
+        desk = (self._router, self.store, chance, self._lanes, self._submit, self._watching)
+        self.team.join_operator(operator, self._pauses, desk)
+        return operator
 
     def _make_schedule(self) -> Schedule:
         firing = Firing(self._router)

@@ -41,6 +41,7 @@ class Act:
         """Lanes that are claimed for it, without those whose instance reacts: the draft holds these."""
         self._all = lanes
         self._after: list[Callable[[], None]] = []
+        self._else: list[Callable[[], None]] = []
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # whoever asked may have gone when it fails: that is no lost error
         self.settled.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -54,6 +55,10 @@ class Act:
     def afterwards(self, call: Callable[[], None]) -> None:
         """Do this once it is durable."""
         self._after.append(call)
+
+    def otherwise(self, call: Callable[[], None]) -> None:
+        """Do this if it is not written after all."""
+        self._else.append(call)
 
     def try_anew(self, delivery: Delivery, messages: Sequence[Envelope] = ()) -> None:
         """A parked delivery begins a new round of attempts; one that waits for the next attempt does not wait.
@@ -88,9 +93,8 @@ class Act:
 
     def settle(self, result: Rejected | BaseException | None) -> None:
         """It is durable, or was dropped."""
-        if result is None:
-            for call in self._after:
-                call()
+        for call in self._after if result is None else self._else:
+            call()
         self.release()
         if self.settled.done():  # nobody waits any more
             return
@@ -110,6 +114,8 @@ class Acting:
         self._lanes = lanes
         self._chance = chance
         self._submit = submit
+        self.before_commit: Callable[[Act], None] | None = None
+        """Adds to an action what another worker that asked for it has to be told."""
 
     def new_id(self) -> str:
         """A new message id."""
@@ -134,6 +140,8 @@ class Acting:
 
     async def commit(self, act: Act) -> None:
         """Record it; durable when this returns."""
+        if self.before_commit is not None:
+            self.before_commit(act)
         self._submit(act.draft)
         await asyncio.shield(act.settled)
 

@@ -63,6 +63,8 @@ class InstanceActions:
         self._acting = acting
         self.is_reading: Callable[[], bool] = lambda: False
         """Whether deliveries wait in the store unread: what an instance parked on may be among them."""
+        self.ask_elsewhere: Callable[[Act, Delivery], bool] | None = None
+        """Has another worker try a delivery anew, where it is that one's. False if it is here."""
 
     async def act(
         self,
@@ -163,6 +165,8 @@ class InstanceActions:
         found = await self._outstanding(sender.key, command_id)
         if found is None:
             raise NotPossible(f"its parked undo (message {command_id}) is not there any more: abandon the instance")
+        if self.ask_elsewhere is not None and self.ask_elsewhere(act, found):
+            return
         lane = await self._acting.claim(act, found.lane)
         delivery = next((one for one in lane.queue if one.id == found.id), None)
         if delivery is None or delivery.state != "parked":

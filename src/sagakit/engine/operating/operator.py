@@ -166,7 +166,7 @@ class Operator:
             ids = [one.id for one in page if one.state in ("parked", "retrying")]
             for start in range(0, len(ids), AT_ONCE):
                 some = ids[start : start + AT_ONCE]
-                tries = [self._deliveries.retry(id, _acted("retry", str(id), by, reason)) for id in some]
+                tries = [self._retry(id, _acted("retry", str(id), by, reason)) for id in some]
                 for id, answer in zip(some, await asyncio.gather(*tries, return_exceptions=True), strict=True):
                     if isinstance(answer, TerminalError):
                         failed[str(id)] = str(answer)
@@ -220,8 +220,11 @@ class Operator:
         found = await self._store.find_deliveries(DeliveryQuery(state="retrying", sender=lane_name(type, id)))
         if not found:
             raise NotPossible("retry: nothing of this instance is parked or waits to be tried again; explain says more")
-        done = [await self._deliveries.retry(one.id, structs.replace(acted, target=str(one.id))) for one in found]
+        done = [await self._retry(one.id, structs.replace(acted, target=str(one.id))) for one in found]
         return Acted(done[-1].message_id, "retry", id)
+
+    async def _retry(self, id: int, acted: OperatorActed) -> Acted:
+        return await self._deliveries.retry(id, acted)
 
 
 def _acted(action: str, target: str, by: str, reason: str, known: tuple[str, ...] = ()) -> OperatorActed:

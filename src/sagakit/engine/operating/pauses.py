@@ -66,6 +66,15 @@ class Pauses:
                 del self._held[key]
                 self._lanes.wake(lane)
 
+    def now(self, pauses: Iterable[Pause]) -> None:
+        """These stand still, and these only: others have paused and resumed as well."""
+        standing = {(pause.scope, pause.name): pause for pause in pauses}
+        over = [one for one in self.by_place if one not in standing]
+        if over:
+            self.ended(over)
+        if standing != self.by_place:
+            self.began(standing.values())
+
     def of(self, consumer: str, lane_key: str) -> Pause | None:
         """The pause that keeps this lane of a consumer from being handled, the widest first."""
         if not self.by_place:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
 import structlog
 
 from sagakit.core.cluster.members import WITHDRAW, Notice, Owned, Worker
 from sagakit.core.commit import Delivery, Rejected
+from sagakit.core.lifecycle import OperatorAsked
 from sagakit.core.streams import partition, partition_of
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
@@ -19,8 +22,9 @@ from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.limits import Limits
+from sagakit.engine.operating.pauses import Pauses
 from sagakit.engine.recovery import Recovery
-from sagakit.engine.routing import DOOR
+from sagakit.engine.routing import DOOR, Router
 from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import Topology
@@ -29,6 +33,7 @@ from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.arrivals import Arrivals
 from sagakit.engine.workers.across.interest import Interest
 from sagakit.engine.workers.across.notices import Notices
+from sagakit.engine.workers.across.operating import OPERATOR, Desk, SharedOperator
 from sagakit.engine.workers.across.rerouting import Rerouting
 from sagakit.engine.workers.across.routes import Foreign, levels, subscriptions
 from sagakit.engine.workers.across.watching import SharedWatching
@@ -39,10 +44,13 @@ from sagakit.engine.workers.owning.heart import Heart, Pulse
 from sagakit.engine.workers.owning.membership import Membership
 from sagakit.engine.workers.owning.ownership import Ownership
 from sagakit.engine.workers.owning.takeover import Takeover, Takeovers
+from sagakit.errors import TerminalError
 from sagakit.ports import Chance, Cluster, Store
 
 BEATS = 4
 """Signs of life within the time of a lease."""
+BESIDE = (WITHDRAW, OPERATOR)
+"""Consumers of the engine's own: who owns what their deliveries are about carries them out."""
 POLL = 2_000_000
 """Microseconds between two looks for what notices should have told."""
 
@@ -79,7 +87,7 @@ class Team:
         self.beats_by_itself = not getattr(cluster, "by_hand", False)
         self.notices = Notices(cluster, engine.die)
         self.ownership = Ownership(self._target)
-        self.ownership.read_beside((WITHDRAW,))
+        self.ownership.read_beside(BESIDE)
         self.foreign = Foreign(engine.topology)
         self.rerouting = Rerouting(cluster, engine.read, self.foreign, engine.committer.submit, engine.die)
         parts = (engine.store, cluster, engine.read, engine.lanes, engine.runs, engine.timers, self.submit)
@@ -89,12 +97,27 @@ class Team:
         self.interest = Interest(self.notices, engine.timers)
         self._pulse = Pulse(cluster, BEATS)
         self._heart: Heart | None = None
+        self._pausing: asyncio.Task[None] | None = None
 
     def make_watching(self) -> Watching:
         """What those who wait and watch here are told by."""
         engine = self._engine
         in_memory = engine.lanes.deliveries
         return SharedWatching(engine.topology, engine.store, engine.timers, in_memory, self.cluster, self.interest)
+
+    def join_operator(
+        self,
+        operator: SharedOperator,
+        pauses: Pauses,
+        parts: tuple[Router, Store, Chance, Lanes, Callable[[Draft], None], Watching],
+    ) -> None:
+        """A person's hands reach what others own."""
+        self.operator, self._pauses = operator, pauses
+        operator.join(Desk(*parts, self.ownership.here, self.has_code_for, self.interest.waits))
+
+    def has_code_for(self, consumer: str) -> bool:
+        """Whether some worker has."""
+        return any(one.partition("#")[0] == consumer for worker in self.membership.members for one in worker.declares)
 
     def attach(self, recovery: Recovery, schedule: Schedule) -> None:
         """The parts that are made later."""
@@ -124,6 +147,8 @@ class Team:
             words.WORKERS: lambda notice: self.membership.look(anew=True),
             words.LEAVING: lambda notice: self.membership.leaves(notice.sender),
             words.OVER: self._over,
+            words.PAUSES: lambda notice: self._read_pauses(),
+            words.STALE: self._stale,
         }
         for kind, taker in takers.items():
             self.notices.taken_by(kind, taker)
@@ -165,6 +190,7 @@ class Team:
         """What no notice has told is found all the same."""
         timers = self._engine.timers
         self.arrivals.look()
+        self._read_pauses()
         timers.at(timers.clock.now() + POLL, self._poll)
 
     async def give_all(self, within: float) -> None:
@@ -187,6 +213,7 @@ class Team:
     def busy(self) -> bool:
         """Whether something is on the way between workers, as far as this one knows."""
         moving = self.membership.busy or self.takeovers.busy or self.handover.busy
+        moving = moving or self._pausing is not None
         return moving or self.arrivals.busy or self.notices.busy or self.rerouting.busy
 
     # ------------------------------------------------------------------ Commits
@@ -213,6 +240,18 @@ class Team:
             self.notices.add(words.CAME, away)
             self.interest.goes_elsewhere(draft)
         self.interest.committed(draft)
+        if draft.commit.pauses or draft.commit.resumed:
+            self.notices.add(words.PAUSES)
+        if draft.at_door and draft.held:
+            self._let_go(draft)
+
+    def _let_go(self, draft: Draft) -> None:
+        """An operator's action that was carried out here has had a hand in an instance of another worker."""
+        for lane in draft.held:
+            consumer, number = self.ownership.home_of(lane)
+            if not self.ownership.here(consumer, number):
+                self._lanes.forget(lane)
+                self.notices.add(words.STALE, (lane.key,))
 
     def put(self, draft: Draft, delivery: Delivery) -> None:
         """A delivery that is durable, into its lane if that is here."""
@@ -252,6 +291,9 @@ class Team:
         if delivery.consumer == WITHDRAW:
             self.withdrawing.withdraw(lane, delivery)
             return True
+        if delivery.consumer == OPERATOR:
+            await self.operator.carry_out(lane, delivery)
+            return True
         return bool(delivery.envelope.undoes) and await self.withdrawing.holds(lane, delivery)
 
     def _bring(self, delivery: Delivery) -> None:
@@ -260,13 +302,15 @@ class Team:
         self._lanes.put(delivery)
 
     def _arrived(self, delivery: Delivery) -> None:
-        if delivery.consumer == WITHDRAW or self._recovery.claims(delivery):
+        if delivery.consumer in BESIDE or self._recovery.claims(delivery):
             self._bring(delivery)
 
     def _target(self, delivery: Delivery) -> str:
         """The consumer whose owner a delivery is for."""
-        if delivery.consumer != WITHDRAW:
+        if delivery.consumer not in BESIDE:
             return delivery.consumer
+        if delivery.consumer == OPERATOR:
+            return msgspec.json.decode(delivery.envelope.payload, type=OperatorAsked).consumer
         codec = self._engine.topology.codecs.by_name.get(delivery.envelope.type)
         handler = None if codec is None else self._engine.topology.handlers.get(codec.cls)
         return delivery.consumer if handler is None else handler.name
@@ -282,6 +326,25 @@ class Team:
     def _over(self, notice: Notice) -> None:
         for command_id in notice.about:
             self.withdrawing.over(command_id)
+
+    def _stale(self, notice: Notice) -> None:
+        for key in notice.about:
+            lane = self._lanes.find(key)
+            if lane is not None and not lane.busy and lane.cache is not None:
+                cache, lane.cache = lane.cache, None
+                self._lanes.on_evict(cache)
+
+    def _read_pauses(self) -> None:
+        if self._pausing is None:
+            self._pausing = asyncio.create_task(self._take_pauses(), name="sagakit pauses")
+
+    async def _take_pauses(self) -> None:
+        try:
+            self._pauses.now(await self._engine.read(self._engine.store.read_pauses))
+        except TerminalError as error:
+            self._engine.die(error)
+        finally:
+            self._pausing = None
 
     def _live(self, takeover: Takeover) -> None:
         self._schedule.gained(suspect=bool(takeover.suspect))
