@@ -104,8 +104,8 @@ async def test_a_version_that_has_moved_on_is_told() -> None:
         order = order_at(made, "b")
         await made.engines["a"].send(PlaceOrder(order))
         await made.rest()
+        id = instance_id(PROCESS, order)
         with pytest.raises(StaleVersion) as stale:
-            id = instance_id(PROCESS, order)
             await made.engines["a"].operator.act(id, "cancel", expected_version=1, **BY)
         assert stale.value.expected == 1
         gate.set()
