@@ -24,8 +24,10 @@ demo: $(VENV)/.run.stamp  ## run the shop
 	@$(BIN)/sagakit demo $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.run.stamp  ## measure; JSON=file writes the numbers, HISTORY=n sets the length of the log
-	@$(BIN)/sagakit bench $(if $(JSON),--json $(JSON)) $(if $(HISTORY),--history $(HISTORY)) $(ARGS)
+bench: $(VENV)/.run.stamp $(if $(DB),$(VENV)/.dev.stamp)  ## measure; JSON=file writes the numbers, HISTORY=n sets the length of the log, DB=postgresql measures on a server of its own
+	@$(if $(filter postgresql,$(DB)),$(BIN)/python -m tests.servers postgresql -- )$(BIN)/sagakit bench \
+		$(if $(DB),--db $(if $(filter postgresql,$(DB)),{url},$(DB))) \
+		$(if $(JSON),--json $(JSON)) $(if $(HISTORY),--history $(HISTORY)) $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.dev.stamp  ## run the tests; ARGS="-k name" narrows them
@@ -76,7 +78,7 @@ $(VENV)/.run.stamp: $(VENV)/.made.stamp pyproject.toml $(LOCK)
 	@touch $@
 
 $(VENV)/.dev.stamp: $(VENV)/.made.stamp pyproject.toml $(LOCK)
-	$(PIP_INSTALL) --editable '.[dev]'
+	$(PIP_INSTALL) --editable '.[dev,grpc,kafka,otel,postgres,redis]'
 	@touch $@ $(VENV)/.run.stamp
 
 .PHONY: clean

@@ -13,16 +13,15 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from sagakit.bench.grounds.ground import ROUNDS, ROW, Ground, streams
 from sagakit.bench.sizes import BenchFailed
+from sagakit.stores.postgres.address import parse, quoted
 
 _ERRORS = (OSError, asyncpg.PostgresError)
-
-SCHEMA = "sagakit"
 
 
 @asynccontextmanager
 async def postgres(url: str) -> AsyncGenerator[Ground]:
     """A new schema, kept, in the database of this URL. BenchFailed if it is there already, or the server is not."""
-    server, schema = _parts(url)
+    server, schema, _ = parse(url)
     try:
         connection = await _connect(server)
     except _ERRORS as error:
@@ -35,7 +34,7 @@ async def postgres(url: str) -> AsyncGenerator[Ground]:
             yield found
         finally:
             for other in found.others:
-                await connection.execute(f'DROP SCHEMA IF EXISTS "{other}" CASCADE')
+                await connection.execute(f"DROP SCHEMA IF EXISTS {quoted(other)} CASCADE")
     finally:
         await connection.close()
 
@@ -66,16 +65,16 @@ class PostgresGround:
     async def floor(self) -> AsyncGenerator[PostgresFloor]:
         """The floor in a schema of its own."""
         self.beside("floor")
-        schema = self.others[-1]
+        schema = quoted(self.others[-1])
         connection = await _connect(self._server, server_settings={"synchronous_commit": "on"})
         try:
-            await connection.execute(f'CREATE SCHEMA "{schema}"')
+            await connection.execute(f"CREATE SCHEMA {schema}")
             await connection.execute(
-                f'CREATE TABLE "{schema}".events (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
+                f"CREATE TABLE {schema}.events (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
                 "stream text NOT NULL, version integer NOT NULL, body bytea NOT NULL, UNIQUE (stream, version))"
             )
             write = await connection.prepare(
-                f'INSERT INTO "{schema}".events (stream, version, body) '  # noqa: S608  (a name of our own)
+                f"INSERT INTO {schema}.events (stream, version, body) "  # noqa: S608  (a name of our own)
                 "SELECT stream, version, body FROM unnest($1::text[], $2::integer[], $3::bytea[]) "
                 "WITH ORDINALITY AS given (stream, version, body, place) ORDER BY place RETURNING position"
             )
@@ -108,14 +107,6 @@ class PostgresFloor:
 async def _connect(server: str, **options: Any) -> Any:
     connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return await connect(server, **options)
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """The server's URL without what is ours, and the schema."""
-    split = urlsplit(url)
-    words = parse_qsl(split.query)
-    schema = next((value for name, value in words if name == "schema"), SCHEMA)
-    return urlunsplit(split._replace(query=urlencode([one for one in words if one[0] != "schema"]))), schema
 
 
 def _with_schema(url: str, schema: str) -> str:
