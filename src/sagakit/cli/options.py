@@ -64,6 +64,25 @@ Idempotency: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+DemoPort: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        metavar="N",
+        min=0,
+        max=65535,
+        help="The port on 127.0.0.1; 0 takes a free one. Default 8080, or the service's own.",
+        show_default=False,
+    ),
+]
+ShopService: TypeAlias = Annotated[
+    Literal["gateway", "inventory", "payment", "order"] | None,
+    typer.Option("--service", metavar="NAME", help="Only this part of the shop: gateway, inventory, payment or order."),
+]
+ShopAddresses: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--at", metavar="NAME=HOST:PORT", help="Where another part of the shop is; may be repeated."),
+]
 LeaveUnclaimed: TypeAlias = Annotated[
     bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
 ]

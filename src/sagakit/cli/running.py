@@ -13,7 +13,18 @@ import typer
 
 from sagakit.cli.database import named
 from sagakit.cli.failures import WrongUse
-from sagakit.cli.options import AppName, BenchDatabase, Database, DemoDatabase, Idempotency, LeaveUnclaimed, Port
+from sagakit.cli.options import (
+    AppName,
+    BenchDatabase,
+    Database,
+    DemoDatabase,
+    DemoPort,
+    Idempotency,
+    LeaveUnclaimed,
+    Port,
+    ShopAddresses,
+    ShopService,
+)
 from sagakit.cli.terminal import counted, show, text
 
 if TYPE_CHECKING:
@@ -25,15 +36,24 @@ DEMOS = ("shop", "hotel", "subscriptions")
 
 def demo(
     name: Annotated[str, typer.Argument(metavar="DEMO", help=f"Which one: {', '.join(DEMOS)}.")] = "shop",
-    port: Port = 8080,
+    port: DemoPort = None,
     db: DemoDatabase = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew: forget what is there.")] = False,
     idempotency: Idempotency = "",
+    service: ShopService = None,
+    at: ShopAddresses = None,
 ) -> None:
     """Run a small business: a shop, a hotel or subscriptions."""
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
-    _demo(name)(port, db or None, fresh, idempotency or None)
+    if (service or at) and name != "shop":
+        raise WrongUse(f"--service and --at are for the shop: {name} is one process")
+    if service is not None:
+        from sagakit.demos.shop.run_service import run_service
+
+        run_service(service, port, db or None, fresh, at or (), idempotency or None)
+    else:
+        _demo(name)(8080 if port is None else port, db or None, fresh, idempotency or None)
 
 
 def _demo(name: str) -> Callable[[int, str | None, bool, str | None], None]:

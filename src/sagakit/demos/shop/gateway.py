@@ -11,7 +11,6 @@ from uuid_utils import uuid7
 from sagakit import Engine, NotFound, stable_id
 from sagakit.demos.shop.order_book import OrderBook, OrdersHere
 from sagakit.demos.shop.order_request import BadRequest, read_order
-from sagakit.demos.shop.orders.messages import PlaceOrder
 from sagakit.idempotency import FastPath
 from sagakit.server.api import api
 from sagakit.server.keys import Once, idempotency_key
@@ -61,7 +60,7 @@ def gateway(engine: Engine, book: OrderBook | None = None, *, fast: FastPath | N
         async def accept() -> bytes:
             return _encode(await orders.place(order_id, asked, key=key, trace=trace))
 
-        answer = await once.answer(PlaceOrder, key, asked.digest(), accept)
+        answer = await once.answer(orders.command, key, asked.digest(), accept)
         return _answer(answer, status=201, headers={"Location": f"/orders/{order_id}"})
 
     @get("/orders/{order_id:str}")

@@ -16,7 +16,8 @@ from sagakit.core.commit import Status
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos import database_of
 from sagakit.demos.files import kept_where
-from sagakit.demos.shop.inventory.stock import Stock
+from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
+from sagakit.demos.shop.services.wiring import Service
 
 MOST_COUNTED = 1_000
 
@@ -36,12 +37,38 @@ async def greeting(engine: Engine, address: str, database: Path | None) -> Text:
     """The whole of it. Its keys are fresh, so that its orders are new ones."""
     stock = await _stock(engine)
     product = max(stock.free, key=lambda product: stock.free[product])
+    facts = {"stock": _counted(stock), **await _facts(engine, database)}
+    return _opening(address, facts) + _to_try(address, product, database, sold_out=not stock.free[product])
+
+
+async def gateway_greeting(engine: Engine, address: str, database: Path | None, services: Mapping[str, str]) -> Text:
+    """The same where the gateway is a process of its own: who knows the stock is another one."""
+    facts = {"services": ", ".join(f"{service} at {place}" for service, place in services.items())}
+    facts |= await _facts(engine, database)
+    return _opening(address, facts) + _to_try(address, next(iter(AT_THE_START)), database)
+
+
+def service_greeting(engine: Engine, service: Service, answering: str, operating: str, database: Path | None) -> Text:
+    """What a process says that only others of the shop speak to."""
+    text = Text().append(f"The shop's {service} service is open: {answering}\n\n", "bold")
+    return text + _listed({"database": _kept(engine, database), "operators": operating})
+
+
+def _opening(address: str, facts: Mapping[str, str]) -> Text:
+    return Text().append(f"The shop is open at {address}\n\n", "bold") + _listed(facts)
+
+
+def _listed(facts: Mapping[str, str]) -> Text:
+    text = Text()
+    for name, value in facts.items():
+        text.append(f"  {name:10}", "dim").append(f"{value}\n")
+    return text
+
+
+def _to_try(address: str, product: str, database: Path | None, *, sold_out: bool = False) -> Text:
     keys = [f"order-{uuid7().hex[-12:]}" for _ in range(2)]
     ids = [stable_id("order", key) for key in keys]
-    text = Text().append(f"The shop is open at {address}\n\n", "bold")
-    for name, value in (await _facts(engine, stock, database)).items():
-        text.append(f"  {name:10}", "dim").append(f"{value}\n")
-    text.append(_TO_TRY if stock.free[product] else _SOLD_OUT)
+    text = Text(_SOLD_OUT if sold_out else _TO_TRY)
     for key, price in zip(keys, ("50.00", "600.00"), strict=True):
         text.append(f"{_place(address, key, product, price)}\n\n", "cyan")
     text.append(_AFTERWARDS)
@@ -52,9 +79,12 @@ async def greeting(engine: Engine, address: str, database: Path | None) -> Text:
     return text
 
 
-async def _facts(engine: Engine, stock: Stock, database: Path | None) -> Mapping[str, str]:
-    kept = kept_where(engine.store, database) or "in memory: gone when the shop closes"
-    facts = {"stock": _counted(stock), "database": kept}
+def _kept(engine: Engine, database: Path | None) -> str:
+    return kept_where(engine.store, database) or "in memory: gone when the shop closes"
+
+
+async def _facts(engine: Engine, database: Path | None) -> Mapping[str, str]:
+    facts = {"database": _kept(engine, database)}
     running, undoing = await _count(engine, "running"), await _count(engine, "undoing")
     if running + undoing:
         facts["unsettled"] = f"{_orders(running + undoing)}, {undoing} of them being undone: they go on now"

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from sagakit import Engine, NotFound, Stopping, WaitTimeout
+from sagakit import Engine, Message, NotFound, Stopping, WaitTimeout
 from sagakit.demos.shop.order_request import OrderRequest
 from sagakit.demos.shop.orders.messages import Item, OrderPlaced, PlaceOrder
 from sagakit.demos.shop.orders.order import Order
@@ -41,6 +41,11 @@ class Found(NamedTuple):
 class OrderBook(Protocol):
     """Where orders are placed and found."""
 
+    @property
+    def command(self) -> type[Message]:
+        """What a client's order is to the engine beside the gateway: idempotency keys are kept for it."""
+        ...
+
     async def place(self, order_id: str, asked: OrderRequest, *, key: str | None, trace: str | None) -> OrderView:
         """The order, PENDING, once it and its saga are durable; the same for each repeat of a key."""
         ...
@@ -56,6 +61,8 @@ class OrderBook(Protocol):
 
 class OrdersHere:
     """Orders and their sagas in the engine beside the gateway."""
+
+    command = PlaceOrder
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -49,6 +49,11 @@ def read_order(body: bytes) -> OrderRequest:
         value = read_json(body)
     except InvalidJson as error:
         raise BadRequest("invalid_json", f"the body is no JSON: {error}") from None
+    return order_of(value)
+
+
+def order_of(value: Any) -> OrderRequest:
+    """The order that a value means, as JSON has it with its numbers as decimals; raises BadRequest."""
     fields = _fields(value, ("customer_id", "items"), "invalid_request", "the body")
     customer_id = _name(fields["customer_id"], "invalid_request", "customer_id")
     items = _items(fields["items"])

@@ -25,15 +25,17 @@ def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idemp
 
 async def _run(port: int, db: str | None, fresh: bool, idempotency: str | None) -> None:
     async with demo(
-        shop, port=port, db=db, fresh=fresh, idempotency=idempotency, provide=_provided, others=_others
+        shop, port=port, db=db, fresh=fresh, idempotency=idempotency, provide=provided, others=others
     ) as opened:
         opened.terminal.open(await greeting(opened.engine, opened.address, opened.path))
         await opened.serve(shop_server(opened.engine, fast=opened.fast))
 
 
-def _others(path: Path) -> tuple[Path, ...]:
+def others(path: Path) -> tuple[Path, ...]:
+    """The files beside a database that --fresh removes too."""
     return (books_of(path),)
 
 
-def _provided(terminal: Terminal, path: Path | None) -> Mapping[Any, object]:
+def provided(terminal: Terminal, path: Path | None) -> Mapping[Any, object]:
+    """What the shop's modules ask for."""
     return {Account: Account(terminal.show), Books: Books(path and books_of(path))}

@@ -22,6 +22,8 @@ async def tell_stock(event: StockEvent, account: Account) -> None:
 
 
 def _moved(units: Mapping[str, int], free: Mapping[str, int], *, by: int) -> str:
+    if units and not free:  # another process has the stock, and did not say
+        return ", ".join(f"{number} x {product_id}" for product_id, number in units.items())
     moves = [
         f"{product_id} {free[product_id] - by * number} -> {free[product_id]}" for product_id, number in units.items()
     ]

@@ -1,0 +1,1 @@
+"""The services, each over the engine of its own process."""

@@ -1,0 +1,66 @@
+"""`sagakit demo shop --service NAME`: one of the shop's processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from sagakit.demos.running import Demo, demo
+from sagakit.demos.shop.gateway import shop_server
+from sagakit.demos.shop.greeting import gateway_greeting, service_greeting
+from sagakit.demos.shop.run import others, provided
+from sagakit.demos.shop.services.app import service_app
+from sagakit.demos.shop.services.orders_there import OrdersThere
+from sagakit.demos.shop.services.wiring import PORTS, Service, Wiring, addresses
+from sagakit.server.api import api
+from sagakit.server.log import log_to_stderr
+
+
+def run_service(
+    service: Service,
+    port: int | None = None,
+    db: str | None = None,
+    fresh: bool = False,
+    at: Sequence[str] = (),
+    idempotency: str | None = None,
+) -> None:
+    """Run one process of the shop until it is told to stop. `at`: where others are, `NAME=HOST:PORT`."""
+    log_to_stderr()
+    places = addresses(at)
+    asyncio.run(_run(service, PORTS[service] if port is None else port, db, fresh, places, idempotency))
+
+
+async def _run(
+    service: Service, port: int, db: str | None, fresh: bool, places: Mapping[Service, str], idempotency: str | None
+) -> None:
+    wiring = _wiring(places)
+    # operators have an HTTP door to each process; only the gateway's is at a port that others know
+    http = port if service == "gateway" else 0
+    app = service_app(service, wiring)
+    async with (
+        demo(app, port=http, db=db, fresh=fresh, idempotency=idempotency, provide=provided, others=_beside(service)) as opened,
+        wiring.answering(service, opened.engine, port) as answering,
+    ):
+        if service == "gateway":
+            await _gateway(opened, wiring, places)
+        else:
+            opened.terminal.open(service_greeting(opened.engine, service, answering, opened.address, opened.path))
+            await opened.serve(api(opened.engine))
+
+
+async def _gateway(opened: Demo, wiring: Wiring, places: Mapping[Service, str]) -> None:
+    elsewhere = {service: address for service, address in places.items() if service != "gateway"}
+    opened.terminal.open(await gateway_greeting(opened.engine, opened.address, opened.path, elsewhere))
+    await opened.serve(shop_server(opened.engine, OrdersThere(opened.engine, wiring), fast=opened.fast))
+
+
+def _wiring(places: Mapping[Service, str]) -> Wiring:
+    from sagakit.demos.shop.grpc.wiring import GrpcWiring  # an extra: asked for only where it is needed
+
+    return GrpcWiring(places)
+
+
+def _beside(service: Service) -> Callable[[Path], tuple[Path, ...]]:
+    """The files that belong to a process besides its database."""
+    return others if service == "payment" else lambda path: ()
