@@ -90,13 +90,14 @@ class Service:
             raise
 
 
+def adding(service: Service) -> Callable[[Any], None]:
+    return lambda server: add_PaymentServicer_to_server(service, server)
+
+
 @asynccontextmanager
 async def stub_of(service: Service) -> AsyncIterator[PaymentStub]:
-    def add(server: Any) -> None:
-        add_PaymentServicer_to_server(service, server)
-
     async with (
-        serving("127.0.0.1:0", add, finish_within=0) as served,
+        serving("127.0.0.1:0", adding(service), finish_within=0) as served,
         connected(f"127.0.0.1:{served.port}", options=[("grpc.enable_http_proxy", 0)]) as channel,
     ):
         yield PaymentStub(channel)

@@ -10,19 +10,15 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.transports.grpc.payments import Service
+from tests.transports.grpc.payments import Service, adding, charges
 
 from sagakit import Busy, InvalidMessage, KeyInFlight, KeyReused, NotFound, Refused, Stopping, WaitTimeout
 from sagakit.demos.shop.grpc.generated.payment_pb2 import ChargeRequest
-from sagakit.demos.shop.grpc.generated.payment_pb2_grpc import PaymentStub, add_PaymentServicer_to_server
+from sagakit.demos.shop.grpc.generated.payment_pb2_grpc import PaymentStub
 from sagakit.transports.grpc import connected, current, serving
 from sagakit.transports.grpc.serving import CannotServe
 
 HEALTHY, SICK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-def adding(service: Service) -> Any:
-    return lambda server: add_PaymentServicer_to_server(service, server)
 
 
 def to(port: int) -> Any:
@@ -124,8 +120,6 @@ async def test_what_is_being_answered_at_the_end_is_answered() -> None:
     service = Service()
 
     async def waits(request: Any, context: Any) -> Any:
-        from tests.transports.grpc.payments import charges
-
         await goes_on.wait()
         return await charges(request, context)
 

@@ -11,7 +11,7 @@ from sagakit.transports.grpc.asking import ask
 from sagakit.transports.grpc.channel import connected
 from sagakit.transports.grpc.incoming import Incoming, current
 from sagakit.transports.grpc.metadata import Metadata, text_of, text_value
-from sagakit.transports.grpc.peers import Peers
+from sagakit.transports.grpc.peer import Peer
 from sagakit.transports.grpc.serving import Served, serving
 from sagakit.transports.grpc.status import CallFailed, CallRejected
 from sagakit.transports.grpc.unary import unary
@@ -21,7 +21,7 @@ __all__ = [
     "CallRejected",
     "Incoming",
     "Metadata",
-    "Peers",
+    "Peer",
     "Served",
     "ask",
     "connected",

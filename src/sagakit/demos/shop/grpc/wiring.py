@@ -17,7 +17,7 @@ from sagakit.demos.shop.grpc.servers.order import OrderService
 from sagakit.demos.shop.grpc.servers.payment import PaymentService
 from sagakit.demos.shop.order_book import Found
 from sagakit.demos.shop.services.wiring import Service
-from sagakit.transports.grpc import Peers, connected, serving
+from sagakit.transports.grpc import Peer, connected, serving
 
 _AWAY: Mapping[Service, Callable[[str], Module]] = {
     "order": orders_at,
@@ -37,7 +37,7 @@ class GrpcWiring:
         """The module as calls; readiness says whether the service is there."""
         address = self._addresses[service]
         module = _AWAY[service](address)
-        module.link(Peers({service: address}))
+        module.link(Peer(service, address))
         return module
 
     async def find_order(self, order_id: str) -> Found:
