@@ -39,7 +39,9 @@ async def _run(
     http = port if service == "gateway" else 0
     app = service_app(service, wiring)
     async with (
-        demo(app, port=http, db=db, fresh=fresh, idempotency=idempotency, provide=provided, others=_beside(service)) as opened,
+        demo(
+            app, port=http, db=db, fresh=fresh, idempotency=idempotency, provide=provided, others=_beside(service)
+        ) as opened,
         wiring.answering(service, opened.engine, port) as answering,
     ):
         if service == "gateway":

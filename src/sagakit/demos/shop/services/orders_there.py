@@ -22,6 +22,8 @@ PLACE_WITHIN = 2.0
 class OrdersThere:
     """Accepts orders whether or not the others are up; says how they are as the one that keeps them says."""
 
+    command = AcceptOrder
+
     def __init__(self, engine: Engine, wiring: Wiring) -> None:
         self._engine = engine
         self._wiring = wiring
