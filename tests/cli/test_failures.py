@@ -56,6 +56,12 @@ def test_an_error_in_lines(capsys: pytest.CaptureFixture[str], error: BaseExcept
         (["processes", "list", "--limit", "0"], "sagakit processes list: invalid value for '--limit': "),
         (["processes", "list", "--what"], "sagakit processes list: no such option: --what"),
         (["demo", "motel"], "sagakit: there is no demo motel; the demos: shop, hotel, subscriptions\n"),
+        (
+            ["demo", "hotel", "--service", "order"],
+            "sagakit: --service and --at are for the shop: hotel is one process\n",
+        ),
+        (["demo", "--at", "order=x:1"], "sagakit: --at says where other parts are: give --service too\n"),
+        (["demo", "--service", "till"], "sagakit demo: invalid value for '--service': "),
         (["run", "a:b", "--port", "70000"], "sagakit run: invalid value for '--port': "),
         (["migrate"], "sagakit: which database? give --db PATH_OR_URL, or set SAGAKIT_DB\n"),
     ],

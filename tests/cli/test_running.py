@@ -133,6 +133,32 @@ def test_a_port_in_use(folder: Path, sagakit: Sagakit, monkeypatch: pytest.Monke
     assert [path.name for path in folder.iterdir() if path.suffix == ".db"] == []
 
 
+def test_a_port_in_use_by_another_service(folder: Path, sagakit: Sagakit) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = sagakit("demo", "shop", "--service", "order", "--port", port, "--db", folder / "o.db")
+    assert said.code == 1
+    assert said.err == f"sagakit: 127.0.0.1:{port} cannot be served: is the port in use?\n"
+
+
+@pytest.mark.parametrize("at", ["till=127.0.0.1:1", "order", "order=127.0.0.1", "order=:9090"])
+def test_an_address_of_no_service(folder: Path, sagakit: Sagakit, at: str) -> None:
+    said = sagakit("demo", "shop", "--service", "gateway", "--at", at, "--db", folder / "o.db")
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert at in said.err
+    assert "HOST:PORT" in said.err
+    assert not (folder / "o.db").exists()
+
+
+def test_a_service_without_its_libraries(folder: Path) -> None:
+    program = "import sys; sys.modules['grpc'] = None; from sagakit.cli import run; sys.exit(run(sys.argv[1:]))"
+    words = ["demo", "shop", "--service", "order", "--db", "o.db"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "sagakit: gRPC needs an extra: pip install 'sagakit[grpc]'\n")
+
+
 @pytest.mark.parametrize("name", ["nowhere:app", "mine:nothing", "mine:tills"])
 def test_an_app_that_is_none(folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(folder)

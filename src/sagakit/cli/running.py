@@ -48,6 +48,8 @@ def demo(
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
     if (service or at) and name != "shop":
         raise WrongUse(f"--service and --at are for the shop: {name} is one process")
+    if at and service is None:
+        raise WrongUse("--at says where other parts are: give --service too")
     if service is not None:
         from sagakit.demos.shop.run_service import run_service
 
