@@ -182,6 +182,10 @@ class Cluster(Protocol):
     method may raise what a Store's may; what needs a worker that was expelled raises LeaseLost, `commit` too.
     """
 
+    async def prepare(self) -> None:
+        """Create what the store needs, or migrate it, before it is opened."""
+        ...
+
     async def join(self, me: Worker, subscriptions: Sequence[Subscription]) -> Routes:
         """Live from now on, and subscribe to these (keeping the `since` of those that stand).
 

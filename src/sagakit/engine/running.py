@@ -179,6 +179,8 @@ class Running:
 
     async def start(self) -> None:
         """Open the store and the providers, and go on with what is outstanding."""
+        if self.team is not None:
+            await self.team.cluster.prepare()
         clean = await self.store.open(own=self.team is None)
         try:
             await self._providers.open()

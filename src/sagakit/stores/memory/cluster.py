@@ -32,6 +32,9 @@ class MemoryCluster:
 
     # ------------------------------------------------------------------ members
 
+    async def prepare(self) -> None:
+        """Memory needs nothing."""
+
     async def join(self, me: Worker, subscriptions: Sequence[Subscription]) -> Routes:
         """Live from now on, and subscribe."""
         data = self._data

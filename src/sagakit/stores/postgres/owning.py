@@ -13,8 +13,9 @@ from sagakit.errors import StoreInUse, StoreUnusable
 from sagakit.stores.postgres.address import Address
 from sagakit.stores.postgres.connection import Connection, connect, explained, sqlstate
 from sagakit.stores.postgres.queries import QUERIES
+from sagakit.stores.postgres.reading.upkeep import columns
 from sagakit.stores.postgres.schema import LOCKS, check_server, lock_key, migrate
-from sagakit.stores.postgres.writer import STEERED, Writer
+from sagakit.stores.postgres.writing.writer import STEERED, Writer
 
 LOCK_WITHIN = "1s"
 """For the lock of an owner that has just ended."""
@@ -54,6 +55,7 @@ async def _take_over(connection: Connection, address: Address) -> tuple[Writer, 
     with explained(address):
         async with connection.transaction():
             await connection.execute(QUERIES["forget_workers"])  # waits for what they are committing
+            await connection.execute(QUERIES["forget_leases"])
             clean = bool(await connection.fetchval("SELECT clean FROM store"))
             await connection.execute(QUERIES["set_clean"], False)
             routing = await connection.fetchval(
@@ -84,14 +86,13 @@ async def disown(writer: Writer, *, clean: bool) -> None:
 
 async def subscribe(writer: Writer, subscriptions: Sequence[Subscription]) -> None:
     """Record these subscriptions, and only these."""
-    names = [one.consumer for one in subscriptions], [one.type for one in subscriptions]
-    rest = [one.since for one in subscriptions], [one.kind for one in subscriptions], [one.key for one in subscriptions]
+    given = columns(subscriptions)
 
     async def write(connection: Connection) -> None:
         async with connection.transaction():
             if await connection.fetchval(QUERIES["is_worker"], writer.worker) is None:
                 raise writer.expelled()
-            await connection.execute(QUERIES["unsubscribe_others"], *names)
-            await connection.execute(QUERIES["subscribe"], *names, *rest, "")
+            await connection.execute(QUERIES["unsubscribe_others"], *given[:2])
+            await connection.execute(QUERIES["subscribe"], *given, "")
 
     await writer.alone(write)

@@ -188,3 +188,103 @@ SELECT EXISTS (
         d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
         AND l.classid = $1::bigint::oid AND l.objid = ($2::bigint & 4294967295)::oid
 )
+
+-- name: page_of_message
+SELECT id FROM deliveries WHERE position = $1 AND consumer <> $2 ORDER BY id LIMIT 1
+
+-- name: page_of_story
+SELECT d.id FROM deliveries AS d JOIN messages AS m ON m.position = d.position
+WHERE m.correlation_id = $1 AND d.state <> 'scheduled'
+
+-- name: page_of_some
+SELECT unnest($1::bigint[]) AS id
+
+-- name: is_withdrawn
+SELECT EXISTS (SELECT FROM deliveries WHERE message_id = $1 AND consumer = $2)
+
+-- name: newest_unsettled
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+
+-- name: read_arrived
+SELECT s.settled, d.id, d.arrived::text::bigint
+FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled) AS s
+LEFT JOIN deliveries AS d
+    ON d.arrived >= $1::bigint::text::xid8 AND d.writer IS DISTINCT FROM $2
+    AND EXISTS (SELECT FROM unnest($3::text[], $4::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+
+-- name: begin_joining
+SELECT FROM store FOR UPDATE
+
+-- name: forget_owner
+DELETE FROM workers WHERE alone
+
+-- name: is_new
+SELECT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS n (consumer, type, since, kind, key)
+    WHERE NOT EXISTS (
+        SELECT FROM subscriptions AS s
+        WHERE s.consumer = n.consumer AND s.type = n.type AND s.kind = n.kind AND s.key = n.key
+    )
+)
+
+-- name: reroute
+WITH newer AS (UPDATE store SET routing = routing + 1 RETURNING routing)
+UPDATE workers SET routing = newer.routing FROM newer
+
+-- name: join
+INSERT INTO workers (
+    id, alone, session, routing, transactions, base, name, host, pid, app, versions, url, declares, takes, lasts,
+    joined_at, renewed_at, expires_at
+)
+SELECT $1, false, $10, routing, 0, 0, $2, $3, $4, $5, $6, $7, $8, $11, $9::bigint, n.now, n.now, n.now + $9::bigint
+FROM store, (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS n
+
+-- name: unsubscribe_unasked
+DELETE FROM subscriptions AS s
+WHERE s.app = $1 AND NOT EXISTS (
+    SELECT FROM workers AS w WHERE w.takes @> jsonb_build_array(jsonb_build_array(s.consumer, s.type))
+)
+
+-- name: read_routes
+SELECT r.routing, s.consumer, s.type, s.since, s.kind, s.key
+FROM store AS r LEFT JOIN subscriptions AS s ON true ORDER BY s.consumer COLLATE "C", s.type COLLATE "C"
+
+-- name: renew
+UPDATE workers SET renewed_at = n.now, expires_at = n.now + lasts
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS n WHERE id = $1 RETURNING id
+
+-- name: read_workers
+SELECT id, name, host, pid, app, versions, url, declares, lasts, joined_at, renewed_at, expires_at
+FROM workers WHERE NOT alone ORDER BY joined_at, id
+
+-- name: expel_expired
+DELETE FROM workers WHERE id IN (
+    SELECT id FROM workers WHERE id <> $1 AND NOT alone AND expires_at <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint ORDER BY id FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+
+-- name: free_leases
+UPDATE leases SET worker = NULL, clean = false WHERE worker = ANY ($1::text[])
+
+-- name: forget_leases
+DELETE FROM leases
+
+-- name: read_leases
+SELECT consumer, partition, worker, clean AND worker IS NULL
+FROM leases ORDER BY consumer COLLATE "C", partition
+
+-- name: claim
+INSERT INTO leases (consumer, partition, worker, clean)
+SELECT n.consumer, n.partition, $1, s.clean
+FROM unnest($2::text[], $3::integer[]) AS n (consumer, partition), store AS s
+ORDER BY n.consumer, n.partition
+ON CONFLICT (consumer, partition) DO UPDATE SET worker = excluded.worker WHERE leases.worker IS NULL
+RETURNING consumer, partition, clean
+
+-- name: release
+UPDATE leases AS l SET worker = NULL, clean = $2
+FROM unnest($3::text[], $4::integer[]) AS n (consumer, partition)
+WHERE l.consumer = n.consumer AND l.partition = n.partition AND l.worker = $1
+
+-- name: notify
+SELECT pg_notify($1, said) FROM unnest($2::text[]) AS said

@@ -24,7 +24,6 @@ from sagakit.core.commit import (
 )
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import StoreFailed
-from sagakit.ports import Cluster
 from sagakit.stores.postgres.address import parse
 from sagakit.stores.postgres.connection import Connection, connect
 from sagakit.stores.postgres.owning import disown, subscribe, take_ownership
@@ -32,7 +31,8 @@ from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.readers import Readers
 from sagakit.stores.postgres.reading import deliveries, instances, log, upkeep
 from sagakit.stores.postgres.schema import LOCKS, check_readable, lock_key
-from sagakit.stores.postgres.writer import Writer
+from sagakit.stores.postgres.sharing.cluster import PostgresCluster
+from sagakit.stores.postgres.writing.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,9 +43,17 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self.address = parse(url)
-        self.cluster: Cluster | None = None
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self._cluster = PostgresCluster(self.address, self._reads, self._joined)
+
+    @property
+    def cluster(self) -> PostgresCluster:
+        """What the workers on this store share."""
+        return self._cluster
+
+    def _joined(self, writer: Writer | None) -> None:
+        self._writer = writer
 
     async def open(self, *, own: bool = True) -> bool:
         """Open and migrate, and take ownership if `own`; True if the last owner ended cleanly."""
@@ -62,7 +70,8 @@ class PostgresStore:
         return clean
 
     async def close(self, *, clean: bool = True) -> None:
-        """Give up ownership; what is still queued is written first."""
+        """Give up ownership, or leave; what is still queued is written first."""
+        await self._cluster.leave()
         writer, self._writer = self._writer, None
         readers, self._readers = self._readers, None
         if readers is not None:
@@ -201,6 +210,9 @@ class PostgresStore:
     async def _read(
         self, ask: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
+        return await self._reads().read(lambda connection: ask(connection, *args, **kwargs))
+
+    def _reads(self) -> Readers:
         if self._readers is None:
             raise StoreFailed(f"{self.address} is not open")
-        return await self._readers.read(lambda connection: ask(connection, *args, **kwargs))
+        return self._readers

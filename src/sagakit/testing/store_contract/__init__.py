@@ -5,9 +5,11 @@
         def make_store(self, tmp_path):
             return lambda: MyStore(tmp_path / "data")
 
-The tests are coroutines and run under pytest-asyncio.
+A store that several engines may share also passes the `ClusterContract`. The tests are coroutines and run under
+pytest-asyncio.
 """
 
 from sagakit.testing.store_contract.contract import StoreContract
+from sagakit.testing.store_contract.sharing import ClusterContract
 
-__all__ = ["StoreContract"]
+__all__ = ["ClusterContract", "StoreContract"]

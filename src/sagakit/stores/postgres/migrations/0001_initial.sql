@@ -73,7 +73,8 @@ CREATE TABLE deliveries (
     id bigint PRIMARY KEY,
     position bigint,                    -- NULL: the message is not in the log yet, the row carries it
     due_at bigint NOT NULL,
-    arrived xid8,                       -- the transaction that wrote it, if that was no owner of its partition
+    arrived xid8,                       -- the transaction that wrote it, and the worker,
+    writer text,                        -- if that did not own its partition
     more integer NOT NULL,              -- how many messages that follow in the log belong to it
     partition integer NOT NULL,
     attempt integer NOT NULL,

@@ -159,13 +159,14 @@ BEGIN
     END IF;
     IF deliveries_of > 0 THEN
         INSERT INTO deliveries (
-            id, position, consumer, lane, partition, arrived, more, state, due_at, attempt, crashes, error, carried,
+            id, position, consumer, lane, partition, arrived, writer, more, state, due_at, attempt, crashes, error, carried,
             message_id, message_type, message_sender, spent
         )
         SELECT
             zero_of_messages + messages_of + n.place,
             CASE WHEN n.position < 0 THEN zero_of_messages - n.position ELSE n.position END, n.consumer, n.lane, n.partition,
-            CASE WHEN n.is_foreign THEN pg_current_xact_id() END, n.more, coalesce(n.state, 'ready'),
+            CASE WHEN n.is_foreign THEN pg_current_xact_id() END, CASE WHEN n.is_foreign THEN me END, n.more,
+            coalesce(n.state, 'ready'),
             coalesce(n.due_at, 0), coalesce(n.attempt, 1), coalesce(n.crashes, 0), n.error, n.carried, n.message_id,
             n.message_type, n.message_sender, coalesce(n.spent, 0)
         FROM unnest(

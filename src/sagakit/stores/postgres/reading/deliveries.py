@@ -27,6 +27,9 @@ OUTSTANDING_OWNED = _paged(QUERIES["page_outstanding_owned"])
 SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id")
 SCHEDULED_OWNED = _paged(QUERIES["page_scheduled_owned"], "d.due_at, d.id")
 ONE = _paged(QUERIES["page_delivery"])
+SOME = _paged(QUERIES["page_of_some"])
+OF_STORY = _paged(QUERIES["page_of_story"])
+OF_MESSAGE = _paged(QUERIES["page_of_message"])
 
 
 async def read_deliveries(connection: Connection, after: int, limit: int, of: Owned | None) -> list[Delivery]:

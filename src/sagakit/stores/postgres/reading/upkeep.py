@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sagakit.core.commit import Checkpoint, Inbox, Pause, Subscription
 from sagakit.core.queries import OwnerSeen
 from sagakit.stores.postgres.connection import Connection
@@ -22,6 +25,12 @@ async def read_pauses(connection: Connection) -> list[Pause]:
 async def read_subscriptions(connection: Connection) -> list[Subscription]:
     """Which consumers take which message types."""
     return [Subscription(*row) for row in await connection.fetch(QUERIES["read_subscriptions"])]
+
+
+def columns(subscriptions: Sequence[Subscription]) -> tuple[list[Any], ...]:
+    """Subscriptions as columns."""
+    rows = [(one.consumer, one.type, one.since, one.kind, one.key) for one in subscriptions]
+    return tuple([row[place] for row in rows] for place in range(5))
 
 
 async def read_checkpoint(connection: Connection, consumer: str) -> Checkpoint | None:

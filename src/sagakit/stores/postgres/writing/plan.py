@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from sagakit.core.cluster.members import WITHDRAW
 from sagakit.core.commit import Commit, Delivery, Envelope, InstanceWrite, Pause, PauseScope, Rejected
 from sagakit.core.streams import partition_of
-from sagakit.stores.postgres.known import Known
-from sagakit.stores.postgres.matching import mismatch, move_on
+from sagakit.stores.postgres.writing.known import Known
+from sagakit.stores.postgres.writing.matching import mismatch, move_on
 
 LOGGED = Envelope.__struct_fields__.index("position")
 """How many fields of an Envelope the log keeps beside its position. They are write_1's arrays, in this order."""
@@ -141,6 +142,9 @@ class Plan:
         if position:
             if self.plain and (row[6:] != ("ready", 0, 1, 0, None) or delivery.spent):
                 self.plain = False
+            if consumer == WITHDRAW:  # found by what it carries
+                self.plain = False
+                return (*row, None, envelope.id, None, None, delivery.spent)
             return (*row, None, None, None, None, delivery.spent)
         self.plain = False
         self._carried.add(envelope.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from sagakit.core.commit import Commit, Inbox, Rejected
-from sagakit.stores.postgres.known import Known, fences, named
+from sagakit.stores.postgres.writing.known import Known, fences, named
 
 
 def mismatch(known: Known, routing: int, commit: Commit) -> Rejected | None:

@@ -26,9 +26,9 @@ from sagakit.stores.postgres.connection import (
     is_broken,
     sqlstate,
 )
-from sagakit.stores.postgres.known import Known, assume, load
-from sagakit.stores.postgres.plan import Plan
 from sagakit.stores.postgres.queries import QUERIES
+from sagakit.stores.postgres.writing.known import Known, assume, load
+from sagakit.stores.postgres.writing.plan import Plan
 
 WRITE_WITHIN = 60.0
 """Seconds for a transaction; after that its connection is given up, and its answer counts as lost."""
