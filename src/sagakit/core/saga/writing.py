@@ -33,6 +33,7 @@ class Writing:
 
     __slots__ = (
         "_around",
+        "_cause",
         "_codecs",
         "_instance",
         "_item",
@@ -41,7 +42,7 @@ class Writing:
         "_run",
         "_timers",
         "commands",
-        "given",
+        "now",
         "reacted",
     )
 
@@ -50,7 +51,10 @@ class Writing:
         self._instance = instance
         self._names: dict[str, int] = {}
         self._run = 0
-        self.given: Input | None = None
+        self._cause = ""
+        """The id of what it reacts to."""
+        self.now = 0
+        """When what it reacts to was recorded."""
         self.reacted = Reacted()
         self._timers = 0
         self.commands: set[str] = set()
@@ -61,14 +65,10 @@ class Writing:
 
     def begin(self, given: Input) -> Reacted:
         """A reaction begins."""
-        self.given, self._timers = given, 0
+        first = given.envelopes[0]
+        self._cause, self.now, self._timers = first.id, first.recorded_at, 0
         self.reacted = reacted = Reacted()
         return reacted
-
-    @property
-    def now(self) -> int:
-        """When what it reacts to was recorded."""
-        return 0 if self.given is None else self.given.now
 
     def end(self) -> None:
         """The reaction is over: what it wrote is the engine's, and not kept here while the instance waits."""
@@ -134,11 +134,10 @@ class Writing:
 
     def timer(self, kind: TimerKind, after: int, what: str, *, id: str = "") -> PendingTimer:
         """Set a timer, due so many microseconds after the input that is handled."""
-        assert self.given is not None
         if not id:
-            id = derived_id(self.given.id, f"{self._instance}/timer", self._timers)
+            id = derived_id(self._cause, f"{self._instance}/timer", self._timers)
             self._timers += 1
-        pending = PendingTimer(id, self.given.now + after, kind, what, after)
+        pending = PendingTimer(id, self.now + after, kind, what, after)
         codec, payload, sealed = self._codecs.seal(TimerFired(words_of(pending)))
         timers = self.reacted.timers
         timers.append(Timer(id, codec.name, codec.version, payload, sealed, pending.due_at))
@@ -168,7 +167,6 @@ class Writing:
 
     def _put(self, output: Output) -> Output:
         outputs: list[Any] = self.reacted.outputs
-        assert self.given is not None
-        output.id = derived_id(self.given.id, self._instance, len(outputs))
+        output.id = derived_id(self._cause, self._instance, len(outputs))
         outputs.append(output)
         return output

@@ -58,8 +58,7 @@ class Running:
 
     @property
     def now(self) -> datetime:
-        assert self._writing.given is not None
-        return datetime.fromtimestamp(self._writing.given.now / 1_000_000, UTC)
+        return datetime.fromtimestamp(self._writing.now / 1_000_000, UTC)
 
     @property
     def log(self) -> Log:
