@@ -1,0 +1,1 @@
+"""Participants: what they are asked, what they answer, and what they remember."""
