@@ -58,7 +58,7 @@ async def test_no_offset_passes_a_gap() -> None:
     assert desk.stored == [6]
     await desk.end(9)
     assert desk.stored == [6, 10]
-    assert len(desk.partition) == 0
+    assert desk.partition.left == 0
 
 
 async def test_a_partition_that_is_given_up_ends_what_runs_and_begins_nothing() -> None:

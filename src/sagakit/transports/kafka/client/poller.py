@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -21,6 +22,11 @@ Place: TypeAlias = tuple[str, int]
 
 PULSE = 0.1
 BATCH = 500
+MOST = 1_000
+"""Records that are not done, until no more are read; they are again when half of them are done."""
+PATIENCE = 0.2
+BREATH = 0.005
+"""Seconds that are waited for what is not done, before the reading is paused."""
 HAND_OVER_WITHIN = 3.0
 """Seconds that what runs has to end when a partition goes to another worker, or the engine stops."""
 _DOWN = frozenset(
@@ -36,6 +42,11 @@ _log = structlog.get_logger("sagakit.kafka")
 
 class Taking(Protocol):
     """What a poller tells, always in the event loop."""
+
+    received: int
+    """Records that were told."""
+    unfinished: int
+    """Those of them that are not done."""
 
     def assigned(self, places: Sequence[Place]) -> None:
         """These partitions are ours from now on."""
@@ -64,7 +75,8 @@ class Poller:
         self._over = self._loop.create_future()
         self._failure: Exception | None = None
         self._done: dict[Place, int] = {}
-        self._doubted = False
+        self._doubted = self._paused = False
+        self._handed = 0
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
         self.trouble = "no partitions yet"
 
@@ -92,14 +104,6 @@ class Poller:
         if not asked:
             self._asked.put(partial(self._store, (topic, partition)))
 
-    def pause(self) -> None:
-        """Take no more records for now; stay in the group."""
-        self._asked.put(lambda consumer: consumer.pause(consumer.assignment()))
-
-    def resume(self) -> None:
-        """Take records again."""
-        self._asked.put(lambda consumer: consumer.resume(consumer.assignment()))
-
     # ------------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
@@ -119,6 +123,7 @@ class Poller:
         try:
             while not self._ended.is_set():
                 self._serve(consumer)
+                self._hold_back(consumer)
                 first = consumer.poll(PULSE)
                 if first is not None:
                     self._hand([first])  # before any other call, in which its partition may be taken away
@@ -140,6 +145,22 @@ class Poller:
             except KafkaException as error:  # the partition is not ours any more
                 _log.debug("a partition has gone", group=self._group, error=error.args[0].str())
 
+    def _hold_back(self, consumer: Consumer) -> None:
+        """Read no more than can be done; stay in the group meanwhile."""
+        if not self._paused and self._waiting() >= MOST:
+            until = time.monotonic() + PATIENCE
+            while self._waiting() >= MOST and time.monotonic() < until:
+                time.sleep(BREATH)
+            if self._waiting() >= MOST:  # what is fetched already is fetched again afterwards
+                consumer.pause(consumer.assignment())
+                self._paused = True
+        elif self._paused and self._waiting() <= MOST // 2:
+            consumer.resume(consumer.assignment())
+            self._paused = False
+
+    def _waiting(self) -> int:
+        return self._handed - self._taking.received + self._taking.unfinished
+
     def _store(self, place: Place, consumer: Consumer) -> None:
         consumer.store_offsets(offsets=[TopicPartition(*place, self._done.pop(place))])
 
@@ -152,6 +173,7 @@ class Poller:
                 self._say(error)
         if records:
             self._doubted = False
+            self._handed += len(records)
             self._call(partial(self._tell, records))
 
     def _look(self, consumer: Consumer) -> None:
@@ -167,6 +189,7 @@ class Poller:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
+        self._paused = False  # these are not
         self._call(partial(self._begin, places))
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -176,6 +199,7 @@ class Poller:
         offsets = [TopicPartition(*one) for one in stored]
         if offsets:
             try:
+                consumer.store_offsets(offsets=offsets)  # else the driver commits older ones after these
                 consumer.commit(offsets=offsets, asynchronous=False)
             except KafkaException as error:
                 # those who read on see some of it again, and drop it
@@ -191,7 +215,8 @@ class Poller:
             self._say(error)
 
     def _say(self, error: KafkaError) -> None:
-        text = self._settings.hide(f"{self._settings}: {error.str()}")
+        down = error.code() == KafkaError._ALL_BROKERS_DOWN
+        text = f"{self._settings}: {'no broker can be reached' if down else self._settings.hide(error.str())}"
         self._call(lambda: setattr(self, "trouble", text))
 
     def _ask(self, asked: Coroutine[Any, Any, Sequence[tuple[str, int, int]]]) -> Sequence[tuple[str, int, int]]:

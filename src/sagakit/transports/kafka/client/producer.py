@@ -200,7 +200,9 @@ class KafkaProducer:
     def _failed(self, error: KafkaError) -> None:
         """What librdkafka tells besides reports; it goes on by itself, unless it is fatal."""
         if error.code() in _DOWN:
-            self._call(partial(self._went_down, self._settings.hide(f"{self._settings}: {error.str()}")))
+            down = error.code() == KafkaError._ALL_BROKERS_DOWN
+            text = "no broker can be reached" if down else self._settings.hide(error.str())
+            self._call(partial(self._went_down, f"{self._settings}: {text}"))
 
     def _replace(self, error: KafkaError) -> None:
         """A broker that has forgotten this producer takes no more from it: a new one takes its place.

@@ -18,8 +18,6 @@ from sagakit.transports.kafka.settings import KafkaSettings
 if TYPE_CHECKING:
     from sagakit.transports.kafka.client.poller import Place, Poller
 
-MOST = 1_000
-"""Records that are taken and not done, until no more are taken; they are again when half of them are done."""
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
 _log = structlog.get_logger("sagakit.kafka")
@@ -91,47 +89,36 @@ class Reading:
         self.doors = doors
         self._consumer = consumer
         self._partitions: dict[Place, Partition] = {}
-        self._paused = False
+        self.received = 0
+        self.unfinished = 0
 
     def assigned(self, places: Sequence[Place]) -> None:
         """These partitions are ours from now on."""
         for place in places:
             self._partitions[place] = Partition(self._handle, self._stored(place))
-        if self._paused:
-            self.poller.pause()
 
     def taken(self, records: Sequence[Record]) -> None:
         """Records of partitions that are ours; those of others came too late."""
+        self.received += len(records)
         for record in records:
             partition = self._partitions.get((record.topic, record.partition))
             if partition is not None:
+                self.unfinished += 1
                 partition.take(record)
-        if not self._paused and self._unfinished() >= MOST:
-            self._paused = True
-            self.poller.pause()
 
     async def given_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
         """These partitions go to others: end what runs; where those have to begin."""
         gone = {place: self._partitions.pop(place) for place in places if place in self._partitions}
         await asyncio.gather(*(partition.give_up(within) for partition in gone.values()))
-        self._resume()
+        self.unfinished -= sum(partition.left for partition in gone.values())
         return [(*place, partition.next) for place, partition in gone.items() if partition.next is not None]
-
-    def _unfinished(self) -> int:
-        return sum(map(len, self._partitions.values()))
 
     def _stored(self, place: Place) -> Callable[[int], None]:
         def stored(offset: int) -> None:
             if place in self._partitions:
                 self.poller.store(*place, offset)
-            self._resume()
 
         return stored
-
-    def _resume(self) -> None:
-        if self._paused and self._unfinished() <= MOST // 2:
-            self._paused = False
-            self.poller.resume()
 
     # ------------------------------------------------------------------ one record
 
@@ -146,6 +133,7 @@ class Reading:
             reason = str(error) if isinstance(error, TerminalError) else f"{type(error).__name__}: {error}"
             _log.error("a record is set aside", record=record.place, group=self._consumer.group, error=reason)
             await _tried(lambda: self._set_aside(record, reason), record)
+        self.unfinished -= 1
 
     async def _set_aside(self, record: Record, reason: str) -> None:
         await self._consumer.set_aside(self.doors, self._consumer.group, record, reason)

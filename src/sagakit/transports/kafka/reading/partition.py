@@ -23,8 +23,10 @@ class Partition:
         self.next: int | None = None
         """Where whoever reads on has to begin; None: where this one began."""
 
-    def __len__(self) -> int:
-        return len(self._offsets)
+    @property
+    def left(self) -> int:
+        """Records that are not done."""
+        return len(self._offsets) - len(self._done)
 
     def take(self, record: Record) -> None:
         """Handle a record, after those of its key that came before. A record without key shares one with all such."""
