@@ -22,6 +22,17 @@ DOUBTED_AFTER = 2.0
 """Seconds without any broker until new records wait for one that tries whether it is back; if it is not, they fail at
 once while one tries, so that no worker of the engine waits in vain."""
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+_FORGOTTEN = frozenset(
+    {
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+        KafkaError._FENCED,
+    }
+)
+"""The broker takes this producer for another one: a new one has to take its place."""
 _DOWN = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -120,9 +131,8 @@ class KafkaProducer:
         for done, error in reports:
             if error is None:
                 self._came_up()
-            elif error.code() == KafkaError._MSG_TIMED_OUT and self._down_since is None:
-                # the broker is there: this producer is what does not get on
-                self._wedged = error
+            elif error.code() in _FORGOTTEN or (error.code() == KafkaError._MSG_TIMED_OUT and self._down_since is None):
+                self._wedged = error  # the broker is there: this producer is what does not get on
             if done.done():
                 continue
             if error is None:
