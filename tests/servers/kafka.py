@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -74,7 +74,7 @@ class Broker:
 
 
 @contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
+def broker(folder: Path) -> Generator[Broker]:
     """A broker that a test may kill and pause."""
     one = Broker(folder)
     one.start()
@@ -85,7 +85,7 @@ def broker(folder: Path) -> Iterator[Broker]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
+def running(folder: Path) -> Generator[str]:
     """The URL of a broker: the one of the environment, or one of our own."""
     if given := os.environ.get(ENVIRONMENT):
         yield given
