@@ -142,7 +142,12 @@ async def test_a_long_answer_is_not_copied(books: Books, shelf: Shelf, time: Tim
 
 async def test_without_a_server_repeats_are_answered_here(books: Books, time: Time) -> None:
     alone = Gateway(None, books, time)
-    first = await alone.ask()
+    asking = await begun(alone, books)
+    with pytest.raises(KeyInFlight):
+        await alone.ask()
+    assert books.gate is not None
+    books.gate.set()
+    first = await asking
     assert await alone.ask() == first
     assert (books.asked, alone.fast.state) == (1, "memory")
     await alone.fast.close()

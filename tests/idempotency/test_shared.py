@@ -45,7 +45,7 @@ async def test_a_hanging_server_costs_a_request_its_patience_and_the_later_ones_
         began = loop.time()
         await one.ask(f"k-{number}")
         spent = loop.time() - began
-        assert spent >= 0.02 if number < 3 else spent < 0.02
+        assert 0.02 <= spent < 1 if number < 3 else spent < 0.02
     assert shelf.calls == ["claim"] * 3
 
 

@@ -50,7 +50,7 @@ def believed(identity: str, name: str, value: bytes) -> Record | None:
         found = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if found.name != name or found.seal != _seal(identity, name, found.digest, found.token, bytes(found.answer)):
+    if found.name != name or found.seal != _seal(identity, found.name, found.digest, found.token, bytes(found.answer)):
         return None
     return found
 
