@@ -30,6 +30,7 @@ COMMANDS = [
     ["resume"],
     ["migrate"],
     ["backup"],
+    ["copy"],
 ]
 
 
@@ -86,8 +87,9 @@ Act (through the engine that runs):
   resume SCOPE [NAME]               Let it go on with all that came
 
 Keep:
-  migrate      Bring a database to this version's schema
-  backup FILE  Copy a database to a file, also while its engine runs
+  migrate       Bring a database to this version's schema
+  backup FILE   Copy a database to a file, also while its engine runs
+  copy FROM TO  Move a database to another kind, such as SQLite to PostgreSQL
 
   `sagakit COMMAND --help` says the rest. SAGAKIT_DB may stand for --db.
 """

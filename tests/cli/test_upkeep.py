@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import apsw
@@ -50,3 +51,26 @@ def test_only_files_are_kept(sagakit: Sagakit, words: list[str]) -> None:
     said = sagakit(*words, "--db", "memory://")
     assert (said.code, said.out) == (1, "")
     assert said.err == "sagakit: memory:// is no SQLite file: its own tools look after it\n"
+
+
+def test_copy_moves_a_file_to_postgresql(db: Path, postgres_url: str, sagakit: Sagakit) -> None:
+    said = sagakit("copy", db, postgres_url)
+    assert (said.code, said.err) == (0, "")
+    assert re.search(r"^messages +\d+ +[0-9a-f]{32}$", said.out, re.MULTILINE)
+    assert re.search(r"^\d+ rows in \d+\.\d s, the same on both sides$", said.out, re.MULTILINE)
+    lists = [sagakit("processes", "list", "--json", "--db", one).json for one in (db, postgres_url)]
+    assert lists[0]
+    assert lists[0] == lists[1]
+
+
+def test_copy_to_what_is_not_empty(db: Path, postgres_url: str, sagakit: Sagakit) -> None:
+    sagakit("copy", db, postgres_url)
+    said = sagakit("copy", db, postgres_url)
+    assert (said.code, said.out) == (1, "")
+    assert "is not empty (messages)" in said.err
+
+
+def test_copy_of_what_is_not_there(tmp_path: Path, sagakit: Sagakit) -> None:
+    said = sagakit("copy", tmp_path / "no.db", tmp_path / "copy.db")
+    assert (said.code, said.err) == (1, f"sagakit: {tmp_path / 'no.db'} does not exist: check the path\n")
+    assert not list(tmp_path.iterdir())

@@ -48,6 +48,7 @@ app.command(cls=Command, rich_help_panel=ACT)(pauses.pause)
 app.command(cls=Command, rich_help_panel=ACT)(pauses.resume)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.migrate)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.backup)
+app.command(cls=Command, rich_help_panel=KEEP)(upkeep.copy)
 
 
 def _show_version(asked: bool) -> None:

@@ -51,6 +51,7 @@ _PLACES = (
     "resume",
     "migrate",
     "backup",
+    "copy",
     "bench",
 )
 

@@ -1,18 +1,21 @@
-"""`sagakit migrate` and `sagakit backup`."""
+"""`sagakit migrate`, `sagakit backup` and `sagakit copy`."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from sagakit.cli.database import named, named_or_demo
 from sagakit.cli.failures import Failure
 from sagakit.cli.options import Database, ReadDatabase
-from sagakit.cli.terminal import bytes_in_words, notes, show, text
+from sagakit.cli.terminal import bytes_in_words, counted, notes, show, table, text
 
 if TYPE_CHECKING:
+    from sagakit.stores.copying.copying import Copied
     from sagakit.stores.sqlite import SqliteStore
 
 
@@ -46,6 +49,40 @@ def backup(
         task = progress.add_task("", total=None)
         back_up(source, copy, lambda done, pages: progress.update(task, completed=done, total=pages))
     show(text(f"{copy}: {bytes_in_words(copy.stat().st_size)} copied from {source}"))
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A file or URL; no engine may run on it.")],
+    target: Annotated[
+        str, typer.Argument(metavar="TO", help="A new file, or the URL of an empty schema on PostgreSQL.")
+    ],
+) -> None:
+    """Move a database to another kind, such as SQLite to PostgreSQL.
+
+    All of it or nothing: each table is read back from the copy, and its count and digest compared.
+    """
+    began = time.monotonic()
+    copied = asyncio.run(_copy(source, target))
+    rows = table("table", "rows", "digest")
+    for one in copied:
+        rows.add_row(text(one.table), text(f"{one.rows:,}"), text(one.digest))
+    show(rows)
+    number = counted(sum(one.rows for one in copied), "row")
+    show(text(f"{number} in {time.monotonic() - began:.1f} s, the same on both sides"))
+
+
+async def _copy(source: str, target: str) -> list[Copied]:
+    from sagakit.app.copying import copy_store
+
+    with _progress("{task.description}") as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, done: int, rows: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=rows)
+            progress.update(tasks[name], completed=done)
+
+        return await copy_store(source, target, tell)
 
 
 def _progress(doing: str) -> Progress:

@@ -288,3 +288,19 @@ WHERE l.consumer = n.consumer AND l.partition = n.partition AND l.worker = $1
 
 -- name: notify
 SELECT pg_notify($1, said) FROM unnest($2::text[]) AS said
+
+-- name: count_living_workers
+SELECT count(*) FROM workers
+WHERE NOT alone AND expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+
+-- name: standing
+SELECT s.clean, CASE WHEN n.is_called THEN n.last_value ELSE 0 END FROM store AS s, numbers AS n
+
+-- name: stand
+UPDATE store SET clean = $1
+
+-- name: stand_numbers
+SELECT setval('numbers', $1)
+
+-- name: stand_pauses
+SELECT setval(pg_get_serial_sequence('pauses', 'place'), max(place)) FROM pauses HAVING count(*) > 0
