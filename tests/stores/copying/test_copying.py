@@ -14,10 +14,13 @@ from tests.stores.copying.walks import KINDS, Begin, Count, World, set_going, st
 
 from sagakit.app.copying import copy_store
 from sagakit.app.stores import open_store
+from sagakit.core.cluster.members import Worker
+from sagakit.core.commit import Subscription
 from sagakit.core.streams import instance_id
 from sagakit.errors import KeyReused, StoreInUse, StoreUnusable
 from sagakit.stores.copying.copying import Copied, CopyDiffers
 from sagakit.stores.copying.tables import BATCH, TABLES, Row, Table
+from sagakit.stores.postgres import PostgresStore
 from sagakit.stores.postgres.copying.sides import PostgresSide
 from sagakit.stores.sqlite.copying.sides import SqliteSide
 from sagakit.testing.manual import ManualClock, ManualEngine, engine
@@ -156,6 +159,50 @@ async def test_an_engine_that_starts_while_it_is_copied_waits_or_is_refused(
     meddle(monkeypatch, PostgresSide, start_an_engine)
     await copy_store(source[0], postgres_url)
     assert len(refused) == 2
+
+
+async def joined(url: str) -> PostgresStore:
+    """A store that a worker has joined which takes one message alone."""
+    store = PostgresStore(url)
+    await store.open(own=False)
+    assert store.cluster is not None
+    me = Worker("w-1", "W-1", "host", 7, "walks", "1", None, ("walks.walk",))
+    await store.cluster.join(me, [Subscription("walks.walk", "walks.Called", 0, "process", "id")])
+    return store
+
+
+async def test_a_target_that_has_workers(source: tuple[str, ManualClock], postgres_url: str) -> None:
+    store = PostgresStore(postgres_url)
+    await store.open()
+    await store.close()
+    worker = await joined(postgres_url)
+    try:
+        with pytest.raises(StoreInUse, match="workers"):
+            await copy_store(source[0], postgres_url)
+    finally:
+        await worker.close()
+
+
+async def test_a_worker_that_joins_while_it_is_copied_has_all_of_it(
+    source: tuple[str, ManualClock], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joining: list[asyncio.Task[PostgresStore]] = []
+
+    async def join(table: str, rows: int) -> None:
+        if table == "messages":
+            joining.append(asyncio.create_task(joined(postgres_url)))
+        assert not joining[0].done()
+
+    meddle(monkeypatch, PostgresSide, join)
+    copied = by_table(await copy_store(source[0], postgres_url))
+    (task,) = joining
+    worker = await task
+    try:
+        assert len(await worker.read_messages(limit=10_000)) == copied["messages"].rows
+        found = {(one.consumer, one.type) for one in await worker.read_subscriptions()}
+        assert found == {("walks.walk", "walks.Called")}, "what nobody takes any more is gone"
+    finally:
+        await worker.close()
 
 
 @pytest.mark.parametrize("target", ["postgres_url", "file_url"])

@@ -241,7 +241,7 @@ FROM store, (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS
 
 -- name: unsubscribe_unasked
 DELETE FROM subscriptions AS s
-WHERE s.app = $1 AND NOT EXISTS (
+WHERE s.app IN ($1, '') AND NOT EXISTS (
     SELECT FROM workers AS w WHERE w.takes @> jsonb_build_array(jsonb_build_array(s.consumer, s.type))
 )
 

@@ -58,13 +58,13 @@ async def postgres_target(address: Address) -> AsyncGenerator[PostgresSide]:
 async def _alone(connection: Connection, address: Address) -> None:
     """Let no engine in until the end of the transaction; StoreInUse if one is there.
 
-    The lock comes before the transaction's first look at anything.
+    The locks come before the transaction's first look at anything.
     """
-    await connection.execute("LOCK TABLE workers IN EXCLUSIVE MODE")
+    await connection.execute("LOCK TABLE store, workers IN EXCLUSIVE MODE")  # in the order in which workers join
     mine = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", LOCKS, lock_key(address, "own"))
     others = await connection.fetchval(QUERIES["count_living_workers"])
     if not mine or others:
-        raise StoreInUse(f"{address} is in use by {others or 'an engine'}{' workers' * bool(others)}: stop them first")
+        raise StoreInUse(f"{address} is in use by {'workers: stop them' if others else 'an engine: stop it'} first")
 
 
 async def _check_empty(connection: Connection, address: Address) -> None:
