@@ -240,6 +240,7 @@ class Team:
             self.notices.add(words.CAME, away)
             self.interest.goes_elsewhere(draft)
         self.interest.committed(draft)
+        self.takeovers.written()
         if draft.commit.pauses or draft.commit.resumed:
             self.notices.add(words.PAUSES)
         if draft.at_door and draft.held:

@@ -88,6 +88,7 @@ class Takeovers:
         self._page = page
         self._bring = bring
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._has_room = asyncio.Event()
         self.finished: list[Takeover] = []
         """Until the arrivals are read once more: what they hold may have been read by one of these."""
         self.arrivals_pass: Callable[[], asyncio.Future[None]] | None = None
@@ -164,8 +165,14 @@ class Takeovers:
                 lane.home = home
 
     async def _room(self) -> None:
-        """Wait until memory has room."""
-        while self._lanes.unfinished >= PAGES * self._page:
-            room = asyncio.Event()
-            self._timers.at(self._timers.clock.now() + SLOWLY, room.set)
-            await room.wait()
+        """Wait until memory has room. What is there may wait for long: so some comes all the same, slowly."""
+        if self._lanes.unfinished >= PAGES * self._page:
+            self._has_room.clear()
+            timer = self._timers.at(self._timers.clock.now() + SLOWLY, self._has_room.set)
+            await self._has_room.wait()
+            timer.cancel()
+
+    def written(self) -> None:
+        """A Commit was written."""
+        if self._tasks and self._lanes.unfinished < PAGES * self._page // 2:
+            self._has_room.set()
