@@ -21,7 +21,7 @@ from sagakit.declare import Module, modules_of
 from sagakit.engine.engine import Engine
 from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
-from sagakit.errors import DeclarationError, Stopping
+from sagakit.errors import DeclarationError, Stopping, StoreUnusable
 from sagakit.observer import Observer
 from sagakit.ports import Clock
 
@@ -82,16 +82,23 @@ class App(Module):
         clock: Clock | None = None,
         limits: Limits | None = None,
         observer: Observer | None = None,
+        work: bool = True,
+        worker: str = "",
     ) -> AsyncGenerator[Engine]:
         """Run this app on the store that `url` names, until the context ends.
 
         `provide`: values by type, which go before what providers give. `observer`: counts and traces what happens;
-        `sagakit.telemetry` has one.
+        `sagakit.telemetry` has one. On a store that several engines share, `worker` is this one's name, which it should
+        have again when it is started anew; with `work` false it only sends and waits, and handles nothing itself.
         """
         given = provide or {}
         topology = self.topology(provide=given)
         engine = Engine(topology, open_store(url), clock=clock, provide=given, limits=limits, observer=observer)
         topology.codecs.max_payload = engine.limits.payload
+        if engine.team is not None:
+            engine.team.me.name, engine.team.works = worker, work
+        elif not work:
+            raise StoreUnusable(f"{url}: one engine owns this store alone, so it has to do the work, too")
         with searched_less():
             await engine.start()
             try:

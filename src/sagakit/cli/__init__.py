@@ -18,6 +18,7 @@ from sagakit.cli.failures import BROKEN_PIPE, tell
 from sagakit.cli.help import Command, Overview
 from sagakit.cli.looking import map as app_map
 from sagakit.cli.looking import messages, processes
+from sagakit.cli.workers import members
 
 RUN, LOOK, KEEP = "Run", "Look (also while an engine runs)", "Keep"
 ACT = processes_acted.ACT
@@ -44,6 +45,7 @@ app.command("verify", cls=Command, rich_help_panel=RUN)(versions.verify)
 app.add_typer(processes.app, rich_help_panel=LOOK)
 app.add_typer(messages.app, rich_help_panel=LOOK)
 app.add_typer(deliveries.app, rich_help_panel=LOOK)
+app.add_typer(members.app, rich_help_panel=LOOK)
 app.command(cls=Command, rich_help_panel=ACT)(pauses.pause)
 app.command(cls=Command, rich_help_panel=ACT)(pauses.resume)
 app.command(cls=Command, rich_help_panel=KEEP)(upkeep.migrate)

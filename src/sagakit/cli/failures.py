@@ -8,11 +8,13 @@ from typing import cast
 import typer
 
 from sagakit.cli.terminal import plain
-from sagakit.errors import DeclarationError, RetryableError, TerminalError
+from sagakit.errors import DeclarationError, LeaseLost, RetryableError, TerminalError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 USAGE = 2
+LEASE_LOST = 3
+"""Others go on with what this worker owned: whoever keeps it running starts it anew."""
 
 # Of typer's errors only this one is public; its base is what every wrong use of the command line raises.
 _WrongUse = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -44,7 +46,8 @@ def _in_lines(error: BaseException) -> tuple[list[str], int]:
     if isinstance(error, WrongUse):
         return [f"sagakit: {plain(str(error))}"], USAGE
     if isinstance(error, Failure | TerminalError | RetryableError):
-        return [f"sagakit: {plain(str(error) or type(error).__name__)}"], 1
+        code = LEASE_LOST if isinstance(error, LeaseLost) else 1
+        return [f"sagakit: {plain(str(error) or type(error).__name__)}"], code
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return [f"sagakit: {plain(error.strerror + where)}"], 1

@@ -47,6 +47,7 @@ _PLACES = (
     "processes",
     "messages",
     "deliveries",
+    "workers",
     "pause",
     "resume",
     "migrate",

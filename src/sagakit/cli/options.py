@@ -83,6 +83,9 @@ ShopAddresses: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--at", metavar="NAME=HOST:PORT", help="Where another part of the shop is; may be repeated."),
 ]
+Workers: TypeAlias = Annotated[
+    int, typer.Option("--workers", metavar="N", min=1, max=256, help="So many processes, on PostgreSQL.")
+]
 LeaveUnclaimed: TypeAlias = Annotated[
     bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
 ]

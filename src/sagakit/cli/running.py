@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sagakit.cli.database import named
-from sagakit.cli.failures import WrongUse
+from sagakit.cli.failures import Failure, WrongUse
 from sagakit.cli.options import (
     AppName,
     BenchDatabase,
@@ -24,11 +25,13 @@ from sagakit.cli.options import (
     Port,
     ShopAddresses,
     ShopService,
+    Workers,
 )
 from sagakit.cli.terminal import counted, show, text
 
 if TYPE_CHECKING:
     from sagakit.app import App
+    from sagakit.cli.workers.child import Child
     from sagakit.engine.limits import Limits
 
 DEMOS = ("shop", "hotel", "subscriptions")
@@ -76,24 +79,49 @@ def run(
     port: Port = 8080,
     leave_unclaimed: LeaveUnclaimed = False,
     idempotency: Idempotency = "",
+    workers: Workers = 1,
 ) -> None:
     """Run an app: its engine and an HTTP door for commands.
 
     POST /api/v1/commands/NAME sends a command; /health/live and /health/ready say how the engine is.
-    SIGTERM or Ctrl-C stops it in order; what is outstanding goes on at the next start.
+    SIGTERM or Ctrl-C stops it in order; what is outstanding goes on at the next start. With --workers a supervisor
+    keeps N processes running, all at one port; SIGHUP starts them anew one after another, on the code that is there.
     """
     from sagakit.cli.apps import load
+    from sagakit.cli.workers.child import child_of
     from sagakit.engine.limits import Limits
     from sagakit.server.log import log_to_stderr
     from sagakit.server.serve import bind
 
     log_to_stderr()
-    joined, url = load(app), named(db)
-    with bind(port) as bound:
-        asyncio.run(_serve(joined, url, bound, Limits(leave_unclaimed=leave_unclaimed), idempotency))
+    joined, url, child = load(app), named(db), child_of(os.environ)
+    limits = Limits(leave_unclaimed=leave_unclaimed)
+    if workers > 1:
+        words = ["run", app, "--db", url, *(["--leave-unclaimed"] if leave_unclaimed else [])]
+        words += ["--idempotency", idempotency] if idempotency else []
+        with bind(port) as bound:
+            asyncio.run(_supervise(joined, url, bound, words, workers))
+        return
+    with bind(port if child is None else 0) as bound:
+        asyncio.run(_serve(joined, url, bound, limits, idempotency, child))
 
 
-async def _serve(app: App, db: str, bound: socket.socket, limits: Limits, idempotency: str) -> None:
+async def _supervise(app: App, db: str, bound: socket.socket, words: list[str], workers: int) -> None:
+    from sagakit.app.stores import open_store
+    from sagakit.cli.workers.supervisor import Supervisor
+    from sagakit.server.serve import address_of
+
+    if open_store(db).cluster is None:
+        raise Failure(f"{db}: one engine owns it alone; several workers share a database on PostgreSQL")
+    commands = counted(len(app.topology().commands), "command")
+    show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, {workers} workers on {db}"))
+    sys.stdout.flush()
+    await Supervisor(workers, words, bound).run()
+
+
+async def _serve(
+    app: App, db: str, bound: socket.socket, limits: Limits, idempotency: str, child: Child | None = None
+) -> None:
     from sagakit.app.running import signalled
     from sagakit.idempotency import opened
     from sagakit.server.api import api

@@ -53,10 +53,12 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asyncio.Event) -> None:
+async def serve(
+    engine: Engine, app: ASGIApp, bound: socket.socket, told: asyncio.Event, *, shared: socket.socket | None = None
+) -> None:
     """Answer requests until `told` (to stop, by a signal); then finish those under way, and return.
 
-    Raises what the engine died of, if it dies before.
+    `shared`: a socket at which other processes answer as well. Raises what the engine died of, if it dies before.
     """
     waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
     server = _Server(
@@ -70,7 +72,8 @@ async def serve(engine: Engine, app: ASGIApp, bound: socket.socket, told: asynci
         )
     )
     await engine.store.announce(address_of(bound))  # the command line acts through this door
-    serving = asyncio.ensure_future(server.serve(sockets=[bound]))
+    sockets = [bound] if shared is None else [bound, shared]
+    serving = asyncio.ensure_future(server.serve(sockets=sockets))
     try:
         await asyncio.wait({*waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     finally:

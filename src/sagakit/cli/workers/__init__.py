@@ -1,0 +1,1 @@
+"""Several workers of one app: the processes that `run --workers` starts, and who lives on a database."""
