@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from tests.engine.stage import RETRY, Ask, Declined, Stage, Told, asking_app
 
-from sagakit import App, Failed, OutcomeUnknown, Retry, Saga, TerminalError
+from sagakit import App, Failed, OutcomeUnknown, Refused, Retry, Saga, TerminalError
 from sagakit.core.commit import Delivery
 from sagakit.core.commit import Search as SearchRow
 from sagakit.core.streams import instance_id
@@ -166,6 +166,20 @@ async def test_a_step_fails_to_its_process_and_never_parks() -> None:
         assert told == ["ConnectionError: 3"]
         assert await left(store) == []
         assert await running.status("t.saga", "a") == "completed"
+
+
+async def test_a_handler_that_says_that_nothing_was_done_is_not_tried_again() -> None:
+    stage = Stage()
+    stage.will(Ask(), Refused("we are closed"))
+
+    async def asking(begun: Begun, saga: Saga) -> None:
+        await saga.do(Ask(begun.key), then=Told, undo=Undo(begun.key))
+
+    async with engine(sending_app(asking), provide={Stage: stage}) as running:
+        await running.publish(Begun("a"))
+        await running.settle()
+        assert await running.status("t.saga", "a") == "compensated"
+    assert len(stage.began) == 1
 
 
 async def test_a_command_that_nobody_waits_for_fails_to_its_process_and_changes_nothing() -> None:

@@ -44,6 +44,9 @@ class Failures:
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
+        if isinstance(error, Refused) and delivery.envelope.kind == "command":
+            await self.give_up(lane, delivery, error.reason, known_not_done=True)
+            return
         # crashes have a count of their own; what was before an operator had it tried anew counts no more
         attempt = delivery.attempt - delivery.crashes - delivery.spent
         wait = next_delay(retries or DEFAULT, error, attempt, self._chance.share())

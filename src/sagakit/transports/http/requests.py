@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sagakit.core.messages import Later, Message, field_names
+from sagakit.core.messages import Later, Message, field_names, is_message_type
 from sagakit.engine.handlers.context import Context
 from sagakit.errors import InvalidMessage
 from sagakit.transports.http.answer import Answer
@@ -91,7 +91,7 @@ def request(  # noqa: PLR0913 (options, by name)
 
 def _outcomes(then: Any, refusals: Collection[type], more: tuple[type, ...], outcome: Any) -> tuple[type, ...]:
     said: Any = None if outcome is None else get_type_hints(outcome).get("return")
-    own = [one for one in (get_args(said) or (said,)) if one not in (None, type(None), Later)]
+    own = [one for one in (get_args(said) or (said,)) if is_message_type(one)]
     several: list[type] = [*([then] if then else []), *refusals, *more, *own]
     found = tuple(dict.fromkeys(several))
     if not found:
