@@ -9,7 +9,7 @@ if find_spec("confluent_kafka") is None:
 
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, InvalidRecord, Record, WireMessage
-from sagakit.transports.kafka.kafka import Kafka
+from sagakit.transports.kafka.kafka import Kafka, Outcomes
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Kafka",
     "KafkaSettings",
     "KafkaUnusable",
+    "Outcomes",
     "Record",
     "WireMessage",
 ]

@@ -71,24 +71,26 @@ class Kafka:
     ) -> None:
         """Send these commands of a module that runs elsewhere over a topic, and await their outcomes on another.
 
-        `module` stands for that one: it has its name, so that the names on the wire are the same. `answers`: the topic
+        `module` stands for that one: it has its name, so that the names on the wire are the same. `answers`: a topic
         that this app alone reads, in the `group` (default: named as the topic). `key`: a field path; commands of one
         key stay in order (default: those of one story do).
         """
         of = self._of(module)
         for command, outcomes in commands.items():
             of.send(topic, command, _several(outcomes), answers, key, retry)
-        awaited = [event for outcomes in commands.values() for event in _several(outcomes)]
-        of.read(group or answers, Answers(answers, of.codecs(awaited, module.name)))
+        of.read(group or answers, Answers(answers))
 
-    def serves(self, module: Module, topic: str, *commands: type[Message], group: str | None = None) -> None:
-        """Handle these commands, which this module declares handlers for, as they come over a topic.
+    def serves(
+        self, module: Module, topic: str, *commands: type[Message], of: str | None = None, group: str | None = None
+    ) -> None:
+        """Handle these commands as they come over a topic: a module of this app has handlers for them.
 
-        Their outcomes go to the topic that their sender names. `group`: of the workers that share this (default: the
-        module's name).
+        Their outcomes go to the topic that their sender names. `of`: the name of the module that has the handlers
+        (default: this one). `group`: of the workers that share this (default: the module's name).
         """
-        of = self._of(module)
-        of.read(group or module.name, Commands(topic, of.codecs(commands, module.name), of.replier()))
+        ours = self._of(module)
+        codecs = ours.codecs(commands, of or module.name)
+        ours.read(group or module.name, Commands(topic, codecs, ours.replier(of or module.name)))
 
     def publishes(
         self, module: Module, topic: str, *events: type[Message], key: str, retry: Retries = WITHOUT_END
@@ -132,7 +134,7 @@ class _OfModule:
         self._format = format
         self._dead_letters = dead_letters
         self._consumers: dict[str, KafkaConsumer] = {}
-        self._replier = ""
+        self._repliers: set[str] = set()
         self._parking: Parking | None = None
         self._outlets: list[Outlet] = []
         self._outlet: type[Outlet] | None = None
@@ -195,18 +197,19 @@ class _OfModule:
         publish.__annotations__ = {"event": taken, "context": Context, "outlet": self.outlet(), "return": None}
         self._declared.listeners.append(ListenerDeclaration(f"to {topic}", publish, key, _retries(retry)))
 
-    def replier(self) -> str:
-        """The name of the consumer that brings outcomes back."""
-        if not self._replier:
+    def replier(self, of: str) -> str:
+        """The name of the consumer that brings outcomes of a module back."""
+        name = f"answers of {of}"
+        if name not in self._repliers:
 
             async def answer(event: object, context: Context, outlet: Outlet) -> None:
                 topic, key = place_of(context.lane)
-                await outlet.write(self._format.write(topic, reply(context.outcome, self._source, key)))
+                await outlet.write(self._format.write(topic, reply(context.outcome, f"/{of}", key)))
 
             answer.__annotations__ = {"context": Context, "outlet": self.outlet(), "return": None}
-            self._declared.repliers.append(ReplierDeclaration("answers over kafka", answer, _retries(WITHOUT_END)))
-            self._replier = f"{self._module.name}.answers over kafka"
-        return self._replier
+            self._declared.repliers.append(ReplierDeclaration(name, answer, _retries(WITHOUT_END)))
+            self._repliers.add(name)
+        return f"{self._module.name}.{name}"
 
     @property
     def _source(self) -> str:

@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from sagakit.core.codec import Codec
-from sagakit.core.messages import Message
 from sagakit.errors import InvalidMessage, UnknownMessage
 from sagakit.ports import Doors, Origin
 from sagakit.transports.kafka.form.outcomes import NOTHING, SEVERAL, FailedPayload, OneEvent
@@ -64,10 +63,9 @@ class Commands:
 
 @dataclass(frozen=True)
 class Answers:
-    """What participants say of the commands that were sent to them."""
+    """What participants say of the commands that were sent to them, by whichever module of this app."""
 
     topic: str
-    codecs: Mapping[str, Codec]
 
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
         command_id, correlation_id = message.causation_id, message.correlation_id
@@ -75,9 +73,12 @@ class Answers:
             missing = "causation id" if command_id is None else "correlation id"
             raise InvalidMessage(f"the {missing} is missing: an answer carries those of its command")
         failed = _read(message, FailedPayload) if message.outcome == "failed" else None
+        events = (
+            () if failed else [doors.decode(one.type, bytes(one.data), version=one.version) for one in _led(message)]
+        )
         await doors.answer(
             command_id,
-            *(self._events(message) if failed is None else ()),
+            *events,
             correlation_id=correlation_id,
             failed=failed and failed.reason,
             known_not_done=failed is not None and failed.known_not_done,
@@ -85,18 +86,13 @@ class Answers:
             message_id=message.id,
         )
 
-    def _events(self, message: WireMessage) -> Sequence[Message]:
-        if message.type == NOTHING:
-            return ()
-        if message.type != SEVERAL:
-            return (self._event(OneEvent(message.type, msgspec.Raw(message.payload), message.version)),)
-        return [self._event(one) for one in _read(message, list[OneEvent])]
 
-    def _event(self, event: OneEvent) -> Message:
-        codec = self.codecs.get(event.type)
-        if codec is None:
-            raise UnknownMessage(f"{event.type!r} is no outcome that is awaited here")
-        return codec.decode(bytes(event.data), event.version)
+def _led(message: WireMessage) -> Sequence[OneEvent]:
+    if message.type == NOTHING:
+        return ()
+    if message.type == SEVERAL:
+        return _read(message, list[OneEvent])
+    return (OneEvent(message.type, msgspec.Raw(message.payload), message.version),)
 
 
 def origin_of(scope: str, message: WireMessage, sender: str | None = None) -> Origin:

@@ -1,0 +1,1 @@
+"""The shop's processes over topics."""
