@@ -57,7 +57,8 @@ def records(url: str, topic: str, count: int) -> list[Record]:
     """The first records of a topic."""
     settings = {**KafkaSettings.from_url(url).client(), "group.id": f"look at {topic}", "log_level": 0}
     consumer = Consumer({**settings, "auto.offset.reset": "earliest"})
-    numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    while not (numbers := consumer.list_topics(topic, timeout=10).topics[topic].partitions):
+        consumer.poll(0.05)
     consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
     found: list[Record] = []
     for _ in range(200):

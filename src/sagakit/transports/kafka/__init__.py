@@ -10,6 +10,7 @@ if find_spec("confluent_kafka") is None:
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, InvalidRecord, Record, WireMessage
 from sagakit.transports.kafka.kafka import Kafka, Outcomes
+from sagakit.transports.kafka.participation import KafkaParticipant
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Format",
     "InvalidRecord",
     "Kafka",
+    "KafkaParticipant",
     "KafkaSettings",
     "KafkaUnusable",
     "Outcomes",

@@ -26,6 +26,7 @@ from sagakit.ports import Doors
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
 from sagakit.transports.kafka.outlet import Outlet
+from sagakit.transports.kafka.participation import KafkaParticipant, Participating
 from sagakit.transports.kafka.reading.consumer import KafkaConsumer
 from sagakit.transports.kafka.reading.intake import Answers, Commands, Events, Intake
 from sagakit.transports.kafka.reading.unread import Parking, dead_letter, parked_key, record_of
@@ -105,6 +106,24 @@ class Kafka:
         """
         ours = self._of(module)
         ours.read(group or module.name, Events(topic, ours.codecs(events, of)))
+
+    def participant(
+        self, participant: Participating, topic: str, *, group: str | None = None, dead_letters: str | None = None
+    ) -> KafkaParticipant:
+        """The loop of a service without an engine: `await kafka.participant(payments, "payments").run()`.
+
+        `group`: of the workers that share this (default: the topic). `dead_letters`: where commands go that cannot be
+        read or that nobody handles (default: those of this Kafka, else the topic's name and `.dead`).
+        """
+        dead = dead_letters or self._dead_letters or f"{topic}.dead"
+        return KafkaParticipant(
+            participant,
+            topic,
+            group=group or topic,
+            dead_letters=dead,
+            settings=self.settings,
+            format=self._format,
+        )
 
     def settings(self) -> KafkaSettings:
         """How the broker is reached. Raises KafkaUnusable."""
