@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from sagakit.demos.shop.grpc.servers.order import OrderService
 from sagakit.demos.shop.grpc.servers.payment import PaymentService
 from sagakit.demos.shop.order_book import Found
 from sagakit.demos.shop.services.wiring import Service
+from sagakit.ports import Link
 from sagakit.transports.grpc import Peer, connected, serving
 
 _AWAY: Mapping[Service, Callable[[str], Module]] = {
@@ -34,11 +35,12 @@ class GrpcWiring:
         self._orders: Any = None
 
     def away(self, service: Service) -> Module:
-        """The module as calls; readiness says whether the service is there."""
-        address = self._addresses[service]
-        module = _AWAY[service](address)
-        module.link(Peer(service, address))
-        return module
+        """The module as calls."""
+        return _AWAY[service](self._addresses[service])
+
+    def links(self, service: Service) -> Sequence[Link]:
+        """Readiness of the gateway says which of the others does not serve."""
+        return [Peer(name, self._addresses[name]) for name in _AWAY] if service == "gateway" else ()
 
     async def find_order(self, order_id: str) -> Found:
         """Ask the service that keeps orders."""

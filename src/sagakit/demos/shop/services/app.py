@@ -30,4 +30,6 @@ def service_app(service: Service, wiring: Wiring) -> App:
             modules = (orders_alone,)
     app = App(f"shop-{service}", *modules)
     app.provides(silence)
+    for link in wiring.links(service):
+        app.link(link)
     return app

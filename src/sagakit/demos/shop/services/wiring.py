@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 
 from sagakit import Engine, Module, TerminalError, WaitTimeout
 from sagakit.demos.shop.order_book import Found
+from sagakit.ports import Link
 
 Service: TypeAlias = Literal["gateway", "inventory", "payment", "order"]
 SERVICES: Sequence[Service] = get_args(Service)
@@ -29,6 +30,10 @@ class Wiring(Protocol):
 
     def away(self, service: Service) -> Module:
         """The module of another process, as the gateway has it: its commands go there, their outcomes come back."""
+        ...
+
+    def links(self, service: Service) -> Sequence[Link]:
+        """What runs beside the engine of a process: what looks after the others, or brings their messages."""
         ...
 
     async def find_order(self, order_id: str) -> Found:
