@@ -58,7 +58,7 @@ def test_an_error_in_lines(capsys: pytest.CaptureFixture[str], error: BaseExcept
         (["demo", "motel"], "sagakit: there is no demo motel; the demos: shop, hotel, subscriptions\n"),
         (
             ["demo", "hotel", "--service", "order"],
-            "sagakit: --service and --at are for the shop: hotel is one process\n",
+            "sagakit: --service, --at and --kafka are for the shop: hotel is one process\n",
         ),
         (["demo", "--at", "order=x:1"], "sagakit: --at says where other parts are: give --service too\n"),
         (["demo", "--service", "till"], "sagakit demo: invalid value for '--service': "),

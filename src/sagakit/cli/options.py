@@ -86,6 +86,15 @@ ShopAddresses: TypeAlias = Annotated[
 Workers: TypeAlias = Annotated[
     int, typer.Option("--workers", metavar="N", min=1, max=256, help="So many processes, on PostgreSQL.")
 ]
+ShopBroker: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--kafka",
+        metavar="URL",
+        help="The parts of the shop speak over this broker, such as kafka://localhost:9092, instead of gRPC.",
+        show_default=False,
+    ),
+]
 LeaveUnclaimed: TypeAlias = Annotated[
     bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
 ]

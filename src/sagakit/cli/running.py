@@ -24,6 +24,7 @@ from sagakit.cli.options import (
     LeaveUnclaimed,
     Port,
     ShopAddresses,
+    ShopBroker,
     ShopService,
     Workers,
 )
@@ -45,18 +46,21 @@ def demo(
     idempotency: Idempotency = "",
     service: ShopService = None,
     at: ShopAddresses = None,
+    kafka: ShopBroker = "",
 ) -> None:
     """Run a small business: a shop, a hotel or subscriptions."""
     if name not in DEMOS:
         raise WrongUse(f"there is no demo {name}; the demos: {', '.join(DEMOS)}")
-    if (service or at) and name != "shop":
-        raise WrongUse(f"--service and --at are for the shop: {name} is one process")
+    if (service or at or kafka) and name != "shop":
+        raise WrongUse(f"--service, --at and --kafka are for the shop: {name} is one process")
     if at and service is None:
         raise WrongUse("--at says where other parts are: give --service too")
+    if kafka and (at or service is None):
+        raise WrongUse("--kafka takes the place of --at: give --service too, and no --at")
     if service is not None:
         from sagakit.demos.shop.run_service import run_service
 
-        run_service(service, port, db or None, fresh, at or (), idempotency or None)
+        run_service(service, port, db or None, fresh, at or (), idempotency or None, kafka or None)
     else:
         _demo(name)(8080 if port is None else port, db or None, fresh, idempotency or None)
 

@@ -68,10 +68,11 @@ class Service:
 class Shop:
     """All four, at one address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kafka: str | None = None) -> None:
         self.databases = Databases.of_services(folder)
         ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
         at = [word for name in SERVICES for word in ("--at", f"{name}=127.0.0.1:{ports[name]}")]
+        at = at if kafka is None else ["--kafka", kafka]
         self.services = {
             name: Service(name, port, (*service_words(name, port, self.databases.of(name)), *at))
             for name, port in ports.items()
@@ -90,9 +91,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Shop]:
-    """All four, ended in order if nothing has failed."""
-    shop = Shop(folder)
+async def opened(folder: Path, kafka: str | None = None) -> AsyncIterator[Shop]:
+    """All four, ended in order if nothing has failed. `kafka`: the broker that they speak over, instead of gRPC."""
+    shop = Shop(folder, kafka)
     async with AsyncExitStack() as stack:
         for service in shop.services.values():
             stack.push_async_callback(_killed, service)

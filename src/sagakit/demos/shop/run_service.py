@@ -24,17 +24,31 @@ def run_service(
     fresh: bool = False,
     at: Sequence[str] = (),
     idempotency: str | None = None,
+    kafka: str | None = None,
 ) -> None:
-    """Run one process of the shop until it is told to stop. `at`: where others are, `NAME=HOST:PORT`."""
+    """Run one process of the shop until it is told to stop. `at`: where others are, `NAME=HOST:PORT`.
+
+    `kafka`: the URL of the broker that they speak over, instead of gRPC.
+    """
     log_to_stderr()
-    places = addresses(at)
-    asyncio.run(_run(service, PORTS[service] if port is None else port, db, fresh, places, idempotency))
+    if kafka is None:
+        places = addresses(at)
+        wiring = _over_grpc(places)
+    else:
+        wiring, places = _over_kafka(kafka)
+    port = PORTS[service] if port is None else port
+    asyncio.run(_run(service, wiring, port, db, fresh, places, idempotency))
 
 
 async def _run(
-    service: Service, port: int, db: str | None, fresh: bool, places: Mapping[Service, str], idempotency: str | None
+    service: Service,
+    wiring: Wiring,
+    port: int,
+    db: str | None,
+    fresh: bool,
+    places: Mapping[Service, str],
+    idempotency: str | None,
 ) -> None:
-    wiring = _wiring(places)
     # operators have an HTTP door to each process; only the gateway's is at a port that others know
     http = port if service == "gateway" else 0
     app = service_app(service, wiring)
@@ -57,10 +71,20 @@ async def _gateway(opened: Demo, wiring: Wiring, places: Mapping[Service, str]) 
     await opened.serve(shop_server(opened.engine, OrdersThere(opened.engine, wiring), fast=opened.fast))
 
 
-def _wiring(places: Mapping[Service, str]) -> Wiring:
+def _over_grpc(places: Mapping[Service, str]) -> Wiring:
     from sagakit.demos.shop.grpc.wiring import GrpcWiring  # an extra: asked for only where it is needed
 
     return GrpcWiring(places)
+
+
+def _over_kafka(url: str) -> tuple[Wiring, Mapping[Service, str]]:
+    from sagakit.demos.shop.kafka.modules import TOPICS  # an extra as well
+    from sagakit.demos.shop.kafka.wiring import KafkaWiring
+    from sagakit.transports.kafka import Kafka
+
+    kafka = Kafka(url)
+    kafka.settings()  # what is wrong with the URL is said now
+    return KafkaWiring(kafka), {service: f"topic {topics.asked}" for service, topics in TOPICS.items()}
 
 
 def _beside(service: Service) -> Callable[[Path], tuple[Path, ...]]:

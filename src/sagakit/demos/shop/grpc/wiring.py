@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from sagakit import Engine, Module
+from sagakit import App, Engine, Module
 from sagakit.demos.shop.grpc.away.inventory import inventory_at
 from sagakit.demos.shop.grpc.away.orders import orders_at
 from sagakit.demos.shop.grpc.away.payments import payments_at
@@ -37,6 +37,9 @@ class GrpcWiring:
     def away(self, service: Service) -> Module:
         """The module as calls."""
         return _AWAY[service](self._addresses[service])
+
+    def join(self, service: Service, app: App) -> None:
+        """Nothing: what others ask is answered beside the engine."""
 
     def links(self, service: Service) -> Sequence[Link]:
         """Readiness of the gateway says which of the others does not serve."""

@@ -60,8 +60,6 @@ TOPICS: Mapping[Service, Topics] = {
         },
     ),
 }
-FINISHED = "shop.orders.finished"
-"""The topic that tells whoever wants to know how orders have ended."""
 
 
 def away(kafka: Kafka, service: Service) -> Module:

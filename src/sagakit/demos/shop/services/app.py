@@ -30,6 +30,7 @@ def service_app(service: Service, wiring: Wiring) -> App:
             modules = (orders_alone,)
     app = App(f"shop-{service}", *modules)
     app.provides(silence)
+    wiring.join(service, app)
     for link in wiring.links(service):
         app.link(link)
     return app

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, TypeAlias, get_args
 
-from sagakit import Engine, Module, TerminalError, WaitTimeout
+from sagakit import App, Engine, Module, TerminalError, WaitTimeout
 from sagakit.demos.shop.order_book import Found
 from sagakit.ports import Link
 
@@ -32,8 +32,12 @@ class Wiring(Protocol):
         """The module of another process, as the gateway has it: its commands go there, their outcomes come back."""
         ...
 
+    def join(self, service: Service, app: App) -> None:
+        """Add to the app of a process what brings the others' messages."""
+        ...
+
     def links(self, service: Service) -> Sequence[Link]:
-        """What runs beside the engine of a process: what looks after the others, or brings their messages."""
+        """What runs beside the engine of a process, to look after the others."""
         ...
 
     async def find_order(self, order_id: str) -> Found:
