@@ -88,7 +88,7 @@ async def settled(address: str, ids: list[str]) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
         for order_id in ids:
             while True:
-                answer = await client.get(f"/orders/{order_id}")
+                answer = await client.get(f"/orders/{order_id}", headers={"Prefer": "wait=20"})
                 assert answer.status_code == 200, answer.text
                 order = json.loads(answer.text, parse_float=Decimal)
                 if order["status"] != "PENDING":

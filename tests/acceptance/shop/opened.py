@@ -76,10 +76,12 @@ def in_four_processes(folder: Path, *options: str) -> Iterator[Shop]:
     """`sagakit demo shop --service NAME`, for each of them."""
     databases = Databases.of_services(folder)
     with ExitStack() as stack:
+        processes = {
+            service: stack.enter_context(sagakit(folder, *service_words(service, 0, databases.of(service)), *options))
+            for service in ("order", "inventory", "payment")
+        }
         at: list[str] = []
-        for service in ("order", "inventory", "payment"):
-            words = service_words(service, 0, databases.of(service))
-            process = stack.enter_context(sagakit(folder, *words, *options))
+        for service, process in processes.items():
             assert process.stdout
             at += ["--at", f"{service}={process.stdout.readline().split()[-1]}"]
         words = service_words("gateway", 0, databases.of("gateway"))
@@ -100,6 +102,7 @@ def typed(words: list[str], **other: str) -> httpx.Response:
 
 
 def settled(words: list[str]) -> Any:
-    while (order := typed(words).json())["status"] not in SETTLED:
+    url = next(word for word in words if word.startswith("http"))
+    while (order := httpx.get(url, headers={"Prefer": "wait=20"}, timeout=30).json())["status"] not in SETTLED:
         pass
     return order
