@@ -90,7 +90,7 @@ class Service:
             raise
 
 
-def adding(service: Service) -> Callable[[Any], None]:
+def adding(service: object) -> Callable[[Any], None]:
     return lambda server: add_PaymentServicer_to_server(service, server)
 
 

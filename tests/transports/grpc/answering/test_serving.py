@@ -16,7 +16,7 @@ from sagakit import Busy, InvalidMessage, KeyInFlight, KeyReused, NotFound, Refu
 from sagakit.demos.shop.grpc.generated.payment_pb2 import ChargeRequest
 from sagakit.demos.shop.grpc.generated.payment_pb2_grpc import PaymentStub
 from sagakit.transports.grpc import connected, current, serving
-from sagakit.transports.grpc.serving import CannotServe
+from sagakit.transports.grpc.answering.serving import CannotServe
 
 HEALTHY, SICK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

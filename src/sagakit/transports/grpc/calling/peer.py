@@ -11,7 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sagakit.ports import Doors
-from sagakit.transports.grpc.channel import connected
+from sagakit.transports.grpc.calling.channel import connected
 
 EVERY = 1.0
 """Seconds between two looks, and seconds that the service has to answer one."""

@@ -12,10 +12,10 @@ import grpc.aio
 
 from sagakit.core.messages import Message
 from sagakit.engine.handlers.context import Context
+from sagakit.transports.grpc.calling.outcomes import outcomes_of
+from sagakit.transports.grpc.calling.stubs import check_method
 from sagakit.transports.grpc.metadata import Metadata, as_mapping, sent_with
-from sagakit.transports.grpc.outcomes import outcomes_of
 from sagakit.transports.grpc.status import RETRYABLE, CallRejected, failure_of
-from sagakit.transports.grpc.stubs import check_method
 
 _S = TypeVar("_S")
 _C = TypeVar("_C", bound=Message)

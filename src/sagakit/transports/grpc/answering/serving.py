@@ -12,8 +12,8 @@ import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
 from sagakit.errors import TerminalError
-from sagakit.transports.grpc.health import NAME, Health
-from sagakit.transports.grpc.incoming import ReadsMetadata
+from sagakit.transports.grpc.answering.health import NAME, Health
+from sagakit.transports.grpc.answering.incoming import ReadsMetadata
 
 FINISH_WITHIN = 5.0
 """Seconds that a stop waits for requests that are being answered."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 
 from sagakit.core.messages import Message
 from sagakit.engine.engine import Engine
-from sagakit.transports.grpc.incoming import current
+from sagakit.transports.grpc.answering.incoming import current
 
 _E = TypeVar("_E", bound=Message)
 _E1 = TypeVar("_E1", bound=Message)

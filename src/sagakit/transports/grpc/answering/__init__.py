@@ -1,0 +1,1 @@
+"""Answers: a server for services of your own, and what answers their requests."""
