@@ -139,7 +139,8 @@ class Running:
 
     def _open_doors(self, read: Reader, notices: Notices) -> None:
         """The doors for what participants and other services say."""
-        self._answering = Answering(self._router, self.store, read, self._door, self._withdrawing, notices)
+        door, withdrawing, shared = self._door, self._withdrawing, self.team is not None
+        self._answering = Answering(self._router, self.store, read, door, withdrawing, notices, shared=shared)
         self._services.handed_over = self._answering.handed_over
         self._incoming = Incoming(self._door, self.store, read, self._withdrawing)
 

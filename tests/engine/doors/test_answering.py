@@ -346,6 +346,18 @@ async def test_the_same_answer_again_changes_nothing() -> None:
         assert await types(running) == before
 
 
+async def test_an_id_that_came_with_the_answer_to_another_command_is_no_repeat() -> None:
+    handed = Handed()
+    async with engine(paying(), provide={Handed: handed}) as running:
+        await running.publish(Order("1"))
+        await running.publish(Order("2"))
+        await running.settle()
+        first, second = handed.contexts[Charge]
+        await answer(running, first, Charged("x"), message_id="m-1")
+        with pytest.raises(KeyReused):
+            await answer(running, second, Charged("x"), message_id="m-1")
+
+
 async def test_without_an_id_the_same_words_are_the_same_answer() -> None:
     handed = Handed()
     async with engine(paying(), provide={Handed: handed}) as running:

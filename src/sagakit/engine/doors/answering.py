@@ -19,7 +19,7 @@ from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door, entry
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ServiceConsumer
-from sagakit.errors import NotFound, NotPossible, Refused
+from sagakit.errors import KeyInFlight, NotFound, NotPossible, Refused
 from sagakit.ports import Receipt, Store
 
 REMEMBERED = 10_000
@@ -38,6 +38,11 @@ class Answer:
     source: str
     message_id: str | None
 
+    @property
+    def scope(self) -> str:
+        """Where its id is its own."""
+        return f"answer of {self.source}" if self.source else "answer"
+
     def digest(self, payloads: Sequence[str]) -> str:
         """The same for the same answer."""
         return stable_id(*payloads, f"{self.failed} {self.known_not_done}")
@@ -47,8 +52,17 @@ class Answering:
     """Takes answers, as the outcomes of the commands that they are for."""
 
     def __init__(
-        self, router: Router, store: Store, read: Reader, door: Door, withdrawing: Withdrawing, notices: Notices
+        self,
+        router: Router,
+        store: Store,
+        read: Reader,
+        door: Door,
+        withdrawing: Withdrawing,
+        notices: Notices,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self._router = router
         self._codecs = router.topology.codecs
         self._store = store
@@ -56,12 +70,12 @@ class Answering:
         self._door = door
         self._withdrawing = withdrawing
         self._notices = notices
-        self._handed: OrderedDict[str, tuple[Envelope, int]] = OrderedDict()
-        """What waits for an answer, with the attempt that has handed it over, by command id; the newest of them."""
+        self._handed: OrderedDict[str, Envelope] = OrderedDict()
+        """Commands that wait for an answer, by their ids; the newest of them."""
 
     def handed_over(self, delivery: Delivery) -> None:
         """A command waits for its answer from now on."""
-        self._handed[delivery.envelope.id] = (delivery.envelope, delivery.attempt)
+        self._handed[delivery.envelope.id] = delivery.envelope
         if len(self._handed) > REMEMBERED:
             self._handed.popitem(last=False)
 
@@ -72,26 +86,27 @@ class Answering:
             raise TypeError("answer takes the events that the command led to, or failed=")
         command = await self._command(command_id, correlation_id)
         sealed = [self._codecs.seal(event) for event in answer.events]
-        digest = answer.digest([f"{codec.name} {payload.decode()}" for codec, payload, _ in sealed])
-        key = answer.message_id or stable_id(command_id, digest)
+        # of this command: an id that came with the answer to another one is no repeat
+        digest = answer.digest([command_id, *(f"{codec.name} {payload.decode()}" for codec, payload, _ in sealed)])
+        key = answer.message_id or digest
         by = f"sagakit.answer/{stable_id(answer.source, key)}"
         receipt = Receipt(command_id, correlation_id)
 
         async def build(draft: Draft) -> None:
             if answer.failed is None:
-                await self._take_back(draft, command)
                 await self._succeeded(draft, command, answer.events, by)
+                await self._take_back(draft, command)
             else:
                 await self._failed(draft, command, answer, by)
 
-        known = await self._door.write(build, entry(f"answers/{answer.source}", key, digest, receipt))
+        known = await self._door.write(build, entry(answer.scope, key, digest, receipt))
         if known is None:
             self._handed.pop(command_id, None)
         return known or receipt
 
     async def _command(self, command_id: str, correlation_id: str) -> Envelope:
-        handed = self._handed.get(command_id)
-        command = handed[0] if handed else await self._read(self._store.read_message, correlation_id, command_id)
+        command = self._handed.get(command_id)
+        command = command or await self._read(self._store.read_message, correlation_id, command_id)
         if command is None or command.kind != "command" or command.correlation_id != correlation_id:
             raise NotFound(f"there is no command {command_id!r} in the story {correlation_id!r}")
         handler = self._router.topology.handlers.get(self._codecs.named(command.type).cls)
@@ -100,17 +115,23 @@ class Answering:
             raise NotPossible(f"{command.type} is handled by {name} of this app: its outcome comes from there")
         return command
 
-    async def _take_back(self, draft: Draft, command: Envelope) -> int | None:
+    async def _take_back(self, draft: Draft, command: Envelope) -> None:
         """An answer that comes early is taken: nothing more is made of the command, and its run is cancelled.
 
-        Returns the attempt that has handed it over, or 0 if none has yet; None if that is not known.
+        What parks may be outstanding again since it was handed over: a person has had it tried anew, anywhere.
         """
-        handed = self._handed.get(command.id)
-        if handed is not None:
-            return handed[1]
-        before = len(draft.commit.withdrawn)
-        await self._withdrawing.decide(draft, command.id)
-        return 0 if len(draft.commit.withdrawn) > before else None
+        if command.id not in self._handed or _parks(command):
+            await self._withdrawing.decide(draft, command.id)
+
+    async def _outstanding(self, command: Envelope) -> Delivery | None:
+        """The delivery of a command, wherever it is."""
+        found = self._withdrawing.find(command.id)
+        if found is None and self._withdrawing.find_unread is not None:
+            unread = await self._withdrawing.find_unread(command.id)
+            found = None if unread is None else await self._read(self._store.read_delivery, unread)
+        if found is None and self._store.cluster is not None and self._shared:
+            found = await self._read(self._store.cluster.find_delivery, command.position)
+        return found
 
     async def _open_since(self, command: Envelope) -> int | None:
         """The attempt that has handed it over, by the log; None if something was said of it since."""
@@ -138,20 +159,31 @@ class Answering:
 
     async def _failed(self, draft: Draft, command: Envelope, answer: Answer, by: str) -> None:
         """A participant could not: as if its handler had been given up."""
-        reason = answer.failed or "it failed"
-        parks = (command.sender is None and not answer.known_not_done) or command.undoes is not None
-        if parks and self._withdrawing.is_parked(command.id):
-            return  # in a person's hands already: doubled
-        since = await self._take_back(draft, command)
-        if parks and since is None:
-            since = await self._open_since(command)
-            if since is None:
-                return  # settled before: doubled
-        await self._router.failure(draft, command, reason, known_not_done=answer.known_not_done, by=by)
-        if parks:
-            await self._park(draft, command, reason, since or 0)
-        elif command.sender is None:
+        reason, known_not_done = answer.failed or "it failed", answer.known_not_done
+        if _parks(command) and not (known_not_done and command.sender is None):
+            await self._failed_for_good(draft, command, reason, known_not_done, by)
+            return
+        await self._router.failure(draft, command, reason, known_not_done=known_not_done, by=by)
+        if command.sender is None:
             draft.stories.append(Failure(command.correlation_id, Refused(reason)))
+        await self._take_back(draft, command)
+
+    async def _failed_for_good(
+        self, draft: Draft, command: Envelope, reason: str, known_not_done: bool, by: str
+    ) -> None:
+        """What nobody but a person can go on with."""
+        outstanding = await self._outstanding(command)
+        if outstanding is not None and outstanding.state == "parked":
+            return  # in a person's hands already: doubled
+        if outstanding is not None and self._shared:
+            raise KeyInFlight(f"{command.type} {command.id} is still being handed over: answer again")
+        attempt = await self._open_since(command) if outstanding is None else outstanding.attempt
+        if attempt is None:
+            return  # settled before: doubled
+        if outstanding is not None:
+            await self._withdrawing.decide(draft, command.id)
+        await self._router.failure(draft, command, reason, known_not_done=known_not_done, by=by)
+        await self._park(draft, command, reason, attempt)
 
     async def _park(self, draft: Draft, command: Envelope, reason: str, attempt: int) -> None:
         """It waits for a person, who may have it handed over once more."""
@@ -160,5 +192,10 @@ class Answering:
         handler = self._router.topology.handlers[message.__class__]
         assert isinstance(handler, ServiceConsumer)
         delivery = draft.deliver(command, handler.name, self._router.lane(handler, command))
-        delivery.state, delivery.attempt, delivery.error = "parked", max(attempt, 1), reason
+        delivery.state, delivery.attempt, delivery.error = "parked", attempt, reason
         await self._notices.given_up(draft, delivery, reason)
+
+
+def _parks(command: Envelope) -> bool:
+    """Whether a command that is given up waits for a person: an undo, or one from outside."""
+    return command.sender is None or command.undoes is not None

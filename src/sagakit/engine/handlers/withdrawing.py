@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from sagakit.core.cluster.members import WITHDRAW
 from sagakit.core.commit import Delivery
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.runs import Runs
@@ -33,9 +34,9 @@ class Withdrawing:
         commit.withdrawn.extend(found)
         draft.withdrawn.append(command_id)
 
-    def is_parked(self, command_id: str) -> bool:
-        """Whether a command waits for a person already."""
-        return any(delivery.state == "parked" for delivery in self._in_memory(command_id))
+    def find(self, command_id: str) -> Delivery | None:
+        """The delivery of a command, if it is in memory."""
+        return next((one for one in self._in_memory(command_id) if one.consumer != WITHDRAW), None)
 
     def _in_memory(self, command_id: str) -> Iterator[Delivery]:
         for lane in self._lanes.holding(command_id):
