@@ -7,13 +7,15 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Ran, run
+from tests.chaos.servers import disturbances
+from tests.servers.kafka import broker
 from tests.servers.postgres import server
+from tests.servers.valkey import process
 
 PLANTED = 4.0
 """Seconds of a run with a planted fault."""
@@ -47,19 +49,16 @@ def main() -> int:
 
 
 def _run(count: int, seed: int, seconds: float, fault: str) -> Ran:
-    with server() as postgres, tempfile.TemporaryDirectory(prefix="sagakit-chaos-") as folder:
-        others = [] if fault else [_named("postgres restart", partial(postgres.restart, "immediate"))]
-        return asyncio.run(
-            run(postgres.url, Path(folder), seconds=seconds, seed=seed, count=count, fault=fault, others=others)
-        )
-
-
-def _named(name: str, call: Callable[[], None]) -> Callable[[], None]:
-    def named() -> None:
-        call()
-
-    named.__name__ = name
-    return named
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sagakit-chaos-")))
+        postgres = stack.enter_context(server())
+        if fault:
+            return asyncio.run(run(postgres.url, folder, seconds=seconds, seed=seed, count=count, fault=fault))
+        valkey = stack.enter_context(process(folder / "valkey"))
+        kafka = stack.enter_context(broker(folder))
+        others = disturbances(postgres, valkey, kafka)
+        urls = {"valkey": valkey.url, "kafka": kafka.url}
+        return asyncio.run(run(postgres.url, folder, seconds=seconds, seed=seed, count=count, others=others, **urls))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ LONGEST_STOP = 12.0
 class Disturbing:
     """What is disturbed, and what was done so far."""
 
-    workers: list[Worker]
+    workers: Sequence[Worker]
     chance: random.Random
     others: Sequence[Callable[[], None]] = ()
     """What is done to servers, each a call that blocks until it is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,3 +52,8 @@ class Ledger:
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60)
+
+
+def ledger() -> Ledger:
+    """The ledger of this run."""
+    return Ledger(os.environ["CHAOS_LEDGER"])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import get_args
 
 import httpx
-from tests.chaos.orders import PRODUCTS, Fate
+from tests.chaos.orders import PRODUCTS
+from tests.chaos.shipping import Fate
 
 PATH = "/api/v1/commands/chaos.PlaceOrder"
 FATES: tuple[Fate, ...] = get_args(Fate)

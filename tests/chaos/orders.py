@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 from tests.chaos import faults
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, ledger
+from tests.chaos.shipping import QUICK, Fate, Ship, Shipped, over_kafka, ship
 
-from sagakit import App, Context, Module, Retry, RetryableError, Saga
+from sagakit import App, Context, Module, RetryableError, Saga
+from sagakit.transports.kafka import Kafka
 
-Fate = Literal["ships", "refused", "flaky", "naps"]
 PRODUCTS = 8
-QUICK = Retry(None, first=0.05, cap=0.5)
+SHIP_WITHIN = 30
+"""Seconds. What a broker in memory holds is gone when it is killed: then this ends the step."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +89,6 @@ class Refunded:
     order_id: str
 
 
-@dataclass(frozen=True)
-class Ship:
-    order_id: str
-    fate: Fate
-
-
-@dataclass(frozen=True)
-class Shipped:
-    order_id: str
-
-
-@dataclass(frozen=True)
-class NotShipped:
-    order_id: str
-    reason: str
-
-
 stock = Module("stock")
 payments = Module("payments")
 shipping = Module("shipping")
@@ -137,9 +121,7 @@ class Shelf:
                 return replace(self, held=held, given_back=self.given_back + held.pop(event.order_id))
 
 
-@payments.provides
-def ledger() -> Ledger:
-    return Ledger(os.environ["CHAOS_LEDGER"])
+payments.provides(ledger)
 
 
 @payments.handles(retry=QUICK)
@@ -156,13 +138,11 @@ async def refund(command: Refund, ledger: Ledger, context: Context) -> Refunded:
     return Refunded(command.order_id)
 
 
-@shipping.handles(retry=QUICK)
-async def ship(command: Ship, ledger: Ledger, context: Context) -> Shipped | NotShipped:
-    if command.fate == "refused":
-        return NotShipped(command.order_id, "the truck is full")
-    await asyncio.sleep(0.01)
-    await ledger.write(context.idempotency_key, "ship", command.order_id)
-    return Shipped(command.order_id)
+if "SAGAKIT_KAFKA" in os.environ:  # shipping is a service of its own
+    over_kafka(Kafka(), shipping)
+else:
+    shipping.handles(retry=QUICK)(ship)
+    shipping.provides(ledger)
 
 
 @app.handles
@@ -178,7 +158,7 @@ async def order(placed: PlaceOrder, saga: Saga) -> OrderConfirmed:
     if placed.fate == "naps":
         await saga.sleep(1)
     await saga.do(Charge(id, placed.fate), then=Charged, undo=Refund(id))
-    await saga.do(Ship(id, placed.fate), then=Shipped)
+    await saga.do(Ship(id, placed.fate), then=Shipped, timeout=SHIP_WITHIN)
     return OrderConfirmed(id)
 
 

@@ -13,14 +13,14 @@ from tests.chaos.auditor import Findings, audit, unsettled
 from tests.chaos.disturbing import Disturbing
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Clients
-from tests.chaos.workers import Worker, workers
+from tests.chaos.workers import SHIPPING, Worker, started
 
 from sagakit.app.stores import open_store
 from sagakit.errors import StoreFailed, StoreUnusable
 from sagakit.ports import Store
 
 CLIENTS = 8
-CALM = 120.0
+CALM = 150.0
 """Seconds until everything must have ended once nothing is disturbed any more."""
 
 
@@ -46,14 +46,23 @@ async def run(
     count: int = 4,
     pause: float = 0.1,
     fault: str = "",
+    valkey: str = "",
+    kafka: str = "",
     others: Sequence[Callable[[], None]] = (),
 ) -> Ran:
-    """Have `count` workers serve orders for so many seconds under fire."""
+    """Have `count` workers serve orders for so many seconds under fire.
+
+    `valkey`, `kafka`: URLs of servers that they use. `others`: what is done to servers meanwhile.
+    """
     chance = random.Random(seed)
     ledger = Ledger(folder / "ledger.db")
     environment = {"CHAOS_LEDGER": str(folder / "ledger.db"), "CHAOS_FAULT": fault}
-    with workers(count, url, folder, environment) as all_workers:
-        clients = Clients([one.port for one in all_workers], folder / "acknowledged", chance, pause)
+    environment |= {"SAGAKIT_KAFKA": kafka} if kafka else {}
+    words = ("--idempotency", valkey) if valkey else ()
+    orders = [Worker(f"worker-{number}", url, folder, environment, words=words) for number in range(count)]
+    shipping = [Worker("shipping", str(folder / "shipping.db"), folder, environment, app=SHIPPING)] if kafka else []
+    with started(*orders, *shipping) as all_workers:
+        clients = Clients([one.port for one in orders], folder / "acknowledged", chance, pause)
         disturbing = Disturbing(all_workers, random.Random(seed), others)
         stop_disturbing, stop_sending = asyncio.Event(), asyncio.Event()
         sending = asyncio.create_task(clients.run(CLIENTS, stop_sending))
@@ -72,12 +81,12 @@ async def run(
             findings = await audit(store, clients.acknowledged, ledger.effects())
         finally:
             await store.close()
-        said = "\n".join(f"worker {one.number}: {one.said}" for one in all_workers) if findings.all else ""
+        said = "\n".join(f"{one.name}: {one.said}" for one in all_workers) if findings.all else ""
     kills = sum(disturbing.done.values())
     return Ran(findings, kills, ", ".join(f"{n} {what}" for what, n in disturbing.done.items()), clients.refused, said)
 
 
-async def _calm(url: str, all_workers: list[Worker], sending: asyncio.Task[None]) -> None:
+async def _calm(url: str, all_workers: Sequence[Worker], sending: asyncio.Task[None]) -> None:
     """Wait until what is left has ended, or cannot."""
     until = time.monotonic() + CALM
     while time.monotonic() < until:
@@ -98,7 +107,7 @@ async def _left(store: Store) -> int:
         return 1
 
 
-def _see_to(all_workers: list[Worker], sending: asyncio.Task[None]) -> None:
+def _see_to(all_workers: Sequence[Worker], sending: asyncio.Task[None]) -> None:
     for worker in all_workers:
         worker.see_to()
         assert worker.starts < 1_000, worker.said

@@ -1,4 +1,4 @@
-"""The workers of one database, each a process of `sagakit run`, started anew whenever one has ended."""
+"""Processes of `sagakit run`, each started anew whenever it has ended."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).parents[2]
+ORDERS = "tests.chaos.orders:app"
+SHIPPING = "tests.chaos.shipping:app"
+Words: TypeAlias = tuple[str, ...]
 
 
 class Worker:
-    """One worker, on a port of its own."""
+    """One process, on a port of its own."""
 
-    def __init__(self, number: int, url: str, folder: Path, environment: Mapping[str, str]) -> None:
-        self.number = number
+    def __init__(
+        self, name: str, url: str, folder: Path, environment: Mapping[str, str], *, app: str = ORDERS, words: Words = ()
+    ) -> None:
+        self.name = name
         self.port = _free_port()
         self._url = url
-        self._log = folder / f"worker-{number}.log"
+        self._app = app
+        self._words = words
+        self._log = folder / f"{name}.log"
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.stopped = False
@@ -31,7 +39,7 @@ class Worker:
 
     def start(self) -> None:
         """Start it; it is there when its port answers."""
-        words = ("run", "tests.chaos.orders:app", "--db", self._url, "--port", str(self.port))
+        words = ("run", self._app, "--db", self._url, "--port", str(self.port), *self._words)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sagakit", *words],
@@ -67,9 +75,8 @@ class Worker:
 
 
 @contextmanager
-def workers(count: int, url: str, folder: Path, environment: Mapping[str, str]) -> Generator[list[Worker]]:
-    """So many workers."""
-    found = [Worker(number, url, folder, environment) for number in range(count)]
+def started(*found: Worker) -> Generator[Sequence[Worker]]:
+    """These run, until the context ends."""
     try:
         for one in found:
             one.start()
@@ -79,7 +86,7 @@ def workers(count: int, url: str, folder: Path, environment: Mapping[str, str]) 
             one.end()
 
 
-def any_of(found: list[Worker], chance: random.Random, *, stopped: bool) -> Worker | None:
+def any_of(found: Sequence[Worker], chance: random.Random, *, stopped: bool) -> Worker | None:
     """One that is stopped, or one that is not; None if there is none."""
     those = [one for one in found if one.stopped == stopped]
     return chance.choice(those) if those else None
