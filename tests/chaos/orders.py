@@ -142,7 +142,6 @@ if "SAGAKIT_KAFKA" in os.environ:  # shipping is a service of its own
     over_kafka(Kafka(), shipping)
 else:
     shipping.handles(retry=QUICK)(ship)
-    shipping.provides(ledger)
 
 
 @app.handles
