@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+import signal
+import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +17,7 @@ import pytest
 from tests.servers.valkey import ValkeyProcess, process
 
 from sagakit import Engine
+from sagakit.app.stores import open_store
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import gateway
@@ -129,3 +133,66 @@ async def test_one_saga_a_key_and_one_answer(
 def client(engine: Engine, fast: FastPath) -> httpx.AsyncClient:
     """A client of one gateway."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(gateway(engine, fast=fast)), base_url="http://shop")
+
+
+class Process:
+    """`sagakit demo` in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._reading = asyncio.ensure_future(self._read())
+        self._address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.said = ""
+
+    async def address(self) -> str:
+        """Where it is open."""
+        return await self._address
+
+    async def end(self) -> None:
+        """Tell it to stop, and wait for that."""
+        self._process.send_signal(signal.SIGTERM)
+        await self._reading
+        await self._process.wait()
+
+    async def _read(self) -> None:
+        assert self._process.stdout
+        async for line in self._process.stdout:
+            self.said += line.decode()
+            if "open at " in line.decode() and not self._address.done():
+                self._address.set_result(line.decode().partition("open at ")[2].strip())
+        if not self._address.done():
+            self._address.set_exception(RuntimeError(self.said))
+
+
+@asynccontextmanager
+async def opened(database: str, idempotency: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway in a process of its own."""
+    words = ["-m", "sagakit", "demo", "--port", "0", "--db", database, "--idempotency", idempotency]
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    shop_of = Process(started)
+    try:
+        async with httpx.AsyncClient(base_url=await shop_of.address(), timeout=30) as client:
+            yield client
+        await shop_of.end()
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+
+
+async def test_two_processes_before_one_postgresql(valkey: ValkeyProcess, postgres_url: str) -> None:
+    async with opened(postgres_url, valkey.url) as one, opened(postgres_url, valkey.url) as two:
+        storm = Storm([one, two], seed=7)
+        await storm.rage(lambda: flushed(valkey))
+        hits = int(re.findall(rb"keyspace_hits:(\d+)", valkey.say("INFO stats"))[0])
+
+    assert set(storm.statuses) <= {201, 409}
+    assert storm.answered == ORDERS * TIMES
+    assert Counter(len(answers) for answers in storm.answers.values()) == {1: ORDERS}
+    assert hits > ORDERS / 10, "the server was used"
+    store = open_store(postgres_url)
+    await store.open(own=False)
+    assert len(await store.read_instances(InstanceQuery(limit=1000))) == ORDERS
+    await store.close()

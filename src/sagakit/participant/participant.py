@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from typing import Any, Self, TypeVar, overload
 
 import msgspec
@@ -15,6 +16,7 @@ from sagakit.core.codec import Codec, Codecs
 from sagakit.core.messages import Message, as_messages, pinned, wire_name
 from sagakit.core.participation.messages import Known, Led, Reply, Request
 from sagakit.errors import InvalidMessage, NotDone, Refused, TerminalError
+from sagakit.idempotency import Asked, FastPath
 from sagakit.participant.handlers import Handler, read_handler
 from sagakit.participant.memory import Memory, Remembering, open_memory
 
@@ -30,15 +32,24 @@ class Participant:
     """Handles commands, each once by its id, and answers with what they led to.
 
     `name`: that of the module whose commands these are; wire names begin with it. `memory`: where it remembers what it
-    was asked and has answered, a URL or a `Memory`. `provide`: values that handlers ask for by type. It is a context:
-    open while it works.
+    was asked and has answered, a URL or a `Memory`. `provide`: values that handlers ask for by type. `fast`: answers
+    repeats where it can, so that they do not reach the memory; its owner closes it. It is a context: open while it
+    works.
     """
 
-    def __init__(self, name: str, *, memory: Memory | str, provide: Mapping[Any, object] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        memory: Memory | str,
+        provide: Mapping[Any, object] | None = None,
+        fast: FastPath | None = None,
+    ) -> None:
         self.name = name
         self.memory = open_memory(memory) if isinstance(memory, str) else memory
         self.codecs = Codecs()
         self._provided = dict(provide or {})
+        self._fast = fast
         self._handlers: dict[str, Handler] = {}
         self._busy: dict[str, asyncio.Lock] = {}
 
@@ -99,9 +110,33 @@ class Participant:
             raise InvalidMessage(f"{request.type} is an event of this participant, not a command")
         # an undo waits for its do, and a command for itself
         async with self._alone(request.undoes or request.id):
-            if handler.connection:
-                return await self._together(handler, codec, request)
-            return await self._apart(handler, codec, request)
+            if self._fast is not None:
+                return await self._repeated_or_done(self._fast, handler, codec, request)
+            return await self._answered(handler, codec, request)
+
+    async def _repeated_or_done(self, fast: FastPath, handler: Handler, codec: Codec, request: Request) -> Reply:
+        """A copy of the answer, where there is one; else the answer, of which there is a copy then."""
+        digest = blake2b(request.payload, digest_size=16).hexdigest()
+        asked = Asked(f"participant {self.name}", codec.name, request.id, digest)
+        replies: list[Reply] = []
+
+        async def accept() -> bytes:
+            reply = await self._answered(handler, codec, request)
+            replies.append(reply)
+            if request.undoes is not None and reply.failed is not None:
+                raise _NotKept
+            return _encode(replace(reply, repeated=False))
+
+        try:
+            copy = await fast.once(asked, accept, _always)
+        except _NotKept:
+            return replies[0]
+        return replies[0] if replies else _again(copy)
+
+    async def _answered(self, handler: Handler, codec: Codec, request: Request) -> Reply:
+        if handler.connection:
+            return await self._together(handler, codec, request)
+        return await self._apart(handler, codec, request)
 
     async def _together(self, handler: Handler, codec: Codec, request: Request) -> Reply:
         """Effect and answer in one transaction."""
@@ -189,6 +224,15 @@ class Participant:
 
 class _RolledBack(Exception):
     """Ends a transaction whose handler has failed."""
+
+
+class _NotKept(Exception):
+    """Ends a request of whose answer no copy is made: that an undo failed is tried anew."""
+
+
+async def _always() -> bool:
+    """Who has claimed a command may be gone: the memory is asked, which waits for those who are not."""
+    return True
 
 
 def _is_awaited(lock: asyncio.Lock) -> bool:
