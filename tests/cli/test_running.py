@@ -167,6 +167,29 @@ def test_an_app_that_is_none(folder: Path, sagakit: Sagakit, monkeypatch: pytest
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["run", "mine:bank"], ["demo"], ["demo", "hotel", "--fresh"]], ids=" ".join)
+def test_an_idempotency_server_that_is_none(
+    folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "kept.db").touch()
+    said = sagakit(*words, "--db", folder / "kept.db", "--port", 0, "--idempotency", "http://:s3cret@localhost")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("sagakit: 'http://localhost' names no Redis or Valkey")
+    assert (folder / "kept.db").exists()
+
+
+def test_run_without_the_idempotency_server_that_it_should_have(folder: Path) -> None:
+    words = ("run", "mine:bank", "--db", folder / "bank.db", "--port", 0, "--idempotency", "redis://127.0.0.1:9")
+    with started(folder, *words) as (process, line):
+        command, headers = f"{address(line)}/api/v1/commands/tills.OpenTill", {"Idempotency-Key": "k-1"}
+        answers = [httpx.post(command, json={"till_id": "till-1"}, headers=headers) for _ in range(5)]
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({answer.content for answer in answers}) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
 def test_the_demo_is_seen_by_whoever_names_no_database(
     folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,18 +77,16 @@ async def demo(
     others: Callable[[Path], tuple[Path, ...]] = lambda path: (),
 ) -> AsyncGenerator[Demo]:
     """Open a demo. `others`: the files beside its database that --fresh removes too."""
-    with bind(port) as bound, signalled() as told, observing(app.name) as telemetry:
+    async with AsyncExitStack() as stack:
+        fast = await stack.enter_async_context(opened(idempotency))  # what is wrong with its URL is said first
+        bound, told = stack.enter_context(bind(port)), stack.enter_context(signalled())
+        telemetry = stack.enter_context(observing(app.name))
         path = file_of(app.name, db)
         if fresh and path:
             forget(path, *others(path))
         terminal = Terminal()
-        try:
-            given = provide(terminal, path)
-            async with (
-                opened(idempotency) as fast,
-                app.engine(db or str(path), provide=given, observer=telemetry) as engine,
-            ):
-                yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
-            terminal.print(ENDED if kept_where(engine.store, path) else "Closed.")
-        finally:
-            terminal.close()
+        stack.callback(terminal.close)
+        given = provide(terminal, path)
+        async with app.engine(db or str(path), provide=given, observer=telemetry) as engine:
+            yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
+        terminal.print(ENDED if kept_where(engine.store, path) else "Closed.")
