@@ -60,7 +60,7 @@ async def test_everything_ends_in_the_copy(
     to = request.getfixturevalue(target)
     copied = by_table(await copy_store(url, to))
     assert [name for name, one in copied.items() if not one.rows] == ["checkpoints"]
-    assert (copied["processes"].rows, copied["inbox"].rows, copied["pauses"].rows) == (15, 15, 1)
+    assert (copied["processes"].rows, copied["inbox"].rows, copied["pauses"].rows) == (15, 15, 2)
 
     world = World()
     world.broken = False
@@ -68,6 +68,9 @@ async def test_everything_ends_in_the_copy(
         assert (await running.send(Begin("waits-0"), idempotency_key="waits-0")).repeated
         with pytest.raises(KeyReused):
             await running.send(Begin("waits-1"), idempotency_key="waits-0")
+        await running.operator.pause("instance", instance_id("walks.walk", "sleeps-0"), by="bob", reason="third")
+        assert [pause.by for pause in await running.store.read_pauses()] == ["ann", "ann", "bob"]
+        await running.operator.resume("instance", instance_id("walks.walk", "sleeps-0"), by="bob", reason="done")
         await set_going(running)
         assert Counter((await statuses(running)).values()) == {"completed": len(KINDS) * 3}
         await running.send(Count("steps"))
@@ -137,6 +140,19 @@ async def test_a_target_that_is_not_empty(
         await copy_store(source[0], to)
 
 
+async def test_a_postgres_store_that_is_owned_alone(
+    source: tuple[str, ManualClock], postgres_url: str, file_url: str
+) -> None:
+    store = PostgresStore(postgres_url)
+    await store.open()
+    try:
+        for one, other in ((source[0], postgres_url), (postgres_url, file_url)):
+            with pytest.raises(StoreInUse, match="an engine: stop it"):
+                await copy_store(one, other)
+    finally:
+        await store.close()
+
+
 async def test_a_target_on_which_an_engine_runs(source: tuple[str, ManualClock], postgres_url: str) -> None:
     async with opened(postgres_url, World()):
         with pytest.raises(StoreInUse):
@@ -183,20 +199,21 @@ async def test_a_target_that_has_workers(source: tuple[str, ManualClock], postgr
         await worker.close()
 
 
-async def test_a_worker_that_joins_while_it_is_copied_has_all_of_it(
+async def test_a_worker_joins_before_or_after(
     source: tuple[str, ManualClock], postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joining: list[asyncio.Task[PostgresStore]] = []
+    refused: list[str] = []
 
     async def join(table: str, rows: int) -> None:
         if table == "messages":
-            joining.append(asyncio.create_task(joined(postgres_url)))
-        assert not joining[0].done()
+            with pytest.raises(StoreInUse) as caught:
+                await joined(postgres_url)
+            refused.append(str(caught.value))
 
     meddle(monkeypatch, PostgresSide, join)
     copied = by_table(await copy_store(source[0], postgres_url))
-    (task,) = joining
-    worker = await task
+    assert len(refused) == 1
+    worker = await joined(postgres_url)
     try:
         assert len(await worker.read_messages(limit=10_000)) == copied["messages"].rows
         found = {(one.consumer, one.type) for one in await worker.read_subscriptions()}

@@ -113,6 +113,7 @@ def walks(world: World) -> App:
 
 
 KINDS = ("sleeps", "waits", "parks", "retries", "rings")
+PAUSED = ("waits-2", "waits-1")
 
 
 async def stand_still(engine: ManualEngine) -> None:
@@ -123,12 +124,14 @@ async def stand_still(engine: ManualEngine) -> None:
     for _ in range(5):
         await engine.send(Count("steps"))
     await engine.advance(seconds=1)
-    await engine.operator.pause("instance", instance_id("walks.walk", "waits-2"), by="ann", reason="maintenance")
+    for key in PAUSED:
+        await engine.operator.pause("instance", instance_id("walks.walk", key), by="ann", reason="maintenance")
 
 
 async def set_going(engine: ManualEngine) -> None:
     """Do what each of them waits for."""
-    await engine.operator.resume("instance", instance_id("walks.walk", "waits-2"), by="ann", reason="done")
+    for key in PAUSED:
+        await engine.operator.resume("instance", instance_id("walks.walk", key), by="ann", reason="done")
     for number in range(3):
         await engine.publish(Called(f"waits-{number}"))
         await engine.operator.act(instance_id("walks.walk", f"parks-{number}"), "retry", by="ann", reason="mended")
