@@ -49,6 +49,9 @@ class Log:
     def __init__(self, process: str) -> None:
         self.process = process
 
+    def bind(self, **values: Any) -> Log:
+        return self
+
     def info(self, event: str, **values: Any) -> None:
         if self.process:
             logged.append((event, self.process, values))

@@ -98,3 +98,11 @@ ShopBroker: TypeAlias = Annotated[
 LeaveUnclaimed: TypeAlias = Annotated[
     bool, typer.Option("--leave-unclaimed", help="Start although nobody claims some messages.")
 ]
+LogFormat: TypeAlias = Annotated[
+    Literal["console", "json"],
+    typer.Option("--log-format", envvar="SAGAKIT_LOG_FORMAT", help="Log lines for people, or JSON."),
+]
+LogLevel: TypeAlias = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    typer.Option("--log-level", envvar="SAGAKIT_LOG_LEVEL", help="Log nothing below this."),
+]

@@ -22,6 +22,8 @@ from sagakit.cli.options import (
     DemoPort,
     Idempotency,
     LeaveUnclaimed,
+    LogFormat,
+    LogLevel,
     Port,
     ShopAddresses,
     ShopBroker,
@@ -84,6 +86,8 @@ def run(
     leave_unclaimed: LeaveUnclaimed = False,
     idempotency: Idempotency = "",
     workers: Workers = 1,
+    log_format: LogFormat = "console",
+    log_level: LogLevel = "info",
 ) -> None:
     """Run an app: its engine and an HTTP door for commands.
 
@@ -94,15 +98,16 @@ def run(
     from sagakit.cli.apps import load
     from sagakit.cli.workers.child import child_of
     from sagakit.engine.limits import Limits
-    from sagakit.server.log import log_to_stderr
     from sagakit.server.serve import bind
+    from sagakit.telemetry.logs import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr(log_format, log_level)
     joined, url, child = load(app), named(db), child_of(os.environ)
     limits = Limits(leave_unclaimed=leave_unclaimed)
     if workers > 1:
         words = ["run", app, "--db", url, *(["--leave-unclaimed"] if leave_unclaimed else [])]
         words += ["--idempotency", idempotency] if idempotency else []
+        words += ["--log-format", log_format, "--log-level", log_level]
         with bind(port) as bound:
             asyncio.run(_supervise(joined, url, bound, words, workers))
         return

@@ -225,3 +225,14 @@ def _as_recorded(shown: StepDisplay, step: Step) -> None:
     shown.undo_error = step.undo_error or None
     if shown.undo is None and step.undo is not None:
         shown.planned_undo = step.undo.type
+
+
+def log_fields(envelope: Envelope) -> dict[str, str]:
+    """What a log line says of a message: by these it is found in the log, in a trace, and among the processes."""
+    fields = {"message": envelope.type, "message_id": envelope.id, "correlation_id": envelope.correlation_id}
+    parts = envelope.trace.split("-") if envelope.trace else ()
+    if len(parts) >= 4:
+        fields["trace_id"] = parts[1]
+    if envelope.sender:
+        fields["process"], _, fields["instance"] = envelope.sender.rpartition("/")
+    return fields

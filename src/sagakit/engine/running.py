@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import structlog
 
 from sagakit.core.commit import Rejected
+from sagakit.core.display import log_fields
 from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
 from sagakit.engine.doors.answering import Answering
@@ -306,7 +307,7 @@ class Running:
         except StoreUnusable as error:
             self._die(error)
         except Exception as error:  # the engine's own bug must not take a worker or a lane with it
-            _log.exception("a handling failed inside the engine", message=delivery.envelope.type)
+            _log.exception("a handling failed inside the engine", **log_fields(delivery.envelope))
             await self._failures.failed(lane, delivery, error, ())
 
     def _paused(self) -> None:

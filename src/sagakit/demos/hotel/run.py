@@ -10,7 +10,7 @@ from sagakit.demos.hotel.app import hotel
 from sagakit.demos.hotel.scenario import Scenario
 from sagakit.demos.running import Demo, demo
 from sagakit.server.api import api
-from sagakit.server.log import log_to_stderr
+from sagakit.telemetry.logs import log_to_stderr
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:

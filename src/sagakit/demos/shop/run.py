@@ -14,7 +14,7 @@ from sagakit.demos.shop.gateway import shop_server
 from sagakit.demos.shop.greeting import greeting
 from sagakit.demos.shop.payments.cards import Books, books_of
 from sagakit.demos.terminal import Terminal
-from sagakit.server.log import log_to_stderr
+from sagakit.telemetry.logs import log_to_stderr
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:

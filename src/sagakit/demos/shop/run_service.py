@@ -14,7 +14,7 @@ from sagakit.demos.shop.services.app import service_app
 from sagakit.demos.shop.services.orders_there import OrdersThere
 from sagakit.demos.shop.services.wiring import PORTS, Service, Wiring, addresses
 from sagakit.server.api import api
-from sagakit.server.log import log_to_stderr
+from sagakit.telemetry.logs import log_to_stderr
 
 
 def run_service(

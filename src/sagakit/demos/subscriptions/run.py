@@ -19,7 +19,7 @@ from sagakit.demos.subscriptions.scenario import play
 from sagakit.demos.subscriptions.steps import ProviderAddress
 from sagakit.demos.terminal import Terminal
 from sagakit.server.api import api
-from sagakit.server.log import log_to_stderr
+from sagakit.telemetry.logs import log_to_stderr
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:

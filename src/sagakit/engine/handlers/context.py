@@ -10,6 +10,7 @@ import structlog
 
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.decider import Decider, Loaded
+from sagakit.core.display import log_fields
 from sagakit.core.messages import stable_id
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class Context:
     @property
     def log(self) -> FilteringBoundLogger:
         """A logger that names the message."""
-        return structlog.get_logger("sagakit.handler").bind(
-            message=self._envelope.type, id=self.message_id, correlation_id=self.correlation_id
-        )
+        return structlog.get_logger("sagakit.handler").bind(**log_fields(self._envelope))
 
     async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate of this app; where the message is an event of that very stream, as it stood at the event.

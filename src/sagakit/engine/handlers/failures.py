@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from sagakit.core.commit import Delivery, DeliveryChange, Fence, Rejected
+from sagakit.core.display import log_fields
 from sagakit.core.retry import DEFAULT, Retry, next_delay
 from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.handlers.notices import Notices
@@ -54,9 +55,8 @@ class Failures:
         if wait is None:
             await self.give_up(lane, delivery, reason, known_not_done=isinstance(error, StaleVersion))
             return
-        _log.warning(
-            "retrying", message=delivery.envelope.type, attempt=delivery.attempt, wait=round(wait, 3), error=reason
-        )
+        named = log_fields(delivery.envelope)
+        _log.warning("retrying", **named, attempt=delivery.attempt, wait=round(wait, 3), error=reason)
         due = self._clock.now() + int(wait * MICROSECONDS)
         draft = Draft(self._retrying, (lane, delivery, due, reason))
         draft.retried = delivery
@@ -99,9 +99,7 @@ class Failures:
         parks = sender is None or envelope.undoes is not None
         if known_not_done and sender is None:
             parks = False
-        _log.error(
-            "given up", message=envelope.type, id=envelope.id, attempts=delivery.attempt, error=reason, parked=parks
-        )
+        _log.error("given up", **log_fields(envelope), attempts=delivery.attempt, error=reason, parked=parks)
         draft = Draft(self._given_up, (lane, delivery, parks, reason))
         if parks:
             fence = Fence(delivery.id, delivery.attempt)

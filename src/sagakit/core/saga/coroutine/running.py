@@ -62,7 +62,13 @@ class Running:
 
     @property
     def log(self) -> Log:
-        return self._logger("" if self.silent else self._name, self._key)
+        log = self._logger("" if self.silent else self._name, self._key)
+        given = self._writing.given
+        if given is None:
+            return log
+        first = given.envelopes[0]
+        named = log.bind(instance=self._id, correlation_id=first.correlation_id)
+        return named.bind(trace_id=first.trace.split("-")[1]) if first.trace and first.trace.count("-") > 2 else named
 
     def on_undo(self, undo: Undoer) -> None:
         self._writing.check_no_item()

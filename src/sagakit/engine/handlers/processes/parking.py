@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from sagakit.core.commit import Envelope, Instance, InstanceWrite, Search
+from sagakit.core.display import log_fields
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.processes.attributes import gathered
@@ -30,8 +31,8 @@ class Parking:
         self, draft: Draft, process: ProcessConsumer, lane: Lane, key: str | None, cause: Envelope, bug: Exception
     ) -> None:
         """Add to a draft that the instance of this lane is parked; one that could not start is there, and parked."""
-        _log.error("parked", process=process.name, message=cause.type, error=str(bug))
         id = lane.key.rpartition("/")[2]
+        _log.error("parked", **{**log_fields(cause), "process": process.name, "instance": id}, error=str(bug))
         written = next((write.row for write in draft.commit.instances if write.row.id == id), None)
         row = written or await self._read(self._store.read_instance, id)
         if row is None and key is not None:
