@@ -18,6 +18,7 @@ from sagakit.core.commit import ENDED, Delivery
 from sagakit.core.display import Display, Sent, StepDisplay, display, record_of
 from sagakit.core.lifecycle import ACTED, OperatorActed
 from sagakit.core.queries import Listed
+from sagakit.server.showing.transitions import Transition
 from sagakit.server.showing.views import HistoryItem, iso
 
 STEPS_SHOWN = 50
@@ -65,6 +66,18 @@ def history(listed: Listed, items: Sequence[HistoryItem], rest: str | None) -> N
         before, known = item.recorded_at, reason or known
     show(_title(listed), Text(f"from {time(listed.search.started_at)} UTC", "dim"), "", rows)
     _more(rest)
+
+
+def saga_log(listed: Listed, lines: Sequence[Transition]) -> None:
+    """The transitions of an instance."""
+    rows = table("AT", "STATUS", "STEP", "ERROR", "SPAN")
+    before = iso(listed.search.started_at)[:10]
+    for line in lines:
+        at = _moment(line.at, before)
+        rows.add_row(at, line.status, text(line.step or ""), text(line.error or ""), line.span_id or "")
+        before = line.at
+    trace = f", trace {listed.search.trace_id}" if listed.search.trace_id else ""
+    show(_title(listed), Text(f"from {time(listed.search.started_at)} UTC{trace}", "dim"), "", rows)
 
 
 def _title(listed: Listed) -> Text:

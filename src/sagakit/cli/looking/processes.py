@@ -21,6 +21,7 @@ from sagakit.core.display import steps
 from sagakit.core.queries import InstanceQuery, Listed
 from sagakit.engine.handlers.processes.parentage import children_of, parent_of
 from sagakit.server.showing.finding import outstanding, whole_history
+from sagakit.server.showing.transitions import transitions
 from sagakit.server.showing.views import Page, history_items, process_detail, process_view
 
 if TYPE_CHECKING:
@@ -85,6 +86,17 @@ def show_history(
         show_json(Page(items, rest))
     else:
         pictures.history(listed, items, rest)
+
+
+@app.command("log", cls=Command)
+def show_log(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
+    """Its saga log: each transition, with its step, its error and its trace."""
+    listed, history, _, _ = asyncio.run(_show(db, id))
+    lines = transitions(listed, history)
+    if as_json:
+        show_json(Page(lines, None))
+    else:
+        pictures.saga_log(listed, lines)
 
 
 @app.command("explain", cls=Command)

@@ -20,6 +20,7 @@ from sagakit.server.prefer import applied, preferred_wait, while_connected
 from sagakit.server.routes.answers import PROBLEMS, STREAM
 from sagakit.server.showing.events import cursor_of, stream
 from sagakit.server.showing.finding import find_instance, outstanding, whole_history
+from sagakit.server.showing.transitions import Transition, transitions
 from sagakit.server.showing.views import (
     HistoryItem,
     Page,
@@ -106,12 +107,17 @@ def _looking(engine: Engine) -> list[HTTPRouteHandler]:
         rest = f"{page[-1].version}.{told + len(items)}" if len(found) > limit else None
         return Page(items, rest)
 
+    @get("/api/v1/processes/{id:str}/log", responses=PROBLEMS, summary="Read its saga log", tags=["processes"])
+    async def show_log(id: FromPath[str]) -> Page[Transition]:
+        listed = await find_instance(store, id)
+        return Page(transitions(listed, await whole_history(store, listed.row.id)), None)
+
     @get("/api/v1/processes/{id:str}/watch", responses=STREAM, summary="Watch it", tags=["processes"])
     async def watch_process(request: Request[Any, Any, Any], id: FromPath[str], after: Text = None) -> Stream:
         row = (await find_instance(store, id)).row
         return await stream(engine.watch(row.type, row.key, after=cursor_of(request, after)), codecs)
 
-    return [show_process, show_history, watch_process]
+    return [show_process, show_history, show_log, watch_process]
 
 
 async def _ended(engine: Engine, listed: Listed, within: int) -> None:

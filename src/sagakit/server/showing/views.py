@@ -129,6 +129,9 @@ class MessageView(Struct, kw_only=True):
     stream: str | None
     stream_version: int | None
     recorded_at: str
+    trace_id: str | None
+    span_id: str | None
+    """The span that it comes from, where its story is traced."""
     payload: msgspec.Raw
 
 
@@ -146,6 +149,12 @@ class HistoryItem(MessageView, kw_only=True):
 def iso(at: int) -> str:
     """A recorded time for programs: ISO 8601, UTC."""
     return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def trace_of(envelope: Envelope) -> tuple[str | None, str | None]:
+    """The trace id and the span id of a message."""
+    parts = envelope.trace.split("-") if envelope.trace else ()
+    return (parts[1], parts[2]) if len(parts) >= 4 else (None, None)
 
 
 def place(token: str | None, parts: int) -> tuple[int, ...] | None:
@@ -233,6 +242,7 @@ def history_items(history: Sequence[History], *, first: int) -> list[HistoryItem
 
 def message_fields(envelope: Envelope) -> dict[str, Any]:
     """A message as `MessageView` has it."""
+    trace_id, span_id = trace_of(envelope)
     return {
         "id": envelope.id,
         "kind": envelope.kind,
@@ -244,6 +254,8 @@ def message_fields(envelope: Envelope) -> dict[str, Any]:
         "stream": envelope.stream,
         "stream_version": envelope.stream_version,
         "recorded_at": iso(envelope.recorded_at),
+        "trace_id": trace_id,
+        "span_id": span_id,
         "payload": msgspec.Raw(envelope.payload),
     }
 

@@ -41,6 +41,7 @@ async def charge(command: ChargePayment, cards: Cards, context: Context) -> Paym
     try:
         payment_id = await cards.charge(command.order_id, command.total, idempotency_key=context.idempotency_key)
     except Declined as declined:
+        context.log.debug("declined", reason=str(declined))
         return PaymentDeclined(command.order_id, str(declined))
     return PaymentCharged(command.order_id, payment_id, command.total)
 

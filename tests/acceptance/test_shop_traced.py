@@ -1,0 +1,106 @@
+"""The shop with a collector beside it: a compensated order as one trace, and the ways between log, saga and trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.acceptance.test_shop_demo import opened, typed
+from tests.telemetry.reading import samples_of
+from tests.telemetry.traces.receiver import Receiver, receiving
+from tests.telemetry.traces.tree import Node, drawn, orphans
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+CALLER = "b7ad6b7169203331"
+ORDER = {"customer_id": "ann", "items": [{"product_id": "prod_1", "quantity": 1, "price": 600.00}]}
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    with receiving() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        monkeypatch.setenv("SAGAKIT_LOG_FORMAT", "json")
+        monkeypatch.setenv("SAGAKIT_LOG_LEVEL", "debug")
+        yield receiver
+
+
+def sagakit(folder: Path, *words: str) -> Any:
+    command = [sys.executable, "-m", "sagakit", *words, "--db", str(folder / "shop.db"), "--json"]
+    return json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+
+
+def placed(address: str, **headers: str) -> str:
+    answer = httpx.post(f"{address}/orders", json=ORDER, headers=headers)
+    assert answer.status_code == 201
+    id = str(answer.json()["id"])
+    settled = httpx.get(f"{address}/orders/{id}", headers={"Prefer": "wait=10"}).json()
+    assert settled["status"] == "CANCELLED"
+    return id
+
+
+def steps(found: list[Node]) -> list[str]:
+    """What the saga sent, in order."""
+    (start,) = [node for node in found if node.name == "start orders.fulfil_order"]
+    below = sorted((node for node in found if node.parent_id == start.span_id), key=lambda node: node.began)
+    return [node.name for node in below if node.kind == "consumer"]
+
+
+def test_a_compensated_order_is_one_tree(tmp_path: Path, collector: Receiver) -> None:
+    with opened(tmp_path) as shop:
+        placed(shop.address, traceparent=f"00-{TRACE}-{CALLER}-01")
+        found = collector.wait("POST /orders", "orders.fulfil_order compensated")
+        shop.end()
+    found = collector.nodes
+    if os.environ.get("SAGAKIT_SHOW_TRACE"):
+        print("\n" + drawn(found, times=True))
+    assert collector.services == {"shop"}
+    assert {node.trace_id for node in found} == {TRACE}
+    assert orphans(found, [CALLER]) == []
+    (server,) = [node for node in found if node.kind == "server"]
+    assert (server.name, server.parent_id) == ("POST /orders", CALLER)
+    assert (server.attributes["http.route"], server.attributes["http.response.status_code"]) == ("/orders", 201)
+    sent = steps(found)
+    undone = [name for name in sent if name.startswith("undo ")]
+    assert sent[:2] == ["process inventory.ReserveStock", "process payments.ChargePayment"]
+    assert undone == ["undo inventory.ReleaseStock", "undo orders.CancelOrder"]
+    assert any(node.attributes.get("db.system.name") == "sqlite" for node in found)
+
+
+def test_from_a_log_line_to_its_saga_to_its_trace_and_back(tmp_path: Path, collector: Receiver) -> None:
+    """The bank does not answer at first: that is logged. What is in the line leads to all the rest."""
+    log = tmp_path / "log"
+    with log.open("w") as stderr, opened(tmp_path, stderr=stderr) as shop:
+        id = placed(shop.address)
+        other = placed(shop.address)
+        collector.wait("orders.fulfil_order compensated")
+        shop.end()
+    line = next(line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "declined")
+    (listed,) = sagakit(tmp_path, "processes", "list", "--trace", line["trace_id"])["items"]
+    assert (listed["trace_id"], listed["correlation_id"]) == (line["trace_id"], line["correlation_id"])
+    assert listed["key"] in (id, other)
+    trace = [node for node in collector.nodes if node.trace_id == line["trace_id"]]
+    (run,) = [node for node in trace if node.span_id == line["span_id"]]
+    assert run.attributes["sagakit.instance"] == listed["id"]
+    assert run.attributes["messaging.message.id"] == line["message_id"]
+    assert {node.attributes.get("messaging.message.conversation_id") for node in trace} >= {listed["correlation_id"]}
+    for entry in sagakit(tmp_path, "processes", "history", listed["id"])["items"]:
+        assert entry["trace_id"] == line["trace_id"]
+        assert entry["span_id"] in {node.span_id for node in trace}
+
+
+def test_the_shop_is_measured(tmp_path: Path) -> None:
+    with opened(tmp_path) as shop:
+        placed(shop.address)
+        found = samples_of(httpx.get(f"{shop.address}/metrics").text)
+        assert typed(shop.curl(0)).status_code == 201
+    ended = 'sagakit_processes_settled_total{cause="refused",end="compensated",process="orders.fulfil_order"}'
+    assert found[ended] == 1
