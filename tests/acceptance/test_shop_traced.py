@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.acceptance.test_shop_demo import opened, typed
+from tests.acceptance.shop.opened import Opened, in_four_processes, in_one_process, typed
 from tests.telemetry.reading import samples_of
 from tests.telemetry.traces.receiver import Receiver, receiving
 from tests.telemetry.traces.tree import Node, drawn, orphans
@@ -33,11 +31,6 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield receiver
 
 
-def sagakit(folder: Path, *words: str) -> Any:
-    command = [sys.executable, "-m", "sagakit", *words, "--db", str(folder / "shop.db"), "--json"]
-    return json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
-
-
 def placed(address: str, **headers: str) -> str:
     answer = httpx.post(f"{address}/orders", json=ORDER, headers=headers)
     assert answer.status_code == 201
@@ -54,15 +47,15 @@ def steps(found: list[Node]) -> list[str]:
     return [node.name for node in below if node.kind == "consumer"]
 
 
-def test_a_compensated_order_is_one_tree(tmp_path: Path, collector: Receiver) -> None:
+@pytest.mark.parametrize("opened", [in_one_process, in_four_processes])
+def test_a_compensated_order_is_one_tree(opened: Opened, tmp_path: Path, collector: Receiver) -> None:
     with opened(tmp_path) as shop:
         placed(shop.address, traceparent=f"00-{TRACE}-{CALLER}-01")
-        found = collector.wait("POST /orders", "orders.fulfil_order compensated")
+        collector.wait("POST /orders", "orders.fulfil_order compensated", "undo orders.CancelOrder")
         shop.end()
-    found = collector.nodes
+        found = collector.wait_until(lambda nodes: not orphans(nodes, [CALLER]))
     if os.environ.get("SAGAKIT_SHOW_TRACE"):
         print("\n" + drawn(found, times=True))
-    assert collector.services == {"shop"}
     assert {node.trace_id for node in found} == {TRACE}
     assert orphans(found, [CALLER]) == []
     (server,) = [node for node in found if node.kind == "server"]
@@ -75,30 +68,32 @@ def test_a_compensated_order_is_one_tree(tmp_path: Path, collector: Receiver) ->
     assert any(node.attributes.get("db.system.name") == "sqlite" for node in found)
 
 
-def test_from_a_log_line_to_its_saga_to_its_trace_and_back(tmp_path: Path, collector: Receiver) -> None:
-    """The bank does not answer at first: that is logged. What is in the line leads to all the rest."""
-    log = tmp_path / "log"
-    with log.open("w") as stderr, opened(tmp_path, stderr=stderr) as shop:
-        id = placed(shop.address)
-        other = placed(shop.address)
+def test_from_a_log_line_to_its_saga_to_its_trace_and_back(
+    tmp_path: Path, collector: Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with in_one_process(tmp_path) as shop:
+        ids = [placed(shop.address), placed(shop.address)]
         collector.wait("orders.fulfil_order compensated")
         shop.end()
-    line = next(line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "declined")
-    (listed,) = sagakit(tmp_path, "processes", "list", "--trace", line["trace_id"])["items"]
+        log = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        line = next(line for line in log if line["event"] == "declined")
+        (listed,) = shop.look("processes", "list", "--trace", line["trace_id"])["items"]
+        history = shop.look("processes", "history", listed["id"])["items"]
+        transitions = shop.look("processes", "log", listed["id"])["items"]
     assert (listed["trace_id"], listed["correlation_id"]) == (line["trace_id"], line["correlation_id"])
-    assert listed["key"] in (id, other)
-    trace = [node for node in collector.nodes if node.trace_id == line["trace_id"]]
-    (run,) = [node for node in trace if node.span_id == line["span_id"]]
+    assert (listed["id"], listed["key"]) == (line["instance"], ids[0])
+    trace = {node.span_id: node for node in collector.nodes if node.trace_id == line["trace_id"]}
+    run = trace[line["span_id"]]
     assert run.attributes["sagakit.instance"] == listed["id"]
     assert run.attributes["messaging.message.id"] == line["message_id"]
-    assert {node.attributes.get("messaging.message.conversation_id") for node in trace} >= {listed["correlation_id"]}
-    for entry in sagakit(tmp_path, "processes", "history", listed["id"])["items"]:
-        assert entry["trace_id"] == line["trace_id"]
-        assert entry["span_id"] in {node.span_id for node in trace}
+    assert all(entry["trace_id"] == line["trace_id"] and entry["span_id"] in trace for entry in history)
+    (refused,) = [one for one in transitions if one["step"] == "payments.ChargePayment"]
+    assert (refused["status"], refused["span_id"]) == ("COMPENSATING", line["span_id"])
+    assert transitions[-1]["status"] == "COMPENSATED"
 
 
 def test_the_shop_is_measured(tmp_path: Path) -> None:
-    with opened(tmp_path) as shop:
+    with in_one_process(tmp_path) as shop:
         placed(shop.address)
         found = samples_of(httpx.get(f"{shop.address}/metrics").text)
         assert typed(shop.curl(0)).status_code == 201

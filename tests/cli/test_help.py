@@ -62,6 +62,7 @@ Look (also while an engine runs):
   processes list        The newest processes first
   processes show ID     All about one: steps, undos, what it waits for
   processes history ID  Each message that it took or sent, in order
+  processes log ID      Its saga log: each transition, with its step and trace
   processes explain ID  Why it stands still, and which command mends it
   processes stuck       Those that do not move
   messages list         A story as a tree: which message caused which

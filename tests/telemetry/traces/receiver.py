@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from gzip import decompress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,12 +40,13 @@ class Receiver:
     def wait(self, *names: str) -> list[Node]:
         """All spans, once some with these names are here."""
 
-        def complete() -> bool:
-            return set(names) <= {node.name for node in self.nodes}
+        return self.wait_until(lambda nodes: set(names) <= {node.name for node in nodes})
 
+    def wait_until(self, complete: Callable[[list[Node]], bool]) -> list[Node]:
+        """All spans, once they are as they are to be."""
         with self.changed:
-            found = self.changed.wait_for(complete, PATIENCE)
-            assert found, f"{names} of {sorted({node.name for node in self.nodes})}"
+            found = self.changed.wait_for(lambda: complete(self.nodes), PATIENCE)
+            assert found, sorted({node.name for node in self.nodes})
             return list(self.nodes)
 
 

@@ -90,7 +90,7 @@ def show_history(
 
 @app.command("log", cls=Command)
 def show_log(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> None:
-    """Its saga log: each transition, with its step, its error and its trace."""
+    """Its saga log: each transition, with its step and trace."""
     listed, history, _, _ = asyncio.run(_show(db, id))
     lines = transitions(listed, history)
     if as_json:

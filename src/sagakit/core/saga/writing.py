@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sagakit.core.commit import Kind
+from sagakit.core.commit import Envelope, Kind
 from sagakit.core.lifecycle import TimerFired
 from sagakit.core.messages import Message, derived_id, stable_id
 from sagakit.core.process import (
@@ -42,6 +42,7 @@ class Writing:
         "_run",
         "_timers",
         "commands",
+        "first",
         "now",
         "reacted",
     )
@@ -55,6 +56,8 @@ class Writing:
         """The id of what it reacts to."""
         self.now = 0
         """When what it reacts to was recorded."""
+        self.first: Envelope | None = None
+        """What it reacts to, while it does."""
         self.reacted = Reacted()
         self._timers = 0
         self.commands: set[str] = set()
@@ -65,14 +68,14 @@ class Writing:
 
     def begin(self, given: Input) -> Reacted:
         """A reaction begins."""
-        first = given.envelopes[0]
+        self.first = first = given.envelopes[0]
         self._cause, self.now, self._timers = first.id, first.recorded_at, 0
         self.reacted = reacted = Reacted()
         return reacted
 
     def end(self) -> None:
         """The reaction is over: what it wrote is the engine's, and not kept here while the instance waits."""
-        self.reacted = _NOTHING
+        self.reacted, self.first = _NOTHING, None
 
     @contextmanager
     def item(self, item: str) -> Generator[None]:

@@ -63,10 +63,9 @@ class Running:
     @property
     def log(self) -> Log:
         log = self._logger("" if self.silent else self._name, self._key)
-        given = self._writing.given
-        if given is None:
+        first = self._writing.first
+        if first is None:
             return log
-        first = given.envelopes[0]
         named = log.bind(instance=self._id, correlation_id=first.correlation_id)
         return named.bind(trace_id=first.trace.split("-")[1]) if first.trace and first.trace.count("-") > 2 else named
 
