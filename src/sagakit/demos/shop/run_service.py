@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from sagakit.demos.shop.services.orders_there import OrdersThere
 from sagakit.demos.shop.services.wiring import PORTS, Service, Wiring, addresses
 from sagakit.server.api import api
 from sagakit.telemetry.logs import log_to_stderr
+
+HTTP_PORT = "SAGAKIT_HTTP_PORT"
 
 
 def run_service(
@@ -49,8 +52,8 @@ async def _run(
     places: Mapping[Service, str],
     idempotency: str | None,
 ) -> None:
-    # operators have an HTTP door to each process; only the gateway's is at a port that others know
-    http = port if service == "gateway" else 0
+    # operators, and who reads metrics, have an HTTP door to each process: at a free port, unless one is named
+    http = port if service == "gateway" else int(os.environ.get(HTTP_PORT) or 0)
     app = service_app(service, wiring)
     async with (
         demo(
