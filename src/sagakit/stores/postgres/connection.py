@@ -13,6 +13,7 @@ from sagakit.stores.postgres.address import Address, quoted
 
 CONNECT_WITHIN = 10.0
 """Seconds for a connection to be made."""
+END_WITHIN = 1.0
 OLDEST_SERVER = 140_000
 
 SETTINGS = {
@@ -70,6 +71,14 @@ async def connect(address: Address, *, opening: bool = False, settings: Mapping[
 _connect = cast("Callable[..., Awaitable[Connection]]", asyncpg.connect)  # pyright: ignore[reportUnknownMemberType]
 
 
+async def end(connection: Connection) -> None:
+    """End a connection in order, or else at once."""
+    try:
+        await connection.close(timeout=END_WITHIN)
+    except Exception:
+        connection.terminate()
+
+
 @contextmanager
 def explained(address: Address, *, opening: bool = False) -> Generator[None]:
     """Turn the driver's errors into the store's, with the address and the mend."""
@@ -86,12 +95,29 @@ def is_broken(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = sqlstate(error)
         return state.startswith("08") or (state.startswith("57P") and state != "57P03")
+    if isinstance(error, ValueError):  # what was to be sent cannot be
+        return False
     return isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | EOFError)
 
 
 def sqlstate(error: BaseException) -> str:
     """The server's word for an error."""
     return str(getattr(error, "sqlstate", None) or "")
+
+
+def is_unwritable_text(error: BaseException) -> bool:
+    """Whether some text holds what the server cannot keep: NUL, or half of a surrogate pair."""
+    return sqlstate(error) == "22021" or "codec can't encode" in str(error)
+
+
+def writable(value: Any) -> Any:
+    """The same with other signs in place of what the server cannot keep."""
+    if isinstance(value, str):
+        return value.replace("\0", "\u2400").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list | tuple):
+        values = [writable(one) for one in cast("Sequence[Any]", value)]
+        return values if isinstance(value, list) else tuple(values)
+    return value
 
 
 def explain(error: BaseException, address: Address, *, opening: bool = False) -> StoreFailed | StoreUnusable:

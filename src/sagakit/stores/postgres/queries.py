@@ -6,6 +6,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from sagakit.stores.postgres.connection import writable
+
 _NAMED = re.compile(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -25,5 +27,5 @@ class Given:
 
     def add(self, value: Any) -> str:
         """The placeholder of this value."""
-        self.values.append(value)
+        self.values.append(writable(value))
         return f"${len(self.values)}"

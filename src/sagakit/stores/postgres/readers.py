@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sagakit.errors import StoreFailed, StoreUnusable
 from sagakit.stores.postgres.address import Address
-from sagakit.stores.postgres.connection import Connection, connect, explain, is_broken
+from sagakit.stores.postgres.connection import Connection, connect, end, explain, is_broken
 
 T = TypeVar("T")
 
@@ -79,4 +79,4 @@ class Readers:
         self.closed = True
         free, self._free = self._free, []
         for connection in free:
-            await connection.close(timeout=1)
+            await end(connection)

@@ -56,14 +56,15 @@ async def check_server(connection: Connection, address: Address) -> None:
 async def read_version(connection: Connection, address: Address) -> StoreRow | None:
     """What is said of the store in its own row; None if there is none. Refuses what this code must not open."""
     with explained(address):
+        tables = await connection.fetchval(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1)", quoted(address.schema)
+        )
+        # after the count: while others create it, whoever sees its tables sees the comment too
         found = await connection.fetchval(
             "SELECT obj_description(to_regclass($1), 'pg_class')", f"{quoted(address.schema)}.store"
         )
         if found != OURS:
-            others = await connection.fetchval(
-                "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1)", quoted(address.schema)
-            )
-            if others:
+            if tables:
                 raise StoreUnusable(
                     f"{address}: the schema {address.schema!r} holds another program's tables: "
                     "give another one with ?schema=NAME"

@@ -25,7 +25,7 @@ from sagakit.core.commit import (
 from sagakit.core.queries import Counted, DeliveryQuery, InstanceQuery, Listed, OwnerSeen
 from sagakit.errors import StoreFailed
 from sagakit.stores.postgres.address import parse
-from sagakit.stores.postgres.connection import Connection, connect
+from sagakit.stores.postgres.connection import Connection, connect, end, writable
 from sagakit.stores.postgres.owning import disown, subscribe, take_ownership
 from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.readers import Readers
@@ -65,7 +65,7 @@ class PostgresStore:
             try:
                 clean = (await check_readable(connection, self.address)).clean
             finally:
-                await connection.close(timeout=1)
+                await end(connection)
         self._readers = Readers(self.address)
         return clean
 
@@ -210,7 +210,8 @@ class PostgresStore:
     async def _read(
         self, ask: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._reads().read(lambda connection: ask(connection, *args, **kwargs))
+        asked = [writable(arg) if isinstance(arg, str) else arg for arg in args]
+        return await self._reads().read(lambda connection: ask(connection, *asked, **kwargs))  # pyright: ignore[reportCallIssue]
 
     def _reads(self) -> Readers:
         if self._readers is None:

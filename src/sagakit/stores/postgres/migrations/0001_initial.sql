@@ -92,7 +92,7 @@ CREATE TABLE deliveries (
 
 CREATE INDEX deliveries_by_message ON deliveries (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX deliveries_scheduled ON deliveries (due_at, id) WHERE state = 'scheduled';
-CREATE INDEX deliveries_scheduled_by_lane ON deliveries (lane, id) WHERE state = 'scheduled';
+CREATE INDEX deliveries_scheduled_by_lane ON deliveries USING hash (lane) WHERE state = 'scheduled';
 CREATE INDEX deliveries_parked ON deliveries (id) WHERE state = 'parked';
 CREATE INDEX deliveries_arrived ON deliveries (arrived) WHERE arrived IS NOT NULL;
 
@@ -123,7 +123,8 @@ CREATE TABLE process_search (
     attributes bytea NOT NULL
 ) WITH (fillfactor = 80);
 
-CREATE INDEX process_search_by_key ON process_search (key);
+-- keys may be longer than a row of a B-tree
+CREATE INDEX process_search_by_key ON process_search USING hash (key);
 CREATE INDEX process_search_by_status ON process_search (status, number);
 CREATE INDEX process_search_by_trace ON process_search (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX process_search_by_story ON process_search (correlation_id);
@@ -132,10 +133,10 @@ CREATE TABLE process_attributes (
     name text NOT NULL,
     value text NOT NULL,                -- the text of a string; of everything else its JSON
     number bigint NOT NULL,
-    PRIMARY KEY (name, value, number)
+    PRIMARY KEY (number, name)
 );
 
-CREATE INDEX process_attributes_by_process ON process_attributes (number);
+CREATE INDEX process_attributes_by_value ON process_attributes (left(name, 100), left(value, 100), number);
 
 -- An instance's history: both lists of a reaction are contiguous in the log.
 CREATE TABLE reactions (

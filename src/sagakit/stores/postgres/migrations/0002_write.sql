@@ -15,6 +15,8 @@ CREATE TYPE kept_item AS (
     instance bigint, step integer, idx integer, item bytea, command_id text, command bytea, state text, reason text,
     undo bytea
 );
+CREATE TYPE kept_inbox AS (scope text, key text, digest text, answer bytea, expires_at bigint);
+CREATE TYPE kept_snapshot AS (stream text, version integer, code text, state bytea);
 CREATE TYPE kept_pause AS (scope text, name text, paused_by text, reason text, since bigint);
 CREATE TYPE ended_pause AS (scope text, name text);
 
@@ -41,8 +43,8 @@ CREATE FUNCTION write_1(
     r_instance bigint[], r_version integer[], r_first_input bigint[], r_inputs integer[], r_first_output bigint[],
     r_outputs integer[],
     -- and what most groups have little of
-    new_searches searched[], new_changes changed_delivery[], new_inbox inbox[], new_items kept_item[],
-    new_pauses kept_pause[], new_ends ended_pause[], new_snapshots snapshots[], new_checkpoints moved_checkpoint[]
+    new_searches searched[], new_changes changed_delivery[], new_inbox kept_inbox[], new_items kept_item[],
+    new_pauses kept_pause[], new_ends ended_pause[], new_snapshots kept_snapshot[], new_checkpoints moved_checkpoint[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -187,7 +189,10 @@ BEGIN
             AS n (instance, version, first_input, inputs, first_output, outputs);
     END IF;
     IF cardinality(new_searches) > 0 THEN
-        INSERT INTO process_search AS s
+        INSERT INTO process_search AS s (
+            number, started_at, updated_at, ended_at, instance, type, key, status, correlation_id, cause, reason,
+            trace_id, attributes
+        )
         SELECT
             CASE WHEN n.number < 0 THEN zero - n.number ELSE n.number END, n.started_at, n.updated_at, n.ended_at,
             n.instance, n.type, n.key, n.status, n.correlation_id, n.cause, n.reason, n.trace_id, n.attributes
@@ -198,10 +203,10 @@ BEGIN
             attributes = excluded.attributes;
     END IF;
     IF cardinality(new_inbox) > 0 THEN
-        INSERT INTO inbox SELECT * FROM unnest(new_inbox);
+        INSERT INTO inbox (scope, key, digest, answer, expires_at) SELECT * FROM unnest(new_inbox);
     END IF;
     IF cardinality(new_items) > 0 THEN
-        INSERT INTO items
+        INSERT INTO items (instance, step, idx, item, command_id, command, state, reason, undo)
         SELECT
             CASE WHEN n.instance < 0 THEN zero - n.instance ELSE n.instance END, n.step, n.idx, n.item, n.command_id,
             n.command, n.state, n.reason, n.undo
@@ -219,12 +224,12 @@ BEGIN
             paused_by = excluded.paused_by, reason = excluded.reason, since = excluded.since;
     END IF;
     IF cardinality(new_snapshots) > 0 THEN
-        INSERT INTO snapshots AS s SELECT * FROM unnest(new_snapshots)
+        INSERT INTO snapshots AS s (stream, version, code, state) SELECT * FROM unnest(new_snapshots)
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version, code = excluded.code, state = excluded.state
         WHERE excluded.version >= s.version;
     END IF;
     IF cardinality(new_checkpoints) > 0 THEN
-        INSERT INTO checkpoints AS c SELECT n.consumer, n.position FROM unnest(new_checkpoints) AS n
+        INSERT INTO checkpoints AS c (consumer, position) SELECT n.consumer, n.position FROM unnest(new_checkpoints) AS n
         ON CONFLICT (consumer) DO UPDATE SET position = excluded.position
         WHERE c.position = (SELECT n.expected FROM unnest(new_checkpoints) AS n WHERE n.consumer = c.consumer);
         GET DIAGNOSTICS matched = ROW_COUNT;

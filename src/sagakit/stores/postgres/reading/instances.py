@@ -53,9 +53,11 @@ def instances_statement(query: InstanceQuery) -> tuple[str, Given]:
     elif query.status is not None:
         filters.append(f"s.status = {given.add(query.status)}")
     for name, value in query.attributes:
+        name_is, value_is = given.add(name), given.add(value)
         filters.append(
-            "EXISTS (SELECT FROM process_attributes AS a WHERE a.number = s.number "
-            f"AND a.name = {given.add(name)} AND a.value = {given.add(value)})"
+            f"s.number IN (SELECT a.number FROM process_attributes AS a WHERE a.name = {name_is} "  # noqa: S608
+            f"AND a.value = {value_is} AND left(a.name, 100) = left({name_is}, 100) "
+            f"AND left(a.value, 100) = left({value_is}, 100))"
         )
     order = "s.number DESC" if newest else "s.number"
     page = (

@@ -24,7 +24,9 @@ from sagakit.stores.postgres.connection import (
     explain,
     explained,
     is_broken,
+    is_unwritable_text,
     sqlstate,
+    writable,
 )
 from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.writing.known import Known, assume, load
@@ -216,9 +218,7 @@ class Writer:
         self._parts.append(Lost(self._transaction, plan))
         routing = plan.routing if any(commit.routing for commit in plan.written) else 0
         try:
-            zero = await self._statement.fetchval(
-                self.worker, self._session, routing, self._transaction, *plan.arguments(), timeout=WRITE_WITHIN
-            )
+            zero = await self._write(routing, list(plan.arguments()))
         except Exception as error:
             plan.give_up()
             return await self._failed(error)
@@ -228,6 +228,16 @@ class Writer:
             return False
         plan.number(zero)
         return True
+
+    async def _write(self, routing: int, given: list[Any]) -> int:
+        assert self._statement is not None
+        mine = (self.worker, self._session, routing, self._transaction)
+        try:
+            return await self._statement.fetchval(*mine, *given, timeout=WRITE_WITHIN)
+        except Exception as error:
+            if not is_unwritable_text(error):
+                raise
+        return await self._statement.fetchval(*mine, *writable(given), timeout=WRITE_WITHIN)
 
     async def _failed(self, error: Exception) -> bool:
         """False if it may be tried again; else raises what has happened."""
