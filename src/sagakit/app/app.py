@@ -71,6 +71,13 @@ class App(Module):
         assert topology is not None
         return topology
 
+    def topology_to_send(self) -> Topology:
+        """The app for those who only write its messages: nothing has to be provided. Raises DeclarationError."""
+        whole = self._read()
+        if whole.topology is None:
+            raise DeclarationError(self.name, list(whole.problems))
+        return whole.topology
+
     # ------------------------------------------------------------------ running
 
     @asynccontextmanager

@@ -42,7 +42,7 @@ def _sqlite(url: str, path: str) -> Store:
 
 def _postgres(url: str) -> Store:
     try:
-        from sagakit.stores.postgres import PostgresStore
+        from sagakit.stores.postgres.store import PostgresStore
     except ModuleNotFoundError as missing:
         if missing.name != "asyncpg":
             raise

@@ -115,14 +115,14 @@ class Door:
             raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")
         self._in_flight.add(claim)
         try:
-            return await self._record(envelope, _entry(envelope, key, digest), due)
+            return await self._record(envelope, entry_of(envelope, key, digest), due)
         finally:
             self._in_flight.discard(claim)
 
     async def repeated(self, envelope: Envelope, key: str, digest: str | None) -> Receipt | None:
         """The receipt of a request that was accepted before."""
         known = await self._store.read_inbox(envelope.type, key)
-        return None if known is None else _repeat(known, _entry(envelope, key, digest))
+        return None if known is None else repeat(known, entry_of(envelope, key, digest))
 
     async def tell(self, message: Any, process: ProcessConsumer, lane: str) -> None:
         """Record a message for one instance."""
@@ -171,7 +171,7 @@ class Door:
             if rejected is None:
                 return None
             if rejected.inbox is not None and inbox is not None and rejected.inbox.key == inbox.key:
-                return _repeat(rejected.inbox, inbox)
+                return repeat(rejected.inbox, inbox)
             # else a process has moved on meanwhile, or is not new: once more
 
     async def _record(self, envelope: Envelope, inbox: Inbox | None, due: int | None) -> Receipt:
@@ -207,12 +207,14 @@ def entry(scope: str, key: str, digest: str, receipt: Receipt) -> Inbox:
     return Inbox(scope, key, digest, _encode(_Answer(receipt.message_id, receipt.correlation_id)))
 
 
-def _entry(envelope: Envelope, key: str, digest: str | None) -> Inbox:
+def entry_of(envelope: Envelope, key: str, digest: str | None) -> Inbox:
+    """What the inbox remembers of a request that asks for no more than its message."""
     digest = digest or stable_id(envelope.type, envelope.payload.decode())
     return entry(envelope.type, key, digest, Receipt(envelope.id, envelope.correlation_id))
 
 
-def _repeat(known: Inbox, asked: Inbox) -> Receipt:
+def repeat(known: Inbox, asked: Inbox) -> Receipt:
+    """The first receipt again. KeyReused if it was another request."""
     if known.digest not in (asked.digest, ANYTHING):
         raise KeyReused(f"the idempotency key {asked.key!r} came with another {asked.scope} before")
     answer = _decode(known.answer)

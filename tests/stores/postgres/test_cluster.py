@@ -6,8 +6,8 @@ import pytest
 
 from sagakit.core.cluster.members import Worker
 from sagakit.core.commit import Commit
-from sagakit.stores.postgres import PostgresStore
 from sagakit.stores.postgres.connection import connect
+from sagakit.stores.postgres.store import PostgresStore
 from sagakit.testing.store_contract import ClusterContract
 from sagakit.testing.store_contract.samples import MakeStore, sent, write
 from sagakit.testing.store_contract.sharing import Expire

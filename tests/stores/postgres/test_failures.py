@@ -13,9 +13,10 @@ from tests.stores.postgres.proxy import proxied
 
 from sagakit.core.commit import Commit, DeliveryChange, Fence
 from sagakit.errors import CommitLost, LeaseLost, SchemaTooNew, StoreFailed, StoreUnusable
-from sagakit.stores.postgres import PostgresStore, schema
+from sagakit.stores.postgres import schema
 from sagakit.stores.postgres.address import parse
 from sagakit.stores.postgres.connection import connect, explain
+from sagakit.stores.postgres.store import PostgresStore
 from sagakit.testing.store_contract.samples import delivery, event, message, read_all, sent, started, write
 
 

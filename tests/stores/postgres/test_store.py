@@ -2,7 +2,7 @@
 
 import pytest
 
-from sagakit.stores.postgres import PostgresStore
+from sagakit.stores.postgres.store import PostgresStore
 from sagakit.testing.store_contract import StoreContract
 from sagakit.testing.store_contract.samples import MakeStore
 

@@ -1,5 +1,1 @@
-"""The store on PostgreSQL."""
-
-from sagakit.stores.postgres.store import PostgresStore
-
-__all__ = ["PostgresStore"]
+"""The store on PostgreSQL: `store.PostgresStore`. The outbox beside it needs no driver of ours."""

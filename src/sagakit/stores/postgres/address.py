@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from zlib import crc32
 
 from sagakit.errors import StoreUnusable
 
@@ -48,3 +49,8 @@ def parse(url: str) -> Address:
 def quoted(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def channel_of(schema: str) -> str:
+    """The channel of the notices about a schema."""
+    return f"sagakit_{crc32(schema.encode()):08x}"

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-import msgspec
-
 from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import partition
+from sagakit.stores.postgres.carried import decode_carried
 from sagakit.stores.postgres.connection import Connection
 from sagakit.stores.postgres.queries import QUERIES, Given
 
@@ -89,7 +88,7 @@ def _delivery(rows: Sequence[Sequence[Any]]) -> Delivery:
     first = rows[0]
     id, consumer, lane, state, due_at, attempt, crashes, error, carried, spent, home = first[:_FIRST_OF_MESSAGE]
     if carried is not None:
-        messages = [Envelope(*msgspec.msgpack.decode(carried))]
+        messages = [decode_carried(carried)]
     else:
         messages = [Envelope(*row[_FIRST_OF_MESSAGE:]) for row in rows]
     home = -1 if home == partition(lane) else home

@@ -12,7 +12,7 @@ import msgspec
 from sagakit.core.cluster.members import WITHDRAW, Claim, Lease, Notice, Owned, Routes, Worker
 from sagakit.core.commit import Delivery, Subscription
 from sagakit.errors import StoreFailed, StoreInUse, StoreUnusable
-from sagakit.stores.postgres.address import Address
+from sagakit.stores.postgres.address import Address, channel_of
 from sagakit.stores.postgres.connection import Connection, connect, explained, sqlstate
 from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.readers import Readers
@@ -187,7 +187,7 @@ class PostgresCluster:
         """Tell the others."""
         sender = "" if self._listener is None else self._listener.me
         said = [text for notice in notices for text in payloads(notice, sender)]
-        channel = Listener.channel_of(self._address)
+        channel = channel_of(self._address.schema)
         with suppress(StoreFailed):
             await self._readers().read(lambda connection: connection.execute(QUERIES["notify"], channel, said))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import structlog
 
 from sagakit.core.cluster.members import Notice
 from sagakit.errors import StoreFailed, StoreUnusable
-from sagakit.stores.postgres.address import Address
+from sagakit.stores.postgres.address import Address, channel_of
 from sagakit.stores.postgres.connection import Connection, connect, explained
 
 MOST_BYTES = 7_900
@@ -35,11 +34,6 @@ class Listener:
         self._broken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    @staticmethod
-    def channel_of(address: Address) -> str:
-        """The channel of a schema."""
-        return f"sagakit_{crc32(address.schema.encode()):08x}"
-
     async def start(self) -> None:
         """Hear from now on."""
         await self._connect()
@@ -58,7 +52,7 @@ class Listener:
         self._broken.clear()
         connection.add_termination_listener(lambda _: self._broken.set())
         with explained(self._address):
-            await connection.add_listener(self.channel_of(self._address), self._heard)
+            await connection.add_listener(channel_of(self._address.schema), self._heard)
         self._connection = connection
 
     async def _listen_on(self) -> None:

@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
 from msgspec.structs import astuple
 
 from sagakit.core.cluster.members import WITHDRAW
-from sagakit.core.commit import Commit, Delivery, Envelope, InstanceWrite, Pause, PauseScope, Rejected
+from sagakit.core.commit import Commit, Delivery, InstanceWrite, Pause, PauseScope, Rejected
 from sagakit.core.streams import partition_of
+from sagakit.stores.postgres.carried import LOGGED, encode_carried
 from sagakit.stores.postgres.writing.known import Known
 from sagakit.stores.postgres.writing.matching import mismatch, move_on
 
-LOGGED = Envelope.__struct_fields__.index("position")
-"""How many fields of an Envelope the log keeps beside its position. They are write_1's arrays, in this order."""
 MOST_ROWS = 20_000
 """Messages and items of one transaction, about."""
-
-encode_carried = msgspec.msgpack.Encoder().encode
 
 
 class Plan:
@@ -148,7 +144,7 @@ class Plan:
             return (*row, None, None, None, None, delivery.spent)
         self.plain = False
         self._carried.add(envelope.id)
-        carried = encode_carried(astuple(envelope)[:LOGGED])
+        carried = encode_carried(envelope)
         return (*row, carried, envelope.id, envelope.type, envelope.sender, delivery.spent)
 
     def _add_instance(self, write: InstanceWrite) -> None:
