@@ -94,6 +94,7 @@ CREATE INDEX deliveries_by_message ON deliveries (message_id) WHERE message_id I
 CREATE INDEX deliveries_scheduled ON deliveries (due_at, id) WHERE state = 'scheduled';
 CREATE INDEX deliveries_scheduled_by_lane ON deliveries USING hash (lane) WHERE state = 'scheduled';
 CREATE INDEX deliveries_parked ON deliveries (id) WHERE state = 'parked';
+CREATE INDEX deliveries_by_position ON deliveries (position) WHERE position IS NOT NULL;
 CREATE INDEX deliveries_arrived ON deliveries (arrived) WHERE arrived IS NOT NULL;
 
 CREATE TABLE processes (

@@ -49,7 +49,7 @@ CREATE FUNCTION write_1(
 #variable_conflict use_column
 DECLARE
     messages_of integer := cardinality(m_id);
-    deliveries_of integer := cardinality(d_position);
+    deliveries_of integer := cardinality(d_consumer);
     instances_of integer := cardinality(p_id);
     taken integer := messages_of + deliveries_of + instances_of;
     zero bigint := 0;                   -- the number before the first

@@ -6,7 +6,7 @@ first new instance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import astuple
@@ -206,32 +206,6 @@ class Plan:
             if message_id in self._carried:
                 self.forgotten.append(message_id)
 
-    def arguments(self) -> Iterator[Any]:
-        """What write_1 is given, after the worker's own words."""
-        done = sorted(self.done.items())  # in one order, whoever locks them
-        yield from _columns(done, 2)
-        yield sorted(self.withdrawn)
-        yield self.forgotten
-        yield from (list(self.heads), list(self.heads.values()))
-        yield from _columns(self.messages, LOGGED)
-        yield from _columns(self.deliveries, 16, 6 if self.plain else 16)
-        started = [astuple(write.row)[:-1] for write in self.started]
-        yield from _columns(started, 7)
-        moved = [
-            (number, expected, write.row.definition, write.row.version, write.row.status, write.row.state)
-            for number, (expected, write) in sorted(self.instances.items())
-        ]
-        yield from _columns(moved, 6)
-        yield from _columns(self.reactions, 6)
-        yield [self.search[number] for number in sorted(self.search)]
-        yield sorted(self.changes)
-        yield self.inbox
-        yield [self.items[place] for place in sorted(self.items)]
-        yield [astuple(pause) for pause in self.pauses.values()]
-        yield list(self.resumed)
-        yield [self.snapshots[stream] for stream in sorted(self.snapshots)]
-        yield [(consumer, *moved) for consumer, moved in sorted(self.checkpoints.items())]
-
     def number(self, zero: int) -> None:
         """Give everything that is new its number, in the order in which write_1 takes them."""
         position = zero + len(self.started)
@@ -250,14 +224,3 @@ class Plan:
         for commit in self.written:
             for message in commit.messages:
                 message.position = 0
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int, given: int | None = None) -> Iterator[Any]:
-    """The rows as columns; of a width, the first `given`, and empty ones for the rest."""
-    if not rows:
-        yield from [()] * width
-        return
-    columns = zip(*rows, strict=True)
-    for _, column in zip(range(given or width), columns, strict=False):
-        yield column
-    yield from [()] * (width - (given or width))

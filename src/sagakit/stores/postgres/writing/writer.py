@@ -29,6 +29,7 @@ from sagakit.stores.postgres.connection import (
     writable,
 )
 from sagakit.stores.postgres.queries import QUERIES
+from sagakit.stores.postgres.writing.arguments import TYPES, arguments
 from sagakit.stores.postgres.writing.known import Known, assume, load
 from sagakit.stores.postgres.writing.plan import Plan
 
@@ -48,7 +49,10 @@ STEERED = {
 }
 """Settings of a connection that writes."""
 
-WRITE = f"SELECT write_1({', '.join(f'${number}' for number in range(1, 68))})"
+MINE = ("text", "bigint", "bigint", "bigint")
+"""The types of what write_1 is told of the worker."""
+
+WRITE = f"SELECT write_1({', '.join(f'${place}::{kind}' for place, kind in enumerate((*MINE, *TYPES), 1))})"
 
 _log = structlog.get_logger("sagakit.store")
 
@@ -218,7 +222,7 @@ class Writer:
         self._parts.append(Lost(self._transaction, plan))
         routing = plan.routing if any(commit.routing for commit in plan.written) else 0
         try:
-            zero = await self._write(routing, list(plan.arguments()))
+            zero = await self._write(routing, arguments(plan))
         except Exception as error:
             plan.give_up()
             return await self._failed(error)
