@@ -20,8 +20,8 @@ from sagakit.core.streams import instance_id
 from sagakit.errors import KeyReused, StoreInUse, StoreUnusable
 from sagakit.stores.copying.copying import Copied, CopyDiffers
 from sagakit.stores.copying.tables import BATCH, TABLES, Row, Table
-from sagakit.stores.postgres.store import PostgresStore
 from sagakit.stores.postgres.copying.sides import PostgresSide
+from sagakit.stores.postgres.store import PostgresStore
 from sagakit.stores.sqlite.copying.sides import SqliteSide
 from sagakit.testing.manual import ManualClock, ManualEngine, engine
 
