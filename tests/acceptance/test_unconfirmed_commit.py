@@ -1,18 +1,25 @@
-"""SQLite does not confirm a transaction, written or not: the engine finds out, and nothing is lost or done twice."""
+"""The store does not confirm a transaction, written or not: the engine finds out, and nothing is lost or done twice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-from tests.acceptance.orders.processes import WAYS
-from tests.acceptance.orders.running import End, end_of, run_order, stores
+from tests.acceptance.orders.messages import OrderCancelled, PlaceOrder
+from tests.acceptance.orders.processes import PROCESS, WAYS
+from tests.acceptance.orders.running import End, end_of, run_order, stores, topology
 from tests.acceptance.orders.world import World
 
 from sagakit.core.commit import Commit, Rejected
+from sagakit.core.queries import InstanceQuery
+from sagakit.engine.engine import Engine
+from sagakit.errors import StoreFailed
+from sagakit.stores.postgres.store import PostgresStore
+from sagakit.stores.postgres.writing.writer import Writer
 from sagakit.stores.sqlite.owner import Owner
 from sagakit.stores.sqlite.queries import QUERIES
 
@@ -79,3 +86,59 @@ async def test_however_often_it_happens(done: bool, tmp_path: Path, monkeypatch:
     end, world, _ = await run("code", tmp_path / "often", monkeypatch, range(1, 40, 2), done=done)
     assert end == expected
     assert world.calls.total() == without.calls.total()
+
+
+class Breaking:
+    """Breaks the connection at one transaction, when it is written or before it is sent."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        self.at = 0
+        self.done = False
+        write = Writer.write
+
+        async def counted(writer: Writer, routing: int, given: list[Any]) -> int:
+            self.number += 1
+            if self.number != self.at:
+                return await write(writer, routing, given)
+            if self.done:
+                await write(writer, routing, given)
+            raise ConnectionResetError("connection reset by peer")
+
+        patch.setattr(Writer, "write", counted)
+
+    def strike(self, at: int, *, done: bool) -> None:
+        """Count from now on, and break at this one."""
+        self.number, self.at, self.done = 0, at, done
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_connection_to_postgres_breaks(way: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, breaking = World(ship="refused"), Breaking(monkeypatch)
+    engine = Engine(topology(way), PostgresStore(postgres_url), provide={World: world})
+    await engine.start()
+
+    async def order(id: str) -> tuple[str, ...]:
+        """Its story: placed again until it is acknowledged, and to its end."""
+        with suppress(StoreFailed):
+            await engine.send(PlaceOrder(id), idempotency_key=id)
+        receipt = await engine.send(PlaceOrder(id), idempotency_key=id)
+        await engine.wait(until=OrderCancelled, correlation_id=receipt.correlation_id, timeout=20)
+        update = await engine.wait(PROCESS, id, timeout=20)
+        assert (update.status, world.held[id]) == ("compensated", [])
+        [listed] = await engine.store.read_instances(InstanceQuery(type=PROCESS, key=id))
+        return tuple(one.type for one in await engine.store.read_story(listed.search.correlation_id))
+
+    try:
+        expected = await order("first")
+        calls, transactions = world.calls.total(), breaking.number
+        assert transactions > 5
+        orders = [(at, done) for at in range(1, transactions + 1) for done in (True, False)]
+        for at, done in orders:
+            breaking.strike(at, done=done)
+            assert await order(f"order {at} {done}") == expected, f"transaction {at}, {done}"
+        assert breaking.number >= transactions
+        assert world.calls.total() == calls * (len(orders) + 1)
+        assert await engine.store.read_deliveries() == []
+    finally:
+        await engine.stop()

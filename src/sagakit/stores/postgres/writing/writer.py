@@ -222,7 +222,7 @@ class Writer:
         self._parts.append(Lost(self._transaction, plan))
         routing = plan.routing if any(commit.routing for commit in plan.written) else 0
         try:
-            zero = await self._write(routing, arguments(plan))
+            zero = await self.write(routing, arguments(plan))
         except Exception as error:
             plan.give_up()
             return await self._failed(error)
@@ -233,7 +233,8 @@ class Writer:
         plan.number(zero)
         return True
 
-    async def _write(self, routing: int, given: list[Any]) -> int:
+    async def write(self, routing: int, given: list[Any]) -> int:
+        """One call of write_1."""
         assert self._statement is not None
         mine = (self.worker, self._session, routing, self._transaction)
         try:
