@@ -24,7 +24,8 @@ PATIENCE = 20.0
 class Broker:
     """A broker on a port of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self._log = folder / "kafka.log"
         self._program = _program(folder)
         self.port = _free_port()
@@ -40,6 +41,7 @@ class Broker:
         address = f"tcp://127.0.0.1:{self.port}"
         command = [self._program, "broker", "--storage-engine", "memory://tansu/"]
         command += ["--listener-url", address, "--advertised-listener-url", address]
+        command += self._options
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self._wait()
@@ -74,9 +76,9 @@ class Broker:
 
 
 @contextmanager
-def broker(folder: Path) -> Generator[Broker]:
+def broker(folder: Path, *options: str) -> Generator[Broker]:
     """A broker that a test may kill and pause."""
-    one = Broker(folder)
+    one = Broker(folder, *options)
     one.start()
     try:
         yield one

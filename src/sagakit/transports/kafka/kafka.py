@@ -29,7 +29,7 @@ from sagakit.transports.kafka.outlet import Outlet
 from sagakit.transports.kafka.participation import KafkaParticipant, Participating
 from sagakit.transports.kafka.reading.consumer import KafkaConsumer
 from sagakit.transports.kafka.reading.intake import Answers, Commands, Events, Intake
-from sagakit.transports.kafka.reading.unread import Parking, dead_letter, parked_key, record_of
+from sagakit.transports.kafka.reading.unread import Parking, bury, parked_key, record_of
 from sagakit.transports.kafka.replies import place_of, reply
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 
@@ -278,7 +278,7 @@ class _OfModule:
     async def _set_aside(self, doors: Doors, group: str, record: Record, reason: str) -> None:
         if self._dead_letters is not None:
             outlet = self._outlets[0]
-            await outlet.write(dead_letter(self._dead_letters, group, record, reason))
+            await bury(outlet.write, self._dead_letters, group, record, reason)
         elif self._parking is not None:
             command = self._parking.command(group, record, reason)
             await doors.send(command, idempotency_key=parked_key(group, record), digest="")

@@ -14,7 +14,7 @@ from sagakit.transports.kafka.form.outcomes import FAILED, NOTHING, SEVERAL, Fai
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
 from sagakit.transports.kafka.outlet import Outlet
 from sagakit.transports.kafka.reading.consumer import KafkaConsumer
-from sagakit.transports.kafka.reading.unread import dead_letter
+from sagakit.transports.kafka.reading.unread import bury
 from sagakit.transports.kafka.settings import KafkaSettings
 
 
@@ -94,7 +94,7 @@ class KafkaParticipant:
             await self._outlet.write(self._format.write(message.reply_to, answer))
 
     async def _set_aside(self, doors: Doors, group: str, record: Record, reason: str) -> None:
-        await self._outlet.write(dead_letter(self._dead_letters, group, record, reason))
+        await bury(self._outlet.write, self._dead_letters, group, record, reason)
 
 
 class _NoDoors:

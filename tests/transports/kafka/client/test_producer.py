@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from tests.servers.kafka import Broker
+from tests.servers.kafka import Broker, broker
 
 from sagakit.errors import PayloadTooLarge
 from sagakit.transports.kafka.client.producer import KafkaProducer, KafkaUnavailable
@@ -71,7 +72,9 @@ async def test_a_broker_that_is_away_is_said_and_it_goes_on_when_it_is_back(
         own_broker.kill()
         with pytest.raises(KafkaUnavailable, match=f"kafka://127.0.0.1:{own_broker.port}"):
             await producer.write(record(topic, "lost"))
-        assert "127.0.0.1" in (producer.ready() or "")
+        async with asyncio.timeout(20):
+            while "127.0.0.1" not in (producer.ready() or ""):
+                await asyncio.sleep(0.01)
         one, *others = [asyncio.ensure_future(producer.write(record(topic, "lost"))) for _ in range(50)]
         with pytest.raises(KafkaUnavailable):
             await one
@@ -139,3 +142,16 @@ async def test_what_is_in_flight_at_the_end_is_told(own_broker: Broker, topic: s
         with pytest.raises(KafkaUnavailable):
             await writing
         own_broker.resume()
+
+
+async def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 1_500)
+    with broker(tmp_path, "--authentication") as one:
+        url = one.url.replace("kafka://", "kafka://ann:sesame@") + "&sasl=SCRAM-SHA-256"
+        async with producing(url) as producer:
+            with pytest.raises(KafkaUnavailable, match="SASL") as raised:
+                await producer.write(record(topic, "x"))
+            assert "SASL" in (producer.ready() or "")
+    assert "sesame" not in f"{raised.value} {producer.ready()}"

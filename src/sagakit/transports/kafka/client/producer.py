@@ -141,6 +141,8 @@ class KafkaProducer:
                 done.set_exception(self._in_words(error))
 
     def _in_words(self, error: KafkaError) -> Exception:
+        if error.code() == KafkaError._MSG_TIMED_OUT and self._trouble:
+            return KafkaUnavailable(self._trouble)  # why it could not be written
         text = self._settings.hide(f"{self._settings}: {error.str()}")
         if error.code() in _TOO_LARGE:
             return PayloadTooLarge(text)

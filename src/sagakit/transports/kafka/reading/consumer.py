@@ -132,21 +132,24 @@ class Reading:
         except Exception as error:  # whatever is wrong with this one: the others go on
             reason = str(error) if isinstance(error, TerminalError) else f"{type(error).__name__}: {error}"
             _log.error("a record is set aside", record=record.place, group=self._consumer.group, error=reason)
-            await _tried(lambda: self._set_aside(record, reason), record)
+            await _tried(lambda: self._set_aside(record, reason), record, also=Exception)
         self.unfinished -= 1
 
     async def _set_aside(self, record: Record, reason: str) -> None:
         await self._consumer.set_aside(self.doors, self._consumer.group, record, reason)
 
 
-async def _tried(take: Callable[[], Coroutine[Any, Any, None]], record: Record) -> None:
+async def _tried(
+    take: Callable[[], Coroutine[Any, Any, None]], record: Record, *, also: type[Exception] = RetryableError
+) -> None:
+    """Try until it succeeds, where trying again may help; `also`: and in spite of these errors."""
     wait = FIRST_WAIT
     while True:
         try:
             return await take()
         except Busy as error:
             await asyncio.sleep(error.retry_after or FIRST_WAIT)
-        except RetryableError as error:
+        except (RetryableError, also) as error:
             _log.warning("a record is tried again", record=record.place, error=str(error), wait=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)

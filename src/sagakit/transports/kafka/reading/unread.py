@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sagakit.core.messages import stable_id
+from sagakit.errors import PayloadTooLarge
 from sagakit.transports.kafka.form.wire import Record
 
 MOST_KEPT = 512 * 1024
@@ -77,8 +79,11 @@ def record_of(unread: UnreadRecord) -> Record:
     return Record(unread.topic, _bytes(unread.key), _bytes(unread.value), headers, *place)
 
 
-def dead_letter(topic: str, group: str, record: Record, reason: str) -> Record:
-    """A record as it is written to the dead letters: as it was, with what is wrong with it in headers."""
+def dead_letter(topic: str, group: str, record: Record, reason: str, *, whole: bool = True) -> Record:
+    """A record as it is written to the dead letters: as it was, with what is wrong with it in headers.
+
+    One that is not `whole` is too large for that: its value stays where it is.
+    """
     said = {
         "deadletter_topic": record.topic,
         "deadletter_partition": str(record.partition),
@@ -87,7 +92,15 @@ def dead_letter(topic: str, group: str, record: Record, reason: str) -> Record:
         "deadletter_reason": reason[:MOST_SAID],
     }
     headers = [*record.headers, *((name, value.encode()) for name, value in said.items())]
-    return Record(topic, record.key, record.value, headers)
+    return Record(topic, record.key, record.value if whole else None, headers)
+
+
+async def bury(write: Callable[[Record], Awaitable[None]], topic: str, group: str, record: Record, reason: str) -> None:
+    """Write a record to the dead letters."""
+    try:
+        await write(dead_letter(topic, group, record, reason))
+    except PayloadTooLarge as error:
+        await write(dead_letter(topic, group, record, f"{reason} (its value: {error})", whole=False))
 
 
 def parked_key(group: str, record: Record) -> str:
