@@ -26,6 +26,7 @@ COMMANDS = [
     ["deliveries", "show"],
     ["deliveries", "retry-all"],
     ["deliveries", "edit"],
+    ["workers", "list"],
     ["pause"],
     ["resume"],
     ["migrate"],
@@ -68,6 +69,7 @@ Look (also while an engine runs):
   messages list         A story as a tree: which message caused which
   deliveries list       What is still to be handled, the oldest first
   deliveries show N     One with its message, and why it stands there
+  workers list          List the workers of a database
 
 Act (through the engine that runs):
   processes retry ID                Try what it failed on, or waits for, again

@@ -105,17 +105,20 @@ def run(
     joined, url, child = load(app), named(db), child_of(os.environ)
     limits = Limits(leave_unclaimed=leave_unclaimed)
     if workers > 1:
-        words = ["run", app, "--db", url, *(["--leave-unclaimed"] if leave_unclaimed else [])]
-        words += ["--idempotency", idempotency] if idempotency else []
+        # what URLs may hold is not for the list of processes
+        environment = {"SAGAKIT_DB": url, "SAGAKIT_IDEMPOTENCY": idempotency}
+        words = ["run", app, *(["--leave-unclaimed"] if leave_unclaimed else [])]
         words += ["--log-format", log_format, "--log-level", log_level]
         with bind(port) as bound:
-            asyncio.run(_supervise(joined, url, bound, words, workers))
+            asyncio.run(_supervise(joined, url, bound, workers, words, environment))
         return
     with bind(port if child is None else 0) as bound:
         asyncio.run(_serve(joined, url, bound, limits, idempotency, child))
 
 
-async def _supervise(app: App, db: str, bound: socket.socket, words: list[str], workers: int) -> None:
+async def _supervise(
+    app: App, db: str, bound: socket.socket, workers: int, words: list[str], environment: dict[str, str]
+) -> None:
     from sagakit.app.stores import open_store
     from sagakit.cli.workers.supervisor import Supervisor
     from sagakit.server.serve import address_of
@@ -123,9 +126,9 @@ async def _supervise(app: App, db: str, bound: socket.socket, words: list[str], 
     if open_store(db).cluster is None:
         raise Failure(f"{db}: one engine owns it alone; several workers share a database on PostgreSQL")
     commands = counted(len(app.topology().commands), "command")
-    show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, {workers} workers on {db}"))
+    show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, {workers} workers"))
     sys.stdout.flush()
-    await Supervisor(workers, words, bound).run()
+    await Supervisor(workers, words, bound, environment).run()
 
 
 async def _serve(
@@ -139,12 +142,17 @@ async def _serve(
 
     # signals are heard from before the start, so that it is never cut short, to after the stop
     with signalled() as told, observing(app.name) as telemetry:
-        running = app.engine(db, limits=limits, observer=telemetry)
+        running = app.engine(db, limits=limits, observer=telemetry, worker=child.name if child else "")
         async with opened(idempotency) as fast, running as engine:
-            commands = counted(len(engine.topology.commands), "command")
-            show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
-            sys.stdout.flush()
-            await serve(engine, api(engine, fast=fast), bound, told)
+            if child is None:
+                commands = counted(len(engine.topology.commands), "command")
+                show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
+                sys.stdout.flush()
+            else:
+                child.stops_with_supervisor(told)
+                child.tell_ready()
+            shared = child.socket() if child else None
+            await serve(engine, api(engine, fast=fast), bound, told, shared=shared)
 
 
 def check(app: AppName) -> None:

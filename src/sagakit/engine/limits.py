@@ -29,7 +29,7 @@ class Limits:
     """Seconds that a stop waits for what runs."""
     leave_unclaimed: bool = False
     """Start although nobody claims some messages: they wait, readiness names them, and an operator may drop them."""
-    lease: float = 10.0
+    lease: float = 5.0
     """Seconds that a worker on a shared store is taken for alive without a sign of life."""
     hand_over_within: float = 10.0
     """Seconds that what runs has to end where its partition goes to another worker; then it is cancelled."""

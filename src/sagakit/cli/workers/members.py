@@ -40,7 +40,10 @@ class WorkerView(Struct, frozen=True):
 
 @app.command("list")
 def list_workers(db: Database = "", as_json: AsJson = False) -> None:
-    """List the workers of a database, with what each of them owns."""
+    """List the workers of a database.
+
+    A worker is an engine on a database that several share. PARTITIONS says how many of the 256 are its own.
+    """
     views = asyncio.run(_read(named(db)))
     if as_json:
         show_json(views)

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -26,9 +26,12 @@ _log = structlog.get_logger("sagakit.supervisor")
 class Slot:
     """One worker: process after process under one name."""
 
-    def __init__(self, name: str, command: Sequence[str], door: socket.socket, life: int) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], door: socket.socket, life: int, environment: Mapping[str, str]
+    ) -> None:
         self.name = name
         self._command = command
+        self._environment = environment
         self._door = door
         self._life = life
         self.process: asyncio.subprocess.Process | None = None
@@ -66,7 +69,7 @@ class Slot:
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *self._command,
-                env={**os.environ, **child.environment()},
+                env={**os.environ, **self._environment, **child.environment()},
                 pass_fds=(child.door, child.life, child.ready),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which stops them in order
             )
@@ -111,12 +114,13 @@ class Slot:
 class Supervisor:
     """All workers of one `sagakit run --workers N`."""
 
-    def __init__(self, count: int, words: Sequence[str], door: socket.socket) -> None:
+    def __init__(self, count: int, words: Sequence[str], door: socket.socket, environment: Mapping[str, str]) -> None:
         self._life, self._held = os.pipe()
         host = socket.gethostname()
         command = (sys.executable, "-m", "sagakit", *words)
         port = door.getsockname()[1]
-        self._slots = [Slot(f"{host}:{port}/{number + 1}", command, door, self._life) for number in range(count)]
+        names = (f"{host}:{port}/{number + 1}" for number in range(count))
+        self._slots = [Slot(name, command, door, self._life, environment) for name in names]
         self._restarting: asyncio.Task[None] | None = None
         self._stopping = False
 

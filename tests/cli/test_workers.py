@@ -1,0 +1,117 @@
+"""`run --workers` as processes of their own on PostgreSQL, and `workers list`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.cli.conftest import Sagakit
+from tests.cli.test_apps import GOOD
+from tests.cli.test_running import address, running, started
+
+from sagakit.core.cluster.members import Lease, Worker
+
+PATIENCE = 40.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(GOOD, encoding="utf-8")
+    return tmp_path
+
+
+def until(find: Callable[[], Any]) -> Any:
+    """What is found, once it is."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            found = find()
+        except (httpx.TransportError, AssertionError, json.JSONDecodeError):
+            found = None
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {PATIENCE:g} s")
+
+
+def listed(sagakit: Sagakit, db: str) -> list[dict[str, Any]]:
+    said = sagakit("workers", "list", "--db", db, "--json")
+    return json.loads(said.out) if not said.code else []
+
+
+def test_workers_are_kept_running_and_restarted_one_after_another(
+    folder: Path, postgres_url: str, sagakit: Sagakit
+) -> None:
+    with started(folder, "run", "mine:bank", "--db", postgres_url, "--port", 0, "--workers", 2) as (process, line):
+        url = address(line)
+        assert "2 workers" in line
+
+        def both() -> list[dict[str, Any]]:
+            found = listed(sagakit, postgres_url)
+            shares = sorted(one["partitions"] for one in found)
+            return found if shares == [128, 128] else []
+
+        first = until(both)
+        assert [one["name"].rpartition("/")[2] for one in sorted(first, key=lambda one: one["name"])] == ["1", "2"]
+        assert {one["state"] for one in first} == {"alive"}
+        assert len({one["pid"] for one in first}) == 2
+        assert all(httpx.get(f"{one['url']}/health/ready").status_code == 200 for one in first)
+        assert httpx.get(f"{url}/health/ready").status_code == 200
+
+        os.kill(first[0]["pid"], signal.SIGKILL)
+        again = until(
+            lambda: (found := both()) and {one["pid"] for one in found} != {one["pid"] for one in first} and found
+        )
+        assert {one["name"] for one in again} == {one["name"] for one in first}
+
+        process.send_signal(signal.SIGHUP)
+        old = {one["pid"] for one in again}
+        until(lambda: (found := both()) and not old & {one["pid"] for one in found})
+
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+        assert process.returncode == 0
+        assert listed(sagakit, postgres_url) == []
+
+
+def test_workers_end_with_their_supervisor(folder: Path, postgres_url: str, sagakit: Sagakit) -> None:
+    with started(folder, "run", "mine:bank", "--db", postgres_url, "--port", 0, "--workers", 2) as (process, _):
+        until(lambda: len(listed(sagakit, postgres_url)) == 2)
+        process.kill()
+        process.wait()
+        until(lambda: listed(sagakit, postgres_url) == [])
+
+
+def test_several_workers_need_a_store_that_they_share(folder: Path) -> None:
+    with running(folder, "run", "mine:bank", "--db", folder / "bank.db", "--port", 0, "--workers", 2) as process:
+        _, said = process.communicate()
+        assert process.returncode == 1
+        assert "several workers share a database on PostgreSQL" in said
+
+
+def test_a_store_of_one_engine_has_no_workers(tmp_path: Path, sagakit: Sagakit) -> None:
+    said = sagakit("workers", "list", "--db", str(tmp_path / "none.db"))
+    assert said.code == 1
+
+
+def test_what_is_shown_of_a_worker() -> None:
+    from sagakit.cli.workers.members import views_of
+
+    times = {"joined_at": 1_000_000, "renewed_at": 10_000_000, "expires_at": 20_000_000, "lasts": 10_000_000}
+    worker = Worker("id", "name", "host", 7, "app", "sagakit 1", "http://x", ("a#1", "b#1"), **times)
+    leases = [
+        Lease("a", 1, "id", False),
+        Lease("b", 1, "id", False),
+        Lease("a", 2, "id", False),
+        Lease("b", 2, None, True),
+    ]
+    for now, state in ((11_000_000, "alive"), (16_000_000, "late"), (20_000_000, "expired")):
+        (view,) = views_of([worker], leases, now)
+        assert (view.partitions, view.state) == (2, state)
