@@ -231,8 +231,8 @@ async def test_the_answer_is_the_outcome(way: Way) -> None:
 
         assert await running.status("t.paid", "1") == "completed"
         assert not receipt.repeated
-        outcome = (await story(running))[3]
-        command = (await story(running))[1]
+        _, command, over, outcome, *_ = await story(running)
+        assert (over.causation_id, over.sender) == (command.id, "t.charge")  # with a sender: it is no outcome
         assert (outcome.type, outcome.causation_id, outcome.sender) == ("t.Charged", command.id, None)
 
 
@@ -541,6 +541,21 @@ async def test_a_story_is_over_when_the_answer_has_come() -> None:
         await answer(running, handed.last(Charge), Charged("1"))
         assert (await anext(updates)).status == "ended"
         assert await anext(updates, None) is None
+
+
+async def test_a_story_that_is_watched_goes_on_when_its_command_is_handed_over() -> None:
+    handed = Handed(held=True)
+    async with engine(paying(), provide={Handed: handed}) as running:
+        receipt = await running.send(Charge("1"))
+        await until(lambda: handed.count(Charge))
+        updates = running.watch(correlation_id=receipt.correlation_id)
+        assert (await anext(updates)).status == "running"
+        handed.gate.set()
+        over = await anext(updates)
+        assert (over.state, over.status) == (HANDED_OVER, "running")
+        await answer(running, handed.last(Charge), Charged("1"))
+        last = await anext(updates)
+        assert (last.state, last.status) == ("t.Charged", "ended")
 
 
 # ---------------------------------------------------------------------- after a restart
