@@ -1,7 +1,7 @@
 """A broker that speaks Kafka's protocol, from a wheel: in memory, without transactions; its high watermark is wrong.
 
 What it holds is gone when it is killed. The first member of a group waits for half of its session timeout.
-SAGAKIT_TEST_KAFKA points the same tests at another broker; tests that kill or pause one are skipped then.
+SAGAKIT_TEST_KAFKA points the same tests at another broker; those that kill or pause one start their own.
 """
 
 from __future__ import annotations
