@@ -11,22 +11,24 @@ from sagakit.transports.kafka import Kafka
 
 async def test_workers_share_topics_and_any_of_them_takes_an_answer(kafka_url: str, topic: str) -> None:
     world, kafka = World(), Kafka(kafka_url)
-    async with crew(payments_app(kafka, topic), provide={World: world}) as payments:
-        async with crew(orders_app(kafka, topic), provide={World: world}) as orders:
-            for team in (orders, payments):
-                await team.join("first")
-                await team.join("second")
-                await team.beat()
-            first, second = orders.engines.values()
-            while not all(link.ready() is None for link in first.topology.links):
+    async with (
+        crew(payments_app(kafka, topic), provide={World: world}) as payments,
+        crew(orders_app(kafka, topic), provide={World: world}) as orders,
+    ):
+        for team in (orders, payments):
+            await team.join("first")
+            await team.join("second")
+            await team.beat()
+        first, second = orders.engines.values()
+        while not all(link.ready() is None for link in first.topology.links):
+            await asyncio.sleep(0.01)
+        for number in range(60):
+            await (first, second)[number % 2].send(PlaceOrder(f"o-{number}"))
+        async with asyncio.timeout(40):
+            while len(world.done) < 120:
                 await asyncio.sleep(0.01)
-            for number in range(60):
-                await (first, second)[number % 2].send(PlaceOrder(f"o-{number}"))
-            async with asyncio.timeout(40):
-                while len(world.done) < 120:
-                    await asyncio.sleep(0.01)
-                await orders.settle()
-            ends = {await second.status("orders.fulfil", f"o-{number}") for number in range(60)}
-            assert await parked(first) == []
+            await orders.settle()
+        ends = {await second.status("orders.fulfil", f"o-{number}") for number in range(60)}
+        assert await parked(first) == []
     assert ends == {"completed"}
     assert len(set(world.done)) == len(world.done) == 120
