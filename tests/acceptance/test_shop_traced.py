@@ -61,6 +61,10 @@ def test_a_compensated_order_is_one_tree(opened: Opened, tmp_path: Path, collect
     (server,) = [node for node in found if node.kind == "server"]
     assert (server.name, server.parent_id) == ("POST /orders", CALLER)
     assert (server.attributes["http.route"], server.attributes["http.response.status_code"]) == ("/orders", 201)
+    if opened is in_four_processes:
+        by_id = {node.span_id: node for node in found}
+        called = [by_id[node.parent_id] for node in found if node.name == "send payments.ChargePayment"]
+        assert [(node.name, node.kind) for node in called] == [("Payment/Charge", "client")]
     sent = steps(found)
     undone = [name for name in sent if name.startswith("undo ")]
     assert sent[:2] == ["process inventory.ReserveStock", "process payments.ChargePayment"]

@@ -14,7 +14,7 @@ from sagakit.telemetry.metrics import catalogue
 from sagakit.telemetry.metrics.metrics import MICROSECONDS, Metrics
 from sagakit.telemetry.metrics.tallies import Histogram, Labels
 
-OUTGOING = frozenset({"forwarder"})
+OUTGOING = frozenset({"forwarder", "replier"})
 """What consumers are whose deliveries are to leave."""
 
 
@@ -99,7 +99,8 @@ def _gauges(standing: Standing, roles: Mapping[str, str]) -> Iterator[Metric]:
     yield _gauge(catalogue.DELIVERIES, {(one.consumer, one.state): one.count for one in standing.waiting})
     ages = {(one.consumer, one.state): _age(standing, one.oldest) for one in standing.waiting}
     yield _gauge(catalogue.OLDEST, ages)
-    leaving = {name: 0.0 for name, role in roles.items() if role in OUTGOING}
+    # a name with a space is none of the user's: a transport has made that consumer, to take messages out
+    leaving = {name: 0.0 for name, role in roles.items() if role in OUTGOING or " " in name}
     for (consumer, state), age in ages.items():
         if consumer in leaving and state != "scheduled":
             leaving[consumer] = max(leaving[consumer], age)

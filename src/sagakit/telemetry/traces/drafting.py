@@ -25,7 +25,7 @@ REMEMBERED = 10_000
 """Commands and runs under way whose places are known."""
 THOUSAND = 1_000
 
-RUNS = frozenset({"handler", "listener", "forwarder"})
+RUNS = frozenset({"handler", "listener", "forwarder", "replier"})
 """What consumers are whose runs have spans of their own."""
 
 

@@ -14,6 +14,7 @@ import msgspec
 from sagakit.core.messages import Later, Message, field_names, is_message_type
 from sagakit.engine.handlers.context import Context
 from sagakit.errors import InvalidMessage
+from sagakit.transports.calling import calling
 from sagakit.transports.http.answer import Answer
 from sagakit.transports.http.callbacks import Callbacks
 from sagakit.transports.http.outcomes import RETRYABLE, Rules
@@ -64,7 +65,14 @@ def request(  # noqa: PLR0913 (options, by name)
     path_of = _path_of(path, of)
     body_of = _body_of(method, body)
 
+    span = f"{method} {path}" if isinstance(path, str) else method
+    said = {"http.request.method": method}
+
     async def send(command: Any, context: Context, service: HttpService, url: str) -> Any:
+        with calling(context, span, said | {"url.template": path} if isinstance(path, str) else said):
+            return await made(command, context, service, url)
+
+    async def made(command: Any, context: Context, service: HttpService, url: str) -> Any:
         target = path_of(command)
         sent = {**_ids(context, method, service.url + target), **(headers(command) if headers else {})}
         if url:

@@ -23,6 +23,7 @@ from sagakit.declare import (
 from sagakit.engine.handlers.context import Context
 from sagakit.errors import PayloadTooLarge, RetryableError
 from sagakit.ports import Doors
+from sagakit.transports.calling import calling
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
 from sagakit.transports.kafka.outlet import Outlet
@@ -196,8 +197,9 @@ class _OfModule:
 
         async def call(command: Any, context: Context, outlet: Outlet) -> Later:
             value = context.correlation_id if key is None else _value(command, key)
-            message = self._message(command, context, value, reply_to=answers)
-            await outlet.write(self._format.write(topic, message))
+            with calling(context, f"send {topic}", _sending(topic, context), kind="producer"):
+                message = self._message(command, context, value, reply_to=answers)
+                await outlet.write(self._format.write(topic, message))
             return Later(f"topic {topic}")
 
         returned = Union[(*outcomes, Later)]
@@ -209,8 +211,9 @@ class _OfModule:
         """Declare the listener that writes events to a topic."""
 
         async def publish(event: Any, context: Context, outlet: Outlet) -> None:
-            message = self._message(event, context, _value(event, key))
-            await outlet.write(self._format.write(topic, message))
+            with calling(context, f"send {topic}", _sending(topic, context), kind="producer"):
+                message = self._message(event, context, _value(event, key))
+                await outlet.write(self._format.write(topic, message))
 
         taken = Union[events]  # noqa: UP007 (made of what is given)
         publish.__annotations__ = {"event": taken, "context": Context, "outlet": self.outlet(), "return": None}
@@ -324,3 +327,15 @@ def _retries(retry: Retries) -> tuple[Retry, ...]:
 def _value(message: Message, path: str) -> str | None:
     value: object = attrgetter(path)(message)
     return None if value is None else str(value)
+
+
+def _sending(topic: str, context: Context) -> Mapping[str, str]:
+    """What the span of a record says."""
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": topic,
+        "messaging.message.id": context.message_id,
+        "messaging.message.conversation_id": context.correlation_id,
+    }

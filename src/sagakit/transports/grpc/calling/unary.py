@@ -12,6 +12,7 @@ import grpc.aio
 
 from sagakit.core.messages import Message
 from sagakit.engine.handlers.context import Context
+from sagakit.transports.calling import calling as span_of
 from sagakit.transports.grpc.calling.outcomes import outcomes_of
 from sagakit.transports.grpc.calling.stubs import check_method
 from sagakit.transports.grpc.metadata import Metadata, as_mapping, sent_with
@@ -53,7 +54,14 @@ def unary(  # noqa: PLR0913 (options, by name)
     check_method(stub, method)
     answers = _with_metadata(response)
 
+    service = stub.__name__.removesuffix("Stub")
+    said = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
+
     async def call(command: Any, stub: Any, context: Context) -> Any:
+        with span_of(context, f"{service}/{method}", said):
+            return await made(command, stub, context)
+
+    async def made(command: Any, stub: Any, context: Context) -> Any:
         sent = [*sent_with(context), *(metadata(command).items() if metadata else ())]
         deadline = PATIENCE if context.timeout is None else context.timeout
         calling = getattr(stub, method)(request(command), timeout=deadline, metadata=tuple(sent))
