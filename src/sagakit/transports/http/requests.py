@@ -65,22 +65,18 @@ def request(  # noqa: PLR0913 (options, by name)
     path_of = _path_of(path, of)
     body_of = _body_of(method, body)
 
-    span = f"{method} {path}" if isinstance(path, str) else method
-    said = {"http.request.method": method}
+    span = _span_of(method, path)
 
     async def send(command: Any, context: Context, service: HttpService, url: str) -> Any:
-        with calling(context, span, said | {"url.template": path} if isinstance(path, str) else said):
-            return await made(command, context, service, url)
-
-    async def made(command: Any, context: Context, service: HttpService, url: str) -> Any:
         target = path_of(command)
-        sent = {**_ids(context, method, service.url + target), **(headers(command) if headers else {})}
-        if url:
-            sent[CALLBACK] = url
-        content = body_of(command, context, url)
-        if content is not None:
-            sent.setdefault("content-type", "application/json")
-        answer = await service.send(method, target, headers=sent, body=content, timeout=context.timeout)
+        with calling(context, *span):
+            sent = {**_ids(context, method, service.url + target), **(headers(command) if headers else {})}
+            if url:
+                sent[CALLBACK] = url
+            content = body_of(command, context, url)
+            if content is not None:
+                sent.setdefault("content-type", "application/json")
+            answer = await service.send(method, target, headers=sent, body=content, timeout=context.timeout)
         return rules.of(answer, command, context.payload)
 
     async def at_once(command: Any, context: Context, service: HttpService) -> Any:
@@ -123,6 +119,12 @@ def _ids(context: Context, method: str, url: str) -> dict[str, str]:
         "traceparent": context.trace,
     }
     return {name: value for name, value in named.items() if value}
+
+
+def _span_of(method: str, path: object) -> tuple[str, dict[str, str]]:
+    """The name of the span of a request, and what it says: the template of the path, never what was filled in."""
+    said = {"http.request.method": method}
+    return (f"{method} {path}", {**said, "url.template": path}) if isinstance(path, str) else (method, said)
 
 
 def _path_of(path: Any, of: type) -> Callable[[Any], str]:
