@@ -374,6 +374,34 @@ async def test_a_new_subscriber_misses_nothing_while_old_workers_commit() -> Non
         assert seen.by["x"] == list(range(10, 61))
 
 
+class Holding(MemoryStore):
+    """A store that holds up the Commits of events."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.let_go = asyncio.Event()
+        self.held = 0
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
+        if any(message.kind == "event" for commit in commits for message in commit.messages):
+            self.held += 1
+            await self.let_go.wait()
+        return await super().commit(commits)
+
+
+async def test_what_is_being_committed_when_somebody_subscribes_is_routed_anew() -> None:
+    seen = Seen()
+    async with crew(lists(), provide={Seen: seen}) as made:
+        store = Holding(made.data, shared=True)
+        await made.join("a", store=store)
+        await made.engines["a"].send(Add("x", 1))
+        await until(lambda: store.held)
+        await made.join("c", app=lists(listens=True))
+        store.let_go.set()
+        await made.settle()
+        assert seen.by["x"] == [1]
+
+
 async def test_those_who_know_most_of_a_consumer_own_it() -> None:
     world = World()
     async with crew(lists(), "a", provide={World: world, Seen: Seen()}) as made:

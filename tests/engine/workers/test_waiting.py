@@ -8,9 +8,10 @@ import pytest
 from tests.acceptance.orders.messages import OrderCancelled, OrderConfirmed, PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
-from tests.engine.stage import Ask, Declined, Stage, Told, asking_app
+from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
 from tests.engine.workers.crew import Crew, crew
 
+from sagakit.core.commit import Delivery
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.errors import OutcomeUnknown, Refused, WaitTimeout
 
@@ -155,3 +156,31 @@ async def test_a_story_that_goes_on_elsewhere_is_watched() -> None:
             ("running", "ConfirmOrder"),
             ("ended", "OrderConfirmed"),
         ]
+
+
+async def test_what_comes_while_it_is_looked_for_is_found() -> None:
+    """All of it ends between the look into the log and the look at what is under way."""
+    world, gate = World(), asyncio.Event()
+    world.waits["ship"] = gate.wait
+    async with crew(order_app("code"), "a", "b", provide={World: world}) as made:
+        order = order_at(made, "b")
+        receipt = await made.engines["a"].send(PlaceOrder(order))
+        await made.rest()
+        cluster = made.engines["a"].store.cluster
+        assert cluster is not None
+        read = cluster.read_outstanding
+        looks = 0
+
+        async def read_later(correlation_id: str) -> list[Delivery]:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                gate.set()
+                await until(lambda: world.runs("confirm"))
+                await asyncio.sleep(0.01)
+            return await read(correlation_id)
+
+        cluster.read_outstanding = read_later  # type: ignore[method-assign]
+        event = await made.engines["a"].wait(until=OrderConfirmed, correlation_id=receipt.correlation_id)
+        assert event == OrderConfirmed(order)
+        assert looks

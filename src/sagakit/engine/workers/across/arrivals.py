@@ -94,15 +94,16 @@ class Arrivals:
                 for future in passing:
                     future.set_result(None)
             taken = [*self._takeovers.finished]
+            own = {delivery.id for delivery in after}
             for delivery in sorted((*found, *after), key=lambda one: one.id):
                 if not any(takeover.has_read(delivery.id) for takeover in taken):
-                    self._bring(delivery)
+                    self._bring(delivery, own=delivery.id in own)
             self._takeovers.finished = [one for one in self._takeovers.finished if one not in finished]
 
-    def _bring(self, delivery: Delivery) -> None:
+    def _bring(self, delivery: Delivery, *, own: bool) -> None:
         delivery.partition = partition_of(delivery)
         if delivery.state == "scheduled":
             if self.schedule is not None:
                 self.schedule.put(delivery)
-        elif not self._ownership.leaves(delivery):
+        elif not self._ownership.leaves(delivery, own=own):
             self._into_lane(delivery)

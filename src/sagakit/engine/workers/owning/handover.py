@@ -59,6 +59,7 @@ class Handover:
             self._under_way -= 1
 
     async def _give(self, given: Owned, within: float) -> None:
+        self._suspect |= self._ownership.unread(given)
         self._ownership.hand_over(given)
         if self.schedule is not None:
             self.schedule.lost()

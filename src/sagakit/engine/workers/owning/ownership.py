@@ -17,8 +17,13 @@ Home = tuple[str, int]
 class TakenOver(Protocol):
     """A partition whose deliveries are still being read."""
 
-    def leaves(self, delivery: Delivery) -> bool:
-        """Whether a new delivery stays in the store for now, or was read from there already."""
+    @property
+    def suspect(self) -> set[Home]:
+        """The partitions of it in which somebody has crashed."""
+        ...
+
+    def leaves(self, delivery: Delivery, *, own: bool) -> bool:
+        """Whether a delivery stays in the store for now, or was read from there already."""
         ...
 
 
@@ -39,16 +44,19 @@ class Ownership:
 
     # ------------------------------------------------------------------ asked often
 
-    def leaves(self, delivery: Delivery) -> bool:
-        """Whether a new delivery is not put into a lane here: it is another's, or is read in its turn."""
-        own = self.live.get(delivery.consumer)
-        if own is not None and delivery.partition in own:
+    def leaves(self, delivery: Delivery, *, own: bool = True) -> bool:
+        """Whether a delivery is not put into a lane here: it is another's, or is read in its turn.
+
+        `own`: this worker has just written it; else another one has, at any time.
+        """
+        live = self.live.get(delivery.consumer)
+        if live is not None and delivery.partition in live:
             return False
         consumer = self._target(delivery)
         if delivery.partition in self.live.get(consumer, ()):
             return False
         taken = self.taking.get(consumer, {}).get(delivery.partition)
-        return taken is None or taken.leaves(delivery)
+        return taken is None or taken.leaves(delivery, own=own)
 
     def is_elsewhere(self, consumer: str, lane_key: str) -> bool:
         """Whether nothing may be handled here in this lane, which has a key, at once."""
@@ -102,6 +110,12 @@ class Ownership:
         self.leaving.get(consumer, set[int]()).discard(number)
 
     # ------------------------------------------------------------------ asked seldom
+
+    def unread(self, given: Owned) -> set[Home]:
+        """Those of these in which somebody has crashed, and of which nobody has read all since."""
+        homes = {(consumer, number) for consumer, numbers in given.items() for number in numbers}
+        taken = ((home, self.taking.get(home[0], {}).get(home[1])) for home in homes)
+        return {home for home, takeover in taken if takeover is not None and home in takeover.suspect}
 
     def held(self) -> dict[str, set[int]]:
         """All that is leased to this worker and not being handed over."""

@@ -15,7 +15,7 @@ from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lanes
 from sagakit.engine.recovery import PAGES, SLOWLY, Recovery
 from sagakit.engine.time.timers import Timers
-from sagakit.engine.workers.owning.ownership import Ownership
+from sagakit.engine.workers.owning.ownership import Home, Ownership
 from sagakit.ports import Store
 
 _log = structlog.get_logger("sagakit.workers")
@@ -25,7 +25,7 @@ class Takeover:
     """One batch of claims. While its deliveries are read, new ones are left in the store: nothing overtakes."""
 
     def __init__(self, claims: Sequence[Claim]) -> None:
-        self.suspect = {(one.consumer, one.partition) for one in claims if not one.clean}
+        self.suspect: set[Home] = {(one.consumer, one.partition) for one in claims if not one.clean}
         """Where somebody has crashed: what is found there may have been running."""
         self.claims = [(one.consumer, one.partition) for one in claims]
         self._cursor = 0
@@ -35,12 +35,13 @@ class Takeover:
         self._read = array("q")
         """The ids of all that was read, in their order: what others wrote comes a second time as an arrival."""
 
-    def leaves(self, delivery: Delivery) -> bool:
-        """Whether a new delivery stays in the store for now, or was read from there already."""
+    def leaves(self, delivery: Delivery, *, own: bool) -> bool:
+        """Whether a delivery stays in the store for now, or was read from there already."""
         if delivery.id <= self._cursor:  # else it was committed late, behind the page that it belongs to
             return self.has_read(delivery.id)
         self._upto = max(self._upto, delivery.id)
-        self._first_left = min(self._first_left or delivery.id, delivery.id)
+        if own:  # what others wrote may have been there before, and may have been running
+            self._first_left = min(self._first_left or delivery.id, delivery.id)
         return True
 
     def has_read(self, id: int) -> bool:

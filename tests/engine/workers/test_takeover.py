@@ -1,0 +1,115 @@
+"""What is found in a partition that was claimed: nothing overtakes it or comes twice, and it may be what crashed."""
+
+from __future__ import annotations
+
+from tests.engine.stage import Ask, Stage, asking_app
+from tests.engine.workers.crew import crew
+from tests.engine.workers.test_waiting import asked_at
+
+from sagakit.core.cluster.members import Claim
+from sagakit.core.commit import Delivery, Envelope
+from sagakit.core.streams import lane_name
+from sagakit.engine.handlers.failures import MOST_CRASHES
+from sagakit.engine.limits import Limits
+from sagakit.engine.workers.owning.takeover import Takeover
+
+FIRST = Claim("c", 1, True)
+
+
+def delivery(id: int) -> Delivery:
+    return Delivery(Envelope(f"m{id}", "command", "t", b"{}", "s", 0), "c", "c/k", id=id, partition=1)
+
+
+def test_what_is_written_while_pages_are_read_waits_for_its_page() -> None:
+    takeover = Takeover([FIRST])
+    after, upto = takeover.begin()
+    assert (after, upto) == (0, 0)
+    assert takeover.leaves(delivery(7), own=True)  # written while the page was read: it may not be in it
+    assert not takeover.end([delivery(3), delivery(5)], upto, 10)
+    after, upto = takeover.begin()
+    assert (after, upto) == (5, 7)
+    assert takeover.end([delivery(7)], upto, 10)
+    assert takeover.has_read(7)
+
+
+def test_a_full_page_is_not_the_last_one() -> None:
+    takeover = Takeover([FIRST])
+    assert not takeover.end([delivery(1), delivery(2)], 0, 2)
+    assert takeover.begin() == (2, 0)
+    assert takeover.end([], 0, 2)
+
+
+def test_what_was_left_and_is_gone_again_is_not_waited_for() -> None:
+    takeover = Takeover([FIRST])
+    assert takeover.leaves(delivery(9), own=True)
+    _, upto = takeover.begin()
+    assert takeover.end([], upto, 10)
+
+
+def test_what_was_committed_late_behind_its_page_is_put_at_once_and_once() -> None:
+    takeover = Takeover([FIRST])
+    takeover.end([delivery(3), delivery(5)], 0, 2)
+    assert takeover.leaves(delivery(3), own=True)  # read already
+    assert not takeover.leaves(delivery(4), own=True)
+
+
+def test_only_what_was_there_before_is_old() -> None:
+    takeover = Takeover([FIRST])
+    takeover.leaves(delivery(2), own=False)
+    assert takeover.is_old(delivery(8))
+    takeover.leaves(delivery(8), own=True)
+    assert takeover.is_old(delivery(7))
+    assert not takeover.is_old(delivery(8))
+
+
+async def test_what_ran_at_one_that_crashed_runs_one_at_a_time_and_is_charged() -> None:
+    stage = Stage()
+    async with crew(asking_app(), "a", "b", provide={Stage: stage}) as made:
+        keys = [f"k{number}" for number in range(100)]
+        mine = [key for key in keys if made.owner("t.ask", lane_name("t.ask", key)) == "b"][:3]
+        asks = [Ask(key) for key in mine]
+        stage.closes(*asks)
+        for ask in asks:
+            await made.engines["a"].send(ask)
+        await made.rest()
+        assert len(stage.now) == 3
+        await made.crash("b")
+        await made.rest()
+        assert len(stage.now) == 1
+        assert sorted(one.crashes for one in made.data.deliveries.values()) == [0, 0, 1]
+        stage.opens(*asks)
+        await made.settle()
+        assert not made.data.deliveries
+
+
+async def test_what_brings_one_after_another_down_is_given_up() -> None:
+    stage = Stage()
+    async with crew(asking_app(), "a", "b", "c", "d", "e", provide={Stage: stage}) as made:
+        ask = Ask(asked_at(made, "b"))
+        stage.closes(ask)
+        await made.engines["a"].send(ask)
+        await made.rest()
+        for _ in range(MOST_CRASHES + 1):
+            victim = made.owner("t.ask", lane_name("t.ask", ask.key))
+            await made.crash(victim)
+            await made.rest()
+        (left,) = made.data.deliveries.values()
+        assert (left.state, left.crashes) == ("parked", MOST_CRASHES)
+        assert "running at 3 crashes" in (left.error or "")
+
+
+async def test_many_are_taken_over_in_pages() -> None:
+    stage, limits = Stage(), Limits(page=5, stop_within=1.0, hand_over_within=1.0)
+    async with crew(asking_app(), "a", "b", provide={Stage: stage}, limits=limits) as made:
+        await made.engines["a"].operator.pause("all", by="ann", reason="to pile it up")
+        await made.settle()
+        for number in range(200):
+            await made.engines["a"].send(Ask(f"k{number % 20}", number))
+        await made.settle()
+        await made.leave("b")
+        await made.engines["a"].operator.resume("all", by="ann", reason="go on")
+        await made.finish()
+        assert len(stage.ended) == 200
+        for key in range(20):
+            numbers = [ask.number for ask in stage.ended if ask.key == f"k{key}"]
+            assert numbers == sorted(numbers)
