@@ -339,3 +339,13 @@ def test_an_attribute_that_is_none(sagakit: Sagakit, shop_db: Path) -> None:
     said = sagakit("processes", "list", "--db", shop_db, "--attribute", "city")
     assert said.code != 0
     assert "--attribute city: write NAME=VALUE" in said.err
+
+
+def test_the_saga_log_has_a_line_for_each_transition(sagakit: Sagakit, shop_db: Path) -> None:
+    said = sagakit("processes", "log", "order-2", "--db", shop_db)
+    assert said.code == 0
+    for status in ("STARTED", "STEP_DONE", "COMPENSATING", "COMPENSATED"):
+        assert status in said.out
+    lines = sagakit("processes", "log", "order-2", "--db", shop_db, "--json").json["items"]
+    assert [line["status"] for line in lines][-1] == "COMPENSATED"
+    assert lines[-1]["error"] == "the shop has closed"
