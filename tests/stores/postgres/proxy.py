@@ -16,7 +16,10 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
-        self.cut: Literal["before", "after"] | None = None
+        self.cut: Literal["before", "after", "late"] | None = None
+        """Before it is passed on, after it was done, or before: and it is passed on once `go_on` is set."""
+        self.go_on = asyncio.Event()
+        self.arrived = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._served: set[asyncio.Task[Any]] = set()
 
@@ -34,10 +37,14 @@ class Proxy:
                 if self.cut and ABOUT in data:
                     cut, self.cut = self.cut, None
                     lost.set()
-                    if cut == "after":
+                    if cut == "late":
+                        writer.transport.abort()
+                        await self.go_on.wait()
+                    if cut != "before":
                         answered.clear()
                         questions.write(data)
                         await answered.wait()
+                        self.arrived.set()
                     break
                 questions.write(data)
             questions.transport.abort()

@@ -106,6 +106,25 @@ async def test_what_an_old_connection_still_sends_is_dropped(postgres_url: str) 
     await store.close()
 
 
+async def test_what_arrives_after_it_was_looked_up_is_dropped(postgres_url: str) -> None:
+    """The network holds a transaction back until the engine has asked for it and goes on without it."""
+    async with proxied(postgres_url) as (url, wire):
+        store = PostgresStore(url)
+        await store.open()
+        await write(store, sent())
+        commit = sent()
+        wire.cut = "late"
+        with pytest.raises(CommitLost):
+            await store.commit([commit])
+        assert await store.committed([commit]) == [False]
+        wire.go_on.set()
+        await wire.arrived.wait()
+        assert len(await read_all(store)) == 1
+        await write(store, commit)
+        assert len(await read_all(store)) == 2
+        await store.close()
+
+
 async def test_connections_that_broke_while_nothing_was_asked(postgres_url: str) -> None:
     store = PostgresStore(postgres_url)
     await store.open()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
-
-import structlog
 
 from sagakit.core.commit import Commit, Rejected
 from sagakit.errors import CommitLost, LeaseLost, StoreFailed, StoreUnusable
@@ -53,8 +50,6 @@ MINE = ("text", "bigint", "bigint", "bigint")
 """The types of what write_1 is told of the worker."""
 
 WRITE = f"SELECT write_1({', '.join(f'${place}::{kind}' for place, kind in enumerate((*MINE, *TYPES), 1))})"
-
-_log = structlog.get_logger("sagakit.store")
 
 
 class Lost(NamedTuple):
@@ -286,7 +281,7 @@ class Writer:
 
     async def _look_up(self) -> None:
         """Ask the worker's row for the last transaction, once no earlier one can still come."""
-        if self._connection is None and not self._parts:
+        if not self._parts:  # closed
             raise StoreFailed(self._failure or "")
         connection = await connect(self.address, settings=STEERED)
         try:
@@ -303,5 +298,3 @@ class Writer:
             self._parts.pop()
         self._transaction = max(self._transaction, transactions)
         self._failure = None
-        with suppress(IndexError):
-            _log.info("a lost answer was looked up", written=transactions >= last.transaction)
