@@ -402,6 +402,17 @@ async def test_what_is_being_committed_when_somebody_subscribes_is_routed_anew()
         assert seen.by["x"] == [1]
 
 
+async def test_a_new_subscriber_is_told_of_each_event_by_itself() -> None:
+    seen = Seen()
+    async with crew(lists(), "a", "b", provide={Seen: seen}) as made:
+        await made.join("c", app=lists(listens=True))
+        await made.settle()
+        for number in range(6):  # no other word, and no poll, has it look
+            await made.engines["ab"[number % 2]].send(Add("xyz"[number % 3], number))
+            await made.settle()
+            assert seen.by["xyz"[number % 3]][-1] == number
+
+
 async def test_those_who_know_most_of_a_consumer_own_it() -> None:
     world = World()
     async with crew(lists(), "a", provide={World: world, Seen: Seen()}) as made:

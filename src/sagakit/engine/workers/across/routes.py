@@ -14,7 +14,7 @@ import structlog
 
 from sagakit.core.cluster.members import Routes
 from sagakit.core.commit import Envelope, Subscription
-from sagakit.core.streams import instance_id, lane_name
+from sagakit.core.streams import instance_id, lane_name, partition
 from sagakit.engine.draft import Draft
 from sagakit.engine.routing import BAD_KEY
 from sagakit.engine.topology import ONE_KEY, AggregateConsumer, Consumer, ProcessConsumer, Topology
@@ -56,7 +56,8 @@ class Foreign:
             return
         told = (one for one in draft.commit.deliveries if one.consumer == taker.consumer and one.lane == lane)
         if not any(event is one.envelope or event in one.more for one in told):
-            draft.deliver(event, taker.consumer, lane)
+            # its home is said here: who else is told of it hangs on that
+            draft.deliver(event, taker.consumer, lane).partition = partition(lane)
 
 
 def _lane(taker: Subscription, event: Envelope) -> str | None:
