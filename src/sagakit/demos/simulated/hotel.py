@@ -38,6 +38,10 @@ class SimulatedHotel:
         """The hotel."""
         return hotel
 
+    def earlier(self) -> App | None:
+        """There is none."""
+        return None
+
     def provide(self, stage: Stage) -> Mapping[Any, object]:
         """Nothing is outside."""
         return {}

@@ -74,6 +74,10 @@ class SimulatedShop:
         """The shop."""
         return self._app
 
+    def earlier(self) -> App | None:
+        """There is none."""
+        return None
+
     def provide(self, stage: Stage) -> Mapping[Any, object]:
         """One card provider for all engines."""
         if Cards not in stage.outside:

@@ -69,6 +69,10 @@ class SimulatedSubscriptions:
         """The service."""
         return service
 
+    def earlier(self) -> App | None:
+        """There is none."""
+        return None
+
     def provide(self, stage: Stage) -> Mapping[Any, object]:
         """One provider and one alarm for all engines."""
         if Provider not in stage.outside:

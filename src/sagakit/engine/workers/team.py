@@ -84,6 +84,8 @@ class Team:
         """How this worker is known to the others; what is to be said of it is set before it starts."""
         self.works = True
         """Whether it claims anything; if not, it only sends."""
+        self.heart_class = Heart
+        """What gives its signs of life, if it gives them by itself."""
         self.beats_by_itself = not getattr(cluster, "by_hand", False)
         self.notices = Notices(cluster, engine.die)
         self.ownership = Ownership(self._target)
@@ -174,7 +176,7 @@ class Team:
         self.membership.look(anew=True)
         if self.beats_by_itself:
             every = self._engine.limits.lease / BEATS
-            self._heart = Heart(self._pulse, every, self.membership.saw, self._engine.die)
+            self._heart = self.heart_class(self._pulse, every, self.membership.saw, self._engine.die)
             self._heart.start()
             self._poll()
 

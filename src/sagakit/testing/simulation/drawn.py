@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sagakit.core.commit import Commit
 from sagakit.engine.time.clock import SystemClock
-from sagakit.ports import Store
+from sagakit.ports import Cluster, Store
 from sagakit.testing.faults import Fault, FaultyStore
 from sagakit.testing.simulation.loop import SeededLoop
 
@@ -122,7 +122,20 @@ class DrawnStore(FaultyStore):
         self._wait = wait
         self._on_crash = crash
         self._note = note
+        self.inside = store
+        """What it stands before."""
         self.commits = 0
+        self.shared: Cluster | None = None
+        """What it shares with other stores, with faults of its own."""
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """None: it has the data alone."""
+        return self.shared
+
+    async def do(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        """One more operation on which faults strike."""
+        return await self._do(operation, call)
 
     async def commit(self, commits: Sequence[Commit]) -> Any:
         """Write, and keep count."""

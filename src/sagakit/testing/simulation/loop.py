@@ -57,6 +57,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
         self._ready: list[_Ready] = []
         self._due: list[tuple[int, int, asyncio.TimerHandle, _Ready]] = []
         self._ended: set[int] = set()
+        self._frozen: dict[int, list[_Ready]] = {}
         self._dropped: list[_Ready] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._closed = False
@@ -66,6 +67,14 @@ class SeededLoop(asyncio.AbstractEventLoop):
     def end(self, life: int) -> None:
         """Nothing of this life runs any more."""
         self._ended.add(life)
+
+    def freeze(self, life: int) -> None:
+        """Nothing of this life runs until it is thawed, as if its process had got SIGSTOP."""
+        self._frozen.setdefault(life, [])
+
+    def thaw(self, life: int) -> None:
+        """It goes on, with all that came meanwhile."""
+        self._ready += self._frozen.pop(life, ())
 
     def bury(self) -> None:
         """Take apart what is left, now, and not when Python happens to find it; nothing that it does then counts."""
@@ -80,6 +89,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(None)
         self._tasks.clear()
         self._dropped.clear()
+        self._frozen.clear()
         self._ready.clear()
         self._due.clear()
         self.errors = errors
@@ -112,6 +122,9 @@ class SeededLoop(asyncio.AbstractEventLoop):
             return
         if handle.life in self._ended:
             self._dropped.append(handle)
+            return
+        if handle.life in self._frozen:
+            self._frozen[handle.life].append(handle)
             return
         try:
             handle.call()

@@ -15,6 +15,8 @@ from structlog.typing import EventDict, WrappedLogger
 from sagakit.core.commit import ENDED
 from sagakit.engine.engine import Engine
 from sagakit.testing.simulation.audit import audit_store
+from sagakit.testing.simulation.crews.crew import Crew
+from sagakit.testing.simulation.lives import Lives
 from sagakit.testing.simulation.loop import Stuck
 from sagakit.testing.simulation.reigns import Reigns
 from sagakit.testing.simulation.stage import Finding, Stage, Subject
@@ -75,36 +77,42 @@ def _found(stage: Stage, subject: Subject) -> tuple[list[Finding], str]:
 
 
 async def _play(stage: Stage, subject: Subject) -> None:
-    reigns = Reigns(stage, subject)
-    driving = asyncio.create_task(subject.drive(stage, reigns))
-    await reigns.rule()
-    reigns.faulty = False
+    lives = Crew(stage, subject) if stage.profile.crew > 1 else Reigns(stage, subject)
+    driving = asyncio.create_task(subject.drive(stage, lives))
+    await lives.rule()
+    lives.faulty = False
     stage.world.healed = True
     stage.note("nothing fails any more")
-    last = None
-    while last is None:
-        last = await reigns.begin()
+    staying = await lives.stay()
     await driving
-    assert last.engine is not None
-    await _come_to_an_end(stage, subject, reigns, last.engine)
+    await _come_to_an_end(stage, subject, lives, staying)
     stage.note("all is over")
     await asyncio.sleep(5.0)  # what was doubled may still show
-    await reigns.stop(last)
+    await lives.close()
 
 
-async def _come_to_an_end(stage: Stage, subject: Subject, reigns: Reigns, engine: Engine) -> None:
+async def _come_to_an_end(stage: Stage, subject: Subject, lives: Lives, staying: list[Engine]) -> None:
     """Let time pass until everything has ended, or nothing changes any more."""
     pause, calm, length = 0.5, 0, 0
     for _ in range(MOST_ROUNDS):
-        urged = await subject.urge(stage, reigns)
+        urged = await subject.urge(stage, lives)
         await asyncio.sleep(pause)
         pause = min(pause * 1.2, 30.0)
-        if engine.fatal is not None:
-            raise engine.fatal
-        moved = len(stage.data.messages) != length or engine.next_due is not None
+        for engine in staying:
+            if engine.fatal is not None:
+                raise engine.fatal
+        moved = len(stage.data.messages) != length or _is_coming(stage, staying)
         calm, length = 0 if moved else calm + 1, len(stage.data.messages)
-        if calm == CALM_ROUNDS or (not urged and engine.idle and _all_over(stage)):
+        if calm == CALM_ROUNDS or (not urged and all(engine.idle for engine in staying) and _all_over(stage)):
             return
+
+
+def _is_coming(stage: Stage, staying: list[Engine]) -> bool:
+    """Whether something is due later."""
+    if stage.profile.crew == 1:
+        return staying[0].next_due is not None
+    # several engines look at each other for ever: that is no change
+    return any(delivery.state in ("scheduled", "retrying") for delivery in stage.data.deliveries.values())
 
 
 def _all_over(stage: Stage) -> bool:

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from sagakit.app import App
+from sagakit.core.commit import Commit
 from sagakit.engine.engine import Engine
 from sagakit.engine.inbox import Receipt
 from sagakit.engine.limits import Limits
@@ -57,6 +58,14 @@ class Profile:
     instances: int
     manners: Manners
     limits: Limits
+    crew: int
+    """How many engines share the store at once; 1: one owns it alone, one after another."""
+    deaf: float
+    """How likely a word from one of them to another gets lost."""
+    slow_words: float
+    """Seconds that it takes at most."""
+    late: float
+    """Seconds at most between the time when a Commit draws its ids, and the time when others see it."""
 
 
 def draw_profile(chance: Random, seed: int) -> Profile:
@@ -69,6 +78,8 @@ def draw_profile(chance: Random, seed: int) -> Profile:
         Fault.COMMIT_LOST: 0.01,
         Fault.FAILED: 0.015,
     }
+    crew = Random(f"{seed} crew")  # noqa: S311  (of its own: what one engine alone goes through stays the same)
+    size = crew.choice((1, 1, 1, 1, 1, 1, 2, 3, 4))
     return Profile(
         reach=chance.choice((1, 2, 4, 50)),
         latency=chance.choice((0.0, 0.002, 0.02, 0.3)),
@@ -92,7 +103,13 @@ def draw_profile(chance: Random, seed: int) -> Profile:
             page=chance.choice((2, 7, 1_000)),
             at_once=chance.choice((3, 10, 1_000)),
             stop_within=chance.choice((1.0, 20.0)),
+            lease=crew.choice((4.0, 10.0)),
+            hand_over_within=crew.choice((0.5, 3.0, 10.0)),
         ),
+        crew=size,
+        deaf=crew.choice((0.0, 0.1, 0.5)),
+        slow_words=crew.choice((0.0, 0.01, 1.0)),
+        late=crew.choice((0.0, 0.05, 1.0)),
     )
 
 
@@ -112,6 +129,10 @@ class Subject(Protocol):
 
     def app(self) -> App:
         """The app."""
+        ...
+
+    def earlier(self) -> App | None:
+        """An older version of the app, that some engines of a crew still run; None: there is none."""
         ...
 
     def provide(self, stage: Stage) -> Mapping[Any, object]:
@@ -155,11 +176,23 @@ class Stage:
         self.data = MemoryData()
         self.clocks: dict[int, Callable[[], int]] = {}
         """By life: the time as that engine sees it."""
-        self.world = World(seed, self.profile.manners, self._clock, self.note)
+        self.world = World(seed, self.profile.manners, self._clock, self.note, self.loop.micros)
         self.ledger = Ledger()
         self.found: list[Finding] = []
         """What was seen on the way."""
         self.crashes = 0
+        self.leases: dict[str, int] = {}
+        """By worker: until when its lease lasts."""
+        self.lives: dict[str, int] = {}
+        """By worker: the life of its engine."""
+        self.ends: dict[int, int] = {}
+        """By life: when it was killed, or lost its lease; what it still does, others need not wait for."""
+        self.left: set[int] = set()
+        """Lives that have given up their lease themselves."""
+        self.frozen: set[int] = set()
+        """Lives that stood still for a while."""
+        self.writers: dict[str, int] = {}
+        """By message: the life that wrote it, where several engines share the store."""
         self.outside: dict[Any, object] = {}
         """What a subject keeps there of its world outside."""
         self.excused: set[str] = set()
@@ -177,6 +210,27 @@ class Stage:
         self._digest.update(line.encode())
         if self.trace is not None:
             self.trace.append(line)
+
+    def gone(self, life: int) -> None:
+        """What this life has under way, nobody waits for."""
+        self.ends.setdefault(life, self.loop.micros())
+
+    def expelled(self, worker: str) -> None:
+        """Others go on with what this worker owned."""
+        life = self.lives[worker]
+        self.note(f"{life} is expelled")
+        self.gone(life)
+
+    def is_alive(self, life: int) -> bool:
+        """Whether it may write, where several engines share the store."""
+        return life not in self.ends and life not in self.left
+
+    def wrote(self, life: int, alive: bool, commit: Commit) -> None:
+        """A Commit stands."""
+        if not alive:
+            self.found.append(Finding("wrong", 2, f"life {life} has lost its lease, and has written all the same"))
+        for message in commit.messages:
+            self.writers[message.id] = life
 
     def digest(self) -> str:
         """What tells this run from any other: all that was noted, and the log."""

@@ -46,6 +46,10 @@ class Run:
     """It was this run that had the effect."""
     over: int = 0
     """How many runs had begun when it ended."""
+    at: int = 0
+    """When it began, by the time of the simulation."""
+    told: int | None = None
+    """When it was told to end, and did not: others need not wait for it for ever."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class World:
     manners: Manners
     clock: Callable[[], int]
     note: Callable[[str], None]
+    now: Callable[[], int]
+    """The time of the simulation."""
     healed: bool = False
     """From now on nothing fails any more for technical reasons."""
     runs: list[Run] = field(default_factory=list[Run])
@@ -92,10 +98,10 @@ class World:
         try:
             slow = not self.healed and chance.random() < self.manners.slow
             if slow or chance.random() < 0.5:
-                await self._take_time(chance.uniform(1.0, 12.0) if slow else chance.uniform(0.0, 0.2), chance, slow)
+                await self._take_time(run, chance.uniform(1.0, 12.0) if slow else chance.uniform(0.0, 0.2), chance, slow)
             end = self._settle(run, chance)
             if chance.random() < 0.5:
-                await self._take_time(chance.uniform(0.0, 0.3), chance, slow)
+                await self._take_time(run, chance.uniform(0.0, 0.3), chance, slow)
         finally:
             self._end(run, end)
         return self._answer(run, end)
@@ -110,6 +116,7 @@ class World:
     def _begin(self, action: str, business: str, context: Context, lane: str | None) -> tuple[Run, Random]:
         id = context.idempotency_key
         run = Run(len(self.runs), action, business, id, context.undoes, context.attempt, lane, LIFE.get(), self.clock())
+        run.at = self.now()
         self.runs.append(run)
         self.counts[id] += 1
         self.note(f"{action} {business} {id} begins")
@@ -173,7 +180,7 @@ class World:
         assert end in ("done", "refused", "nothing")
         return end
 
-    async def _take_time(self, seconds: float, chance: Random, slow: bool) -> None:
+    async def _take_time(self, run: Run, seconds: float, chance: Random, slow: bool) -> None:
         loop = asyncio.get_running_loop()
         until, stubborn = loop.time() + seconds, slow and chance.random() < self.manners.stubborn
         while (left := until - loop.time()) > 0:
@@ -182,3 +189,4 @@ class World:
             except asyncio.CancelledError:
                 if not stubborn:
                     raise
+                run.told = run.told if run.told is not None else self.now()

@@ -28,8 +28,8 @@ def audit_wanderers(stage: Stage) -> Iterator[Finding]:
     yield from _asked(stage)
     yield from _wrongs(stage)
     yield from _keys(stage.world, stage.data)
-    yield from _overlaps(stage.world)
-    yield from _lanes(stage.data)
+    yield from _overlaps(stage)
+    yield from _lanes(stage)
     yield from _retries(stage)
     yield from _timeouts(stage)
     held = {*stage.world.effects, *_stored(stage.data)} - {*stage.world.undone, *_taken(stage.data)}
@@ -87,48 +87,59 @@ def _keys(world: World, data: MemoryData) -> Iterator[Finding]:
 # ---------------------------------------------------------------------- 4: in order per key
 
 
-def _overlaps(world: World) -> Iterator[Finding]:
-    """At one engine, nothing of one message or lane runs twice at a time, and no undo before its do has ended."""
-    for index, run in enumerate(world.runs):
-        end = run.over if run.end != "runs" else len(world.runs)
-        for other in world.runs[index + 1 : end]:
-            if other.life != run.life:
+def _overlaps(stage: Stage) -> Iterator[Finding]:
+    """Nothing of one message or lane runs twice at a time, and no undo before its do has ended."""
+    runs = stage.world.runs
+    for index, run in enumerate(runs):
+        end = run.over if run.end != "runs" else len(runs)
+        for other in runs[index + 1 : end]:
+            if other.life != run.life and (stage.profile.crew == 1 or _need_not_wait(stage, run, other)):
                 continue
+            where = "" if other.life == run.life else f", at engine {other.life} and at engine {run.life}"
             if other.id == run.id:
-                yield Finding("doubled", 4, f"{run.action} {run.business} {run.id} ran twice at the same time")
+                yield Finding("doubled", 4, f"{run.action} {run.business} {run.id} ran twice at the same time{where}")
             elif run.lane is not None and other.lane == run.lane and other.began - run.began < PATIENCE:
-                yield Finding("wrong", 4, f"{run.action} {other.business} ran while {run.business} did, in one lane")
+                yield Finding("wrong", 4, f"{run.action} {other.business} ran while {run.business} did{where}")
             elif other.undoes == run.id:
-                yield Finding("wrong", 6, f"{other.action} {other.business} ran while {run.action} still did")
+                yield Finding("wrong", 6, f"{other.action} {other.business} ran while {run.action} still did{where}")
     begun: dict[str, Run] = {}
-    for run in world.runs:
+    for run in runs:
         if run.undoes:
             begun.setdefault(run.undoes, run)
         elif run.id in begun and begun[run.id].life == run.life and begun[run.id].effect:
             yield Finding("wrong", 6, f"{run.action} {run.business} ran after its undo")
 
 
-def _lanes(data: MemoryData) -> Iterator[Finding]:
+def _need_not_wait(stage: Stage, run: Run, other: Run) -> bool:
+    """Whether one engine may begin something although another one has not ended what has to come before."""
+    ends = [at for life in (run.life, other.life) if (at := stage.ends.get(life)) is not None]
+    ends += [run.told] if run.told is not None else []
+    return any(at <= other.at for at in ends)
+
+
+def _lanes(stage: Stage) -> Iterator[Finding]:
     """The outcomes of one till, or of one shelf, come in the order of the commands.
 
-    What one story asks for side by side may be of one Commit: that has no order.
+    What one story asks for side by side may be of one Commit: that has no order, nor has what several engines write.
     """
+    data, writers = stage.data, stage.writers
     outcome: dict[str, int] = {}
     for message in data.messages:
         if message.causation_id is not None:
             outcome.setdefault(message.causation_id, message.position)
-    last: dict[str, tuple[int, str, str]] = {}
+    last: dict[tuple[str, int], tuple[int, str, str]] = {}
     for message in data.messages:
         name = message.type.rpartition(".")[2]
         if name not in ("Pay", "Put", "Take") or message.id not in outcome:
             continue
         payload: Mapping[str, Any] = msgspec.json.decode(message.payload)
         lane = payload.get("till") or payload["shelf"]
-        before = last.get(lane)
+        at = lane, writers.get(message.id, 0)
+        before = last.get(at)
         if before is not None and before[0] > outcome[message.id] and before[2] != message.correlation_id:
             yield Finding("wrong", 4, f"{name} {message.id} overtook {before[1]} at {lane}")
         if before is None or before[0] < outcome[message.id]:
-            last[lane] = (outcome[message.id], message.id, message.correlation_id)
+            last[at] = (outcome[message.id], message.id, message.correlation_id)
 
 
 def shared_lanes(data: MemoryData) -> Iterator[Finding]:
@@ -259,7 +270,7 @@ def _timeouts(stage: Stage) -> Iterator[Finding]:
     for run in stage.world.runs:
         runs[run.id].append(run)
     for id, (run, *more) in runs.items():
-        late = run.ended - run.began > (TIMEOUT + 1) * 1_000_000
+        late = run.ended - run.began > (TIMEOUT + 1) * 1_000_000 and run.life not in stage.frozen
         if run.lane is not None and not more and run.end == "done" and late and outcomes.get(id, 0) >= run.ended:
             yield Finding("wrong", 8, f"{run.action} {run.business} took its time, and was not given up")
 

@@ -43,6 +43,10 @@ class Wanderers:
         """The same app for all seeds."""
         return wanderers()
 
+    def earlier(self) -> App | None:
+        """There is none."""
+        return None
+
     def provide(self, stage: Stage) -> Mapping[Any, object]:
         """The world."""
         return {World: stage.world}
