@@ -219,7 +219,10 @@ class Cluster(Protocol):
         ...
 
     async def claim(self, wanted: Owned) -> list[Claim]:
-        """Those of these partitions that nobody owned: they are mine now."""
+        """Those of these partitions that nobody else owns: they are mine now.
+
+        Those that are mine already come too: the answer to an earlier call may have been lost.
+        """
         ...
 
     async def release(self, given: Owned, *, clean: bool) -> None:

@@ -132,7 +132,8 @@ class Lanes:
                 self.unfinished -= 1
 
     def remove(self, lane: Lane, count: int) -> None:
-        """The first deliveries of a lane are done."""
+        """The first deliveries of a lane are done; there are none if it has become another engine's meanwhile."""
+        count = min(count, len(lane.queue))
         for _ in range(count):
             lane.queue.popleft()
         self.unfinished -= count
@@ -207,9 +208,13 @@ class Lanes:
                 self.wake(lane)
             return
         lane.busy = False
+        if self._lanes.get(lane.key) is not lane:  # it has become another engine's
+            cache, lane.cache = lane.cache, None
+            if cache is not None:
+                self.on_evict(cache)
+            return
         if lane.cache is None:
-            if self._lanes.get(lane.key) is lane:  # else it was another engine's for a while
-                del self._lanes[lane.key]
+            del self._lanes[lane.key]
             return
         self._idle[lane.key] = lane
         if len(self._idle) > self._most_cached:

@@ -38,7 +38,7 @@ from sagakit.engine.workers.across.rerouting import Rerouting
 from sagakit.engine.workers.across.routes import Foreign, levels, subscriptions
 from sagakit.engine.workers.across.watching import SharedWatching
 from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
-from sagakit.engine.workers.across.withdrawals import SharedWithdrawing
+from sagakit.engine.workers.across.withdrawals import SharedWithdrawing, consumer_of
 from sagakit.engine.workers.owning.handover import Handover
 from sagakit.engine.workers.owning.heart import Heart, Pulse
 from sagakit.engine.workers.owning.membership import Membership
@@ -251,15 +251,14 @@ class Team:
     def _let_go(self, draft: Draft) -> None:
         """An operator's action that was carried out here has had a hand in an instance of another worker."""
         for lane in draft.held:
-            consumer, number = self.ownership.home_of(lane)
-            if not self.ownership.here(consumer, number):
+            if not self.ownership.is_leased(self.ownership.home_of(lane)):
                 self._lanes.forget(lane)
                 self.notices.add(words.STALE, (lane.key,))
 
     def put(self, draft: Draft, delivery: Delivery) -> None:
         """A delivery that is durable, into its lane if that is here."""
         if not self.ownership.leaves(delivery):
-            if draft.at_door and not self.membership.alone:
+            if (draft.at_door and not self.membership.alone) or self.arrivals.hold(delivery.lane):
                 self.arrivals.after_them(delivery)
             else:
                 self._bring(delivery)
@@ -314,9 +313,7 @@ class Team:
             return delivery.consumer
         if delivery.consumer == OPERATOR:
             return msgspec.json.decode(delivery.envelope.payload, type=OperatorAsked).consumer
-        codec = self._engine.topology.codecs.by_name.get(delivery.envelope.type)
-        handler = None if codec is None else self._engine.topology.handlers.get(codec.cls)
-        return delivery.consumer if handler is None else handler.name
+        return consumer_of(delivery)
 
     # ------------------------------------------------------------------ what changes
 

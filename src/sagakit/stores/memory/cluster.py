@@ -97,18 +97,20 @@ class MemoryCluster:
 
     async def leases(self) -> list[Lease]:
         """Who owns what."""
-        return [self._data.leases[at] for at in sorted(self._data.leases)]
+        leases = self._data.leases
+        return [replace(lease, clean=lease.clean and lease.worker is None) for _, lease in sorted(leases.items())]
 
     async def claim(self, wanted: Owned) -> list[Claim]:
-        """Those that nobody owned."""
+        """Those that nobody else owns."""
         me, leases = self._mine().id, self._data.leases
         claims: list[Claim] = []
         for consumer, partitions in sorted(wanted.items()):
             for partition in sorted(partitions):
                 known = leases.get((consumer, partition))
-                if known is None or known.worker is None:
-                    claims.append(Claim(consumer, partition, known is None or known.clean))
-                    leases[consumer, partition] = Lease(consumer, partition, me, False)
+                if known is None or known.worker in (None, me):
+                    clean = known is None or known.clean
+                    claims.append(Claim(consumer, partition, clean))
+                    leases[consumer, partition] = Lease(consumer, partition, me, clean)
         return claims
 
     async def release(self, given: Owned, *, clean: bool) -> None:

@@ -278,7 +278,8 @@ INSERT INTO leases (consumer, partition, worker, clean)
 SELECT n.consumer, n.partition, $1, s.clean
 FROM unnest($2::text[], $3::integer[]) AS n (consumer, partition), store AS s
 ORDER BY n.consumer, n.partition
-ON CONFLICT (consumer, partition) DO UPDATE SET worker = excluded.worker WHERE leases.worker IS NULL
+ON CONFLICT (consumer, partition) DO UPDATE SET worker = excluded.worker
+WHERE leases.worker IS NULL OR leases.worker = excluded.worker
 RETURNING consumer, partition, clean
 
 -- name: release

@@ -146,6 +146,8 @@ class DrawnStore(FaultyStore):
 
     def _next(self, operation: str) -> Fault | None:
         fault = self._draw(operation)
+        if operation == "read_arrivals" and fault is Fault.ANSWER_LOST:  # what is read is remembered where it is read
+            fault = Fault.FAILED
         self._note(operation if fault is None else f"{operation} {fault.name}")
         return fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from sagakit.core.commit import Delivery
@@ -34,6 +35,8 @@ class Arrivals:
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
         self._after: list[Delivery] = []
+        self._held: Counter[str] = Counter()
+        """The lanes of these."""
         self._passing: list[asyncio.Future[None]] = []
         self._reading = False
         self.on_error: Callable[[BaseException], None] = lambda error: None
@@ -54,7 +57,12 @@ class Arrivals:
     def after_them(self, delivery: Delivery) -> None:
         """One of this worker's own, which clients may take to be later than what they sent to another worker."""
         self._after.append(delivery)
+        self._held[delivery.lane] += 1
         self.look()
+
+    def hold(self, lane: str) -> bool:
+        """Whether something is to come into a lane before what is new."""
+        return bool(self._held) and lane in self._held
 
     def passed(self) -> asyncio.Future[None]:
         """Done once no read is under way that was asked for before now."""
@@ -93,6 +101,9 @@ class Arrivals:
                 passing, self._passing = self._passing, []
                 for future in passing:
                     future.set_result(None)
+            for delivery in after:
+                self._held[delivery.lane] -= 1
+            self._held += Counter()  # without those at zero
             taken = [*self._takeovers.finished]
             own = {delivery.id for delivery in after}
             for delivery in sorted((*found, *after), key=lambda one: one.id):

@@ -23,7 +23,7 @@ from sagakit.engine.time.timers import Timers
 from sagakit.ports import Cluster, Store
 
 LANE = "!w/"
-"""The lanes of withdrawals: each for itself."""
+"""The lanes of withdrawals: each for itself. What follows is the consumer of the command, and its id."""
 AGAIN = 1_000_000
 """Microseconds after which an undo that is held looks again by itself."""
 
@@ -63,7 +63,7 @@ class SharedWithdrawing(Withdrawing):
         given_up = self._here(command_id) or await self._elsewhere(draft, command_id)
         if given_up is not None:
             commit.withdrawn.append(given_up.id)
-            lane, at = f"{LANE}{command_id}", partition_of(given_up)
+            lane, at = f"{LANE}{given_up.consumer}/{command_id}", partition_of(given_up)
             commit.deliveries.append(Delivery(given_up.envelope, WITHDRAW, lane, partition=at))
 
     def carry_out(self, draft: Draft) -> None:
@@ -150,6 +150,11 @@ class SharedWithdrawing(Withdrawing):
     def _wake(self, lane: Lane) -> None:
         if self._undos.pop(lane, None) is not None and lane.rests:
             self._lanes.wake(lane)
+
+
+def consumer_of(delivery: Delivery) -> str:
+    """The consumer whose command a delivery for WITHDRAW takes back."""
+    return delivery.lane.removeprefix(LANE).rpartition("/")[0]
 
 
 def _handled(draft: Draft) -> list[Envelope]:

@@ -75,6 +75,11 @@ class Ownership:
         """Whether a partition is live here."""
         return partition in self.live.get(consumer, ())
 
+    def is_leased(self, home: Home) -> bool:
+        """Whether a partition is this worker's: live, being taken over, or being handed over."""
+        consumer, number = home
+        return self.here(consumer, number) or number in self.taking.get(consumer, ()) or self.is_leaving(home)
+
     def home_of(self, lane: Lane) -> Home:
         """Where a lane belongs."""
         if lane.queue:

@@ -118,7 +118,7 @@ class PostgresCluster:
         return [Lease(*row) for row in found]
 
     async def claim(self, wanted: Owned) -> list[Claim]:
-        """Those that nobody owned."""
+        """Those that nobody else owns."""
         writer, pairs = self._mine(), deliveries.pairs(wanted)
 
         async def claim(connection: Connection) -> list[Any]:

@@ -133,7 +133,7 @@ class DrawnCluster:
         return await self._do("leases", self._cluster.leases)
 
     async def claim(self, wanted: Owned) -> list[Claim]:
-        """Those that nobody owned."""
+        """Those that nobody else owns."""
         return await self._do("claim", lambda: self._cluster.claim(wanted))
 
     async def release(self, given: Owned, *, clean: bool) -> None:
