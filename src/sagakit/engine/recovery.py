@@ -291,6 +291,11 @@ class Recovery:
         self._running = None
         self._wake_next()
 
+    def withdrawn(self, message_id: str) -> None:
+        """Another engine has given up this command, and nothing of it runs here any more."""
+        if self._running is not None and self._running.envelope.id == message_id:
+            self.passed(self._running)
+
     def passes(self, lane: Lane) -> None:
         """A lane was looked at, and no suspect of it begins: if it was its turn, the next one has it."""
         if self._turn is lane:

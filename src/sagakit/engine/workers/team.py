@@ -126,6 +126,7 @@ class Team:
         engine, cluster, ownership = self._engine, self.cluster, self.ownership
         read, lanes = engine.read, engine.lanes
         self._recovery, self._schedule = recovery, schedule
+        self.withdrawing.over_here = recovery.withdrawn
         self.takeovers = Takeovers(
             engine.store, read, ownership, recovery, lanes, engine.timers, engine.limits.page, self._bring
         )

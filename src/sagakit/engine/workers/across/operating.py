@@ -113,7 +113,7 @@ class SharedOperator(Operator):
             return await super()._pause(scope, name, acted)
         row = await self._instances.read(name)
         lane = lane_name(row.type, row.id)
-        if self._is_mine(row.type, partition(lane)):
+        if REQUEST.get() is not None or self._is_mine(row.type, partition(lane)):  # asked to, it asks nobody else
             return await super()._pause(scope, name, acted)
         options = {"action": acted.action, "by": acted.by, "reason": acted.reason}
         return await self._ask("instance", row.type, lane, partition(lane), name, options)

@@ -50,7 +50,9 @@ class SharedWithdrawing(Withdrawing):
         self._undos: dict[Lane, str] = {}
         """Lanes whose head is an undo that is held, with the command that it undoes."""
         self.ended: Callable[[str], None] = lambda command_id: None
-        """Called with a command once nothing of it runs any more."""
+        """Called with a command once nothing of it runs any more: others are to know."""
+        self.over_here: Callable[[str], None] = lambda command_id: None
+        """Called with one that is not outstanding any more, either."""
 
     async def decide(self, draft: Draft, command_id: str) -> None:
         """A reaction gives up a command: its delivery goes with the same Commit, and what runs is to end."""
@@ -121,6 +123,7 @@ class SharedWithdrawing(Withdrawing):
             return
         self._lanes.remove_head(lane, delivery)
         self._lanes.release(lane)
+        self.over_here(delivery.envelope.id)
         self.over(delivery.envelope.id)
         self.ended(delivery.envelope.id)
 

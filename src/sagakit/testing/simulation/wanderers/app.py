@@ -104,10 +104,10 @@ def _few_refund(begun: FewStepsBegun) -> Refund:
 
 
 @cache
-def wanderers() -> App:
-    """All handlers, and a process of each kind."""
+def wanderers(*, earlier: bool = False) -> App:
+    """All handlers, and a process of each kind; `earlier`: the version before it got its last listener."""
     app = App("wanderers")
-    add_handlers(app)
+    add_handlers(app, earlier=earlier)
     app.saga(key="key", receives=Signal)(walking)
     app.saga(key="key", receives=Signal, deadline=DEADLINE)(hurrying)
     app.saga(key="key")(errand)

@@ -20,6 +20,7 @@ DOS = {"Book": "Booked", "Pay": "Paid", "Pack": "Packed", "Put": "Stored"}
 SUCCESSES = {f"wanderers.{name}" for name in DOS.values()}
 PATIENCE = int(TIMEOUT * 1_000_000)
 """Microseconds after which a run that does not let itself be cancelled is left behind: it holds its lane no more."""
+LISTENERS = ("watch", "heed")
 DELAYS = {"book": 0.5, "pay": 0.5, "pack": 0.5}
 
 
@@ -27,6 +28,7 @@ def audit_wanderers(stage: Stage) -> Iterator[Finding]:
     """Promises 3, 4, 6 and 8 by the ledger of the world."""
     yield from _asked(stage)
     yield from _wrongs(stage)
+    yield from _heard(stage)
     yield from _keys(stage.world, stage.data)
     yield from _overlaps(stage)
     yield from _lanes(stage)
@@ -67,6 +69,17 @@ def _wrongs(stage: Stage) -> Iterator[Finding]:
             yield Finding("wrong", 8, message.payload.decode())
 
 
+def _heard(stage: Stage) -> Iterator[Finding]:
+    """A new subscriber misses nothing that is written after it has come, whoever writes it."""
+    heard = {run.id for run in stage.world.runs if run.action == "heed"}
+    for type in ("wanderers.Booked", "wanderers.Paid"):
+        subscription = stage.data.subscriptions.get(("wanderers.heed", type))
+        since = len(stage.data.messages) if subscription is None else subscription.since
+        for message in stage.data.messages[since:]:
+            if message.type == type and message.id not in heard:
+                yield Finding("lost", 1, f"{type} {message.id} came after its listener, which has not heard of it")
+
+
 # ---------------------------------------------------------------------- 3: at least once, with a stable key
 
 
@@ -93,7 +106,11 @@ def _overlaps(stage: Stage) -> Iterator[Finding]:
     for index, run in enumerate(runs):
         end = run.over if run.end != "runs" else len(runs)
         for other in runs[index + 1 : end]:
-            if other.life != run.life and (stage.profile.crew == 1 or _need_not_wait(stage, run, other)):
+            if other.life != run.life and stage.profile.crew == 1:
+                continue
+            # what listens and was told to end is waited for by nobody
+            apart = other.life != run.life or run.action in LISTENERS
+            if apart and stage.profile.crew > 1 and _need_not_wait(stage, run, other):
                 continue
             where = "" if other.life == run.life else f", at engine {other.life} and at engine {run.life}"
             if other.id == run.id:

@@ -128,6 +128,11 @@ async def watch(event: Signal | WalkBegun, world: World, context: Context) -> No
     await world.do("watch", f"{event.key}/{number}", context)
 
 
+async def heed(event: Booked | Paid, world: World, context: Context) -> None:
+    """A listener that the earlier version of the app does not have."""
+    await world.do("heed", f"{event.key}/{event.n}", context)
+
+
 @dataclass(frozen=True)
 class Shelf:
     """What lies on a shelf: its effects are in the store alone."""
@@ -161,8 +166,8 @@ class Shelf:
                 return self
 
 
-def add_handlers(app: App) -> None:
-    """Declare them all."""
+def add_handlers(app: App, *, earlier: bool) -> None:
+    """Declare them all; `earlier`: those of the earlier version."""
     handles: Any = app.handles  # that a handler may answer with several events, or none, is tested, and not typed
     handles(retry=RETRY)(book)
     handles(retry=PATIENT)(unbook)
@@ -175,4 +180,6 @@ def add_handlers(app: App) -> None:
     handles(retry=PATIENT)(unerrand)
     app.on(remind)
     app.on(key="key", retry=PATIENT)(watch)
+    if not earlier:
+        app.on(retry=PATIENT)(heed)
     app.aggregate(key="shelf", snapshot_every=5)(Shelf)

@@ -44,8 +44,8 @@ class Wanderers:
         return wanderers()
 
     def earlier(self) -> App | None:
-        """There is none."""
-        return None
+        """It lacks a listener."""
+        return wanderers(earlier=True)
 
     def provide(self, stage: Stage) -> Mapping[Any, object]:
         """The world."""
