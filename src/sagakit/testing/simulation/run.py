@@ -25,6 +25,8 @@ MOST_ROUNDS = 150
 """Looks at whether everything has ended; between them time passes, longer and longer."""
 CALM_ROUNDS = 8
 """So many of them without a change: then nothing more will come."""
+LATEST = 60_000_000
+"""Microseconds after it was due that something may still happen."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _is_coming(stage: Stage, staying: list[Engine]) -> bool:
     if stage.profile.crew == 1:
         return staying[0].next_due is not None
     # several engines look at each other for ever: that is no change
-    return any(delivery.state in ("scheduled", "retrying") for delivery in stage.data.deliveries.values())
+    since = stage.wall.read() - LATEST
+    deliveries = stage.data.deliveries.values()
+    return any(one.state in ("scheduled", "retrying") and one.due_at > since for one in deliveries)
 
 
 def _all_over(stage: Stage) -> bool:

@@ -14,11 +14,12 @@ from sagakit.testing.simulation.audit import count_findings
 from sagakit.testing.simulation.broken.inside import INSIDE
 from sagakit.testing.simulation.broken.planting import Broken
 from sagakit.testing.simulation.broken.running import RUNNING
+from sagakit.testing.simulation.broken.sharing import SHARING
 from sagakit.testing.simulation.run import Verdict, simulate
 from sagakit.testing.simulation.stage import Subject
 from sagakit.testing.simulation.wanderers.subject import Wanderers
 
-BROKEN: tuple[Broken, ...] = (*INSIDE, *RUNNING)
+BROKEN: tuple[Broken, ...] = (*INSIDE, *RUNNING, *SHARING)
 WITHIN = 200
 """Seeds within which a broken engine has to be caught, from 0."""
 CHUNK = 4

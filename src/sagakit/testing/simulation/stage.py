@@ -79,7 +79,7 @@ def draw_profile(chance: Random, seed: int) -> Profile:
         Fault.FAILED: 0.015,
     }
     crew = Random(f"{seed} crew")  # noqa: S311  (of its own: what one engine alone goes through stays the same)
-    size = crew.choice((1, 1, 1, 1, 1, 1, 2, 3, 4))
+    size = crew.choice((2, 2, 3, 4)) if crew.random() < 0.33 else 1
     return Profile(
         reach=chance.choice((1, 2, 4, 50)),
         latency=chance.choice((0.0, 0.002, 0.02, 0.3)),
@@ -109,7 +109,7 @@ def draw_profile(chance: Random, seed: int) -> Profile:
         crew=size,
         deaf=crew.choice((0.0, 0.1, 0.5)),
         slow_words=crew.choice((0.0, 0.01, 1.0)),
-        late=crew.choice((0.0, 0.05, 1.0)),
+        late=crew.choice((0.0, 0.05, 0.3)),
     )
 
 
@@ -190,7 +190,9 @@ class Stage:
         self.left: set[int] = set()
         """Lives that have given up their lease themselves."""
         self.frozen: set[int] = set()
-        """Lives that stood still for a while."""
+        """Lives that stood still for a while, or could not renew their lease."""
+        self.cut_off: set[int] = set()
+        """Lives that cannot renew their lease now, and know of nothing else that is wrong."""
         self.writers: dict[str, int] = {}
         """By message: the life that wrote it, where several engines share the store."""
         self.outside: dict[Any, object] = {}

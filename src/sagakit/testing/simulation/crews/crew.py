@@ -64,7 +64,7 @@ class Crew(Lives):
     async def _end(self, reign: Reign) -> None:
         share, profile = self._chance.random(), self._stage.profile
         if share < profile.zombies:
-            await self._freeze(reign)
+            await (self._freeze(reign) if self._chance.random() < 0.6 else self._cut_off(reign))
             share = self._chance.random()
         if reign.over.is_set():
             return
@@ -87,6 +87,16 @@ class Crew(Lives):
         if not reign.over.is_set():
             reign.away.clear()
         stage.loop.thaw(reign.life)
+        await either(reign.over.wait(), stage.pause(chance.uniform(0.1, 5.0)))
+
+    async def _cut_off(self, reign: Reign) -> None:
+        """It cannot renew its lease, and works on: others may take over from it in the middle of everything."""
+        stage, chance = self._stage, self._chance
+        stage.note(f"{reign.life} is cut off")
+        stage.frozen.add(reign.life)
+        stage.cut_off.add(reign.life)
+        await either(reign.over.wait(), stage.pause(chance.uniform(0.5, 2.5) * stage.profile.limits.lease))
+        stage.cut_off.discard(reign.life)
         await either(reign.over.wait(), stage.pause(chance.uniform(0.1, 5.0)))
 
     async def _watch(self, reign: Reign) -> None:
@@ -146,5 +156,5 @@ class Crew(Lives):
 
     async def _late(self) -> None:
         late = self._stage.profile.late
-        if late and self.faulty:
-            await asyncio.sleep(self._latency.uniform(0.0, late) ** 2)
+        if late:  # also when nothing fails any more: a long transaction is no fault
+            await asyncio.sleep(self._latency.uniform(0.0, late if self.faulty else min(late, 0.1)))

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Worker
 from sagakit.core.commit import Commit, Delivery, Rejected, Subscription
 from sagakit.engine.workers.owning.heart import Heart
+from sagakit.errors import StoreFailed
 from sagakit.ports import Cluster
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.simulation.drawn import DrawnStore
@@ -89,6 +90,9 @@ class DrawnCluster:
     async def renew(self) -> list[Worker]:
         """The lease lasts anew."""
 
+        if self._life in self._stage.cut_off:
+            raise StoreFailed("the heart's own connection is gone")
+
         async def renew() -> list[Worker]:
             workers = await self._cluster.renew()
             self._renewed()
@@ -167,12 +171,11 @@ class DrawnCluster:
         mine = copy_context()
 
         def hear(notice: Notice) -> None:
-            profile, delay = self._stage.profile, 0.0
-            if self._faulty():
-                if self._chance.random() < profile.deaf:
-                    self._stage.note(f"{self._life} does not hear {notice.kind}")
-                    return
-                delay = self._chance.uniform(0.0, profile.slow_words)
+            profile = self._stage.profile
+            if self._chance.random() < profile.deaf:  # also when nothing fails any more: nobody relies on words
+                self._stage.note(f"{self._life} does not hear {notice.kind}")
+                return
+            delay = self._chance.uniform(0.0, profile.slow_words) if self._faulty() else 0.0
             self._stage.loop.call_later(delay, listens, notice, context=mine)
 
         def listens(notice: Notice) -> None:
