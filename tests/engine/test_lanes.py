@@ -388,3 +388,28 @@ async def test_a_stop_tells_those_who_wait_for_a_lane() -> None:
             await claim
         handling.open.set()
         await stopping
+
+
+@pytest.mark.parametrize("cache", [None, "what is known"])
+async def test_one_that_became_another_engines_while_it_was_in_hand(cache: object) -> None:
+    """What is settled of it later finds it empty, and it does not come back into memory."""
+    async with running(cached=1) as (lanes, handling):
+        evicted: list[object] = []
+        lanes.on_evict = evicted.append
+        handling.open.clear()
+        lanes.put(delivery("a"))
+        await until(lambda: "a" in handling.inside)
+        lane = lanes.get("a")
+        lanes.forget(lane)
+        lane.cache = cache
+        lanes.put(delivery("a", 1))
+        lanes.remove(lane, 1)
+        lanes.release(lane)
+        assert evicted == ([cache] if cache else [])
+        assert lanes.find("a") is not lane
+        assert lanes.unfinished == 1
+        for other in ("b", "c"):
+            lanes.release(lanes.get(other))
+        lanes.forget(lanes.get("a"))
+        assert lanes.unfinished == 0
+        assert not handling.errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.acceptance.orders.messages import PlaceOrder
@@ -14,6 +15,7 @@ from tests.engine.workers.test_waiting import asked_at, order_at
 
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
+from sagakit.engine.workers.across.operating import SharedOperator
 from sagakit.errors import NotFound, NotPossible, StaleVersion
 
 BY = {"by": "ann", "reason": "because"}
@@ -171,3 +173,21 @@ async def test_the_owner_that_was_asked_crashes() -> None:
         await made.settle()
         assert (await asking).action == "retry"
         assert len(stage.ended) == 4
+
+
+async def test_who_is_asked_asks_nobody_else() -> None:
+    """Not even while what it owns is still being taken over: it would wait for itself."""
+    world, gate = World(), asyncio.Event()
+    world.waits["ship"] = gate.wait
+    async with crew(order_app("code"), *NAMES, provide={World: world}) as made:
+        order = order_at(made, "b")
+        await made.engines["a"].send(PlaceOrder(order))
+        await made.rest()
+        operator = made.engines["b"].operator
+        assert isinstance(operator, SharedOperator)
+        operator.desk = replace(operator.desk, is_here=lambda consumer, number: False)
+        acted = await made.engines["a"].operator.pause("instance", instance_id(PROCESS, order), **BY)
+        assert acted.action == "pause"
+        gate.set()
+        await made.settle()
+        assert not world.runs("confirm")

@@ -10,7 +10,8 @@ from tests.engine.workers.crew import Crew, crew
 
 from sagakit import App, Context, Saga
 from sagakit.core.cluster.members import WITHDRAW
-from sagakit.core.streams import instance_id, lane_name
+from sagakit.core.streams import instance_id, lane_name, partition
+from sagakit.engine.workers.owning.assignment import shared_out
 
 PROCESS = "trips.travel"
 
@@ -170,3 +171,69 @@ async def test_the_owner_of_the_run_crashes_before_it_is_withdrawn() -> None:
         await made.settle()
         assert desk.done[-1] == "unbook"
         assert await made.engines["a"].status(PROCESS, trip.trip) == "compensated"
+
+
+async def test_a_child_that_nobody_has_begun_is_withdrawn() -> None:
+    """Its worker is gone before it took the child's command: who takes over takes that back, and then the undo ends."""
+
+    @dataclass(frozen=True)
+    class Outing:
+        trip: str
+        child: str
+
+    @dataclass(frozen=True)
+    class Walk:
+        child: str
+
+    @dataclass(frozen=True)
+    class Walked:
+        child: str
+
+    app = App("outings")
+
+    @app.saga(key="child")
+    async def walk(asked: Walk, saga: Saga) -> Walked:
+        await saga.sleep(100)
+        return Walked(asked.child)
+
+    @app.saga(key="trip")
+    async def outing(begun: Outing, saga: Saga) -> None:
+        await saga.do(Walk(begun.child), then=Walked, timeout=5)
+
+    def key_at(made: Crew, name: str, process: str) -> str:
+        return made.key_at(name, process, lambda key: lane_name(process, instance_id(process, key)))
+
+    async with crew(app, "a", "b", "c") as made:
+        trip, child = key_at(made, "a", "outings.outing"), key_at(made, "b", "outings.walk")
+        await made.crash("b", noticed=False)
+        await made.engines["a"].publish(Outing(trip, child))
+        await made.rest()
+        await made.advance(6)
+        made.data.expire(made.gone["b"])
+        await made.beat()
+        await made.finish()
+        assert not made.data.deliveries
+        assert await made.engines["a"].status(outing, trip) == "compensated"
+
+
+async def test_a_suspect_that_is_given_up_elsewhere_lets_the_next_one_run() -> None:
+    """After a crash they run one at a time, at whoever has taken over."""
+    desk = Desk()
+    async with crew(trips(), "a", "b", "c", provide={Desk: desk}) as made:
+        then = shared_out(("a", "c"))["c"]
+        lanes = [(f"k{n}", lane_name("trips.book", f"k{n}")) for n in range(200)]
+        at = [key for key, lane in lanes if made.owner("trips.book", lane) == "b" and partition(lane) in then]
+        await made.engines["a"].publish(Travel(trip_at(made, "a", "b", "a").trip, at[0], "other"))
+        await made.rest()
+        for key in at[1:4]:
+            await made.engines["a"].send(Book(key))
+        await made.rest()
+        assert desk.done == ["begin"] * 4
+        await made.crash("b")
+        await made.rest()
+        assert desk.done == ["begin"] * 4 + ["cancelled"] * 4 + ["begin"]
+        await made.advance(6)
+        desk.gate.set()
+        await made.settle()
+        assert desk.done.count("booked") == 3
+        assert not made.data.deliveries

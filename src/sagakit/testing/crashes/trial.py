@@ -18,8 +18,8 @@ from sagakit.engine.topology import Topology
 from sagakit.stores.memory import MemoryData, MemoryStore
 from sagakit.testing.faults import Fault
 from sagakit.testing.simulation.drawn import DrawnStore, LoopExecutor, SeededChance, Wall, WallClock
-from sagakit.testing.simulation.loop import LIFE, SeededLoop
 from sagakit.testing.simulation.lives import PATIENCE, Reign, either
+from sagakit.testing.simulation.loop import LIFE, SeededLoop
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Decider)

@@ -98,7 +98,9 @@ class World:
         try:
             slow = not self.healed and chance.random() < self.manners.slow
             if slow or chance.random() < 0.5:
-                await self._take_time(run, chance.uniform(1.0, 12.0) if slow else chance.uniform(0.0, 0.2), chance, slow)
+                await self._take_time(
+                    run, chance.uniform(1.0, 12.0) if slow else chance.uniform(0.0, 0.2), chance, slow
+                )
             end = self._settle(run, chance)
             if chance.random() < 0.5:
                 await self._take_time(run, chance.uniform(0.0, 0.3), chance, slow)
