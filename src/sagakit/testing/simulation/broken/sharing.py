@@ -18,7 +18,7 @@ def the_fence_of_a_worker_is_not_checked(check: Any) -> Any:
 
 def arrivals_that_came_late_are_missed(read: Any) -> Any:
     async def above_the_highest(self: Any, owned: Owned) -> list[Delivery]:
-        highest: int = vars(self).get("highest", 0)
+        highest: int = getattr(self, "highest", 0)
         found: list[Delivery] = await read(self, owned)
         self.highest = max([highest, *(delivery.id for delivery in found)])
         return [delivery for delivery in found if delivery.id > highest]
