@@ -24,7 +24,7 @@ async def test_nothing_overtakes_what_waits_for_arrivals() -> None:
         brought: list[int] = []
         team.arrivals._into_lane = lambda one: brought.append(one.id)  # type: ignore[method-assign]
         team._bring = lambda one: brought.append(one.id)  # type: ignore[method-assign]
-        team.ownership.leaves = lambda one, new=True: False  # type: ignore[method-assign]
+        team.ownership.leaves = lambda one, own=True: False  # type: ignore[method-assign]
         (door, first), (inside, second) = delivered("lane", 1), delivered("lane", 2)
         door.at_door = True
         team.put(door, first)

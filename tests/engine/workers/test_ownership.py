@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from sagakit.core.commit import Delivery
+from sagakit.core.cluster.members import Claim
 from sagakit.engine.workers.owning.ownership import Ownership
+from sagakit.engine.workers.owning.takeover import Takeover
 
 HOME = ("board", 3)
-
-
-class Taking:
-    def leaves(self, delivery: Delivery, *, new: bool) -> bool:
-        return True
 
 
 def test_a_partition_is_leased_from_its_claim_until_it_was_given() -> None:
     owned = Ownership(lambda delivery: delivery.consumer)
     seen = [owned.is_leased(HOME)]
-    owned.take([HOME], Taking())
+    owned.take([HOME], Takeover([Claim("board", 3, True)]))
     seen.append(owned.is_leased(HOME))
     owned.taken(*HOME)
     seen.append(owned.is_leased(HOME))
