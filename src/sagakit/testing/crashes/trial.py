@@ -18,7 +18,7 @@ from sagakit.engine.topology import Topology
 from sagakit.stores.memory import MemoryData, MemoryStore
 from sagakit.testing.faults import Fault
 from sagakit.testing.simulation.drawn import DrawnStore, LoopExecutor, SeededChance, Wall, WallClock
-from sagakit.testing.simulation.lives import PATIENCE, Reign, either
+from sagakit.testing.simulation.engines.lives import PATIENCE, Reign, either
 from sagakit.testing.simulation.loop import LIFE, SeededLoop
 
 T = TypeVar("T")

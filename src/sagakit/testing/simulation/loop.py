@@ -44,7 +44,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
     that was ended never runs again, as if its process had been killed: no `finally`, no cancellation.
     """
 
-    def __init__(self, chance: Random, *, reach: int = 1, most_steps: int = 200_000) -> None:
+    def __init__(self, chance: Random, *, reach: int = 1, most_steps: int = 60_000) -> None:
         self.steps = 0
         """Callbacks that were run."""
         self.errors: list[str] = []

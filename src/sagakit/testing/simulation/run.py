@@ -15,10 +15,10 @@ from structlog.typing import EventDict, WrappedLogger
 from sagakit.core.commit import ENDED
 from sagakit.engine.engine import Engine
 from sagakit.testing.simulation.audit import audit_store
-from sagakit.testing.simulation.crews.crew import Crew
-from sagakit.testing.simulation.lives import Lives
+from sagakit.testing.simulation.engines.crew import Crew
+from sagakit.testing.simulation.engines.lives import Lives
+from sagakit.testing.simulation.engines.reigns import Reigns
 from sagakit.testing.simulation.loop import Stuck
-from sagakit.testing.simulation.reigns import Reigns
 from sagakit.testing.simulation.stage import Finding, Stage, Subject
 
 MOST_ROUNDS = 150

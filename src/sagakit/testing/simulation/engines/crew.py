@@ -8,9 +8,9 @@ from sagakit.engine.engine import Engine
 from sagakit.engine.topology import Topology
 from sagakit.errors import LeaseLost, StoreFailed, StoreUnusable
 from sagakit.ports import Store
-from sagakit.testing.simulation.crews.shared import DrawnCluster, LateStore, LoopHeart
 from sagakit.testing.simulation.drawn import DrawnStore
-from sagakit.testing.simulation.lives import Lives, Reign, either
+from sagakit.testing.simulation.engines.lives import Lives, Reign, either
+from sagakit.testing.simulation.engines.shared import DrawnCluster, LateStore, LoopHeart
 from sagakit.testing.simulation.stage import Stage, Subject
 
 MOST = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sagakit.engine.engine import Engine
-from sagakit.testing.simulation.lives import Lives, Reign, either
+from sagakit.testing.simulation.engines.lives import Lives, Reign, either
 from sagakit.testing.simulation.stage import Stage, Subject
 
 
