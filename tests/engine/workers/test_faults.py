@@ -19,7 +19,7 @@ from sagakit import App, Saga
 from sagakit.core.commit import Commit, Rejected
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.limits import Limits
-from sagakit.errors import LeaseLost, Stopping
+from sagakit.errors import LeaseLost, Stopping, StoreFailed
 from sagakit.stores.memory import MemoryStore
 
 HELD = ["stock", "money", "parcel", "confirmation"]
@@ -147,6 +147,23 @@ async def test_what_runs_too_long_for_a_handover_is_cancelled_and_that_is_no_att
         assert {context.attempt for context in stage.contexts} == {1}
         moved = len(stage.began) - len(asks)
         assert 0 < moved < len(asks)
+
+
+async def test_a_store_that_is_away_does_not_keep_a_worker_from_ending() -> None:
+    async with crew(asking_app(), "a", "b", provide={Stage: Stage()}) as made:
+        engine = made.engines.pop("a")
+        cluster = engine.store.cluster
+        assert cluster is not None
+
+        async def away(given: object, *, clean: bool) -> None:
+            raise StoreFailed("away")
+
+        cluster.release = away  # type: ignore[method-assign]
+        async with asyncio.timeout(10):
+            await engine.stop()
+        await made.beat()
+        await made.settle()
+        assert len(made.owned("b")["t.ask"]) == 256
 
 
 # ---------------------------------------------------------------------- order and timers

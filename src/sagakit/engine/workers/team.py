@@ -20,7 +20,7 @@ from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes import GRACE, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.pauses import Pauses
 from sagakit.engine.recovery import Recovery
@@ -199,7 +199,10 @@ class Team:
     async def give_all(self, within: float) -> None:
         """This worker is about to end: everything to the others."""
         self.notices.add(words.LEAVING)
-        await self.membership.give_all(within)
+        try:
+            await asyncio.wait_for(self.membership.give_all(within), within + 2 * GRACE)
+        except TimeoutError:  # the store may be away
+            _log.warning("not all was handed over: the others take it over once the lease has expired")
 
     async def stop(self) -> None:
         """Live no more."""
