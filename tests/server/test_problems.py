@@ -30,6 +30,8 @@ def made(cls: type[Exception]) -> Exception:
             return errors.CursorGone("why", None)
         case "Busy":
             return errors.Busy(20_000, retry_after=7.2)
+        case "MissingExtra":
+            return errors.MissingExtra("kafka", "confluent_kafka")
         case _:
             return cls("why")
 

@@ -19,7 +19,9 @@ def run_bench(
     from sagakit.bench.run import measure
     from sagakit.bench.sizes import Sizes
     from sagakit.bench.told import show, write_json
+    from sagakit.telemetry.logs import log_to_stderr
 
+    log_to_stderr(level="warning")
     figures = measure(Sizes(sagas=sagas, concurrency=concurrency, history=history), db)
     if json_file is not None:
         write_json(figures, json_file)

@@ -16,6 +16,7 @@ from sagakit.bench.machine import memory_mb
 from sagakit.bench.orders import ASLEEP, Nap, Sleep, Slept, Woken, bench
 from sagakit.bench.sizes import BenchFailed
 from sagakit.engine.engine import Engine
+from sagakit.telemetry.logs import log_to_stderr
 
 AT_ONCE = 100
 NAPS = 20
@@ -98,5 +99,6 @@ async def _check(engine: Engine, before: int, *, running: int, completed: int) -
 
 
 if __name__ == "__main__":
+    log_to_stderr(level="warning")
     idle = asyncio.run(measure_here(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
     print(msgspec.json.encode(idle).decode())

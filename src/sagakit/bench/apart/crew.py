@@ -20,6 +20,7 @@ from sagakit.bench.grounds import ground
 from sagakit.bench.load import run_many
 from sagakit.bench.orders import bench
 from sagakit.bench.sizes import BenchFailed
+from sagakit.telemetry.logs import log_to_stderr
 
 IN_FLIGHT = 100
 """Sagas at the same time, over all workers."""
@@ -113,6 +114,7 @@ async def main(url: str, workers: int, sagas: int) -> Crew:
 
 
 if __name__ == "__main__":
+    log_to_stderr(level="warning")
     if sys.argv[1] == "--member":
         asyncio.run(be_member(sys.argv[2]))
     else:
