@@ -19,6 +19,10 @@ from tests.cli.test_running import address, running, started
 from sagakit.core.cluster.members import Lease, Worker
 
 PATIENCE = 40.0
+LISTENER = """@tills.on
+def hear(event: CashCounted) -> None:
+    return None
+"""
 
 
 @pytest.fixture
@@ -71,9 +75,11 @@ def test_workers_are_kept_running_and_restarted_one_after_another(
         )
         assert {one["name"] for one in again} == {one["name"] for one in first}
 
+        (folder / "mine.py").write_text(GOOD.replace("bank = App", f"{LISTENER}\n\nbank = App"), encoding="utf-8")
         process.send_signal(signal.SIGHUP)
         old = {one["pid"] for one in again}
-        until(lambda: (found := both()) and not old & {one["pid"] for one in found})
+        newest = until(lambda: (found := both()) and not old & {one["pid"] for one in found} and found)
+        assert {one["consumers"] for one in newest} == {one["consumers"] + 1 for one in again}
 
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
