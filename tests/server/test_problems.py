@@ -11,7 +11,7 @@ from sagakit.server.problems import Problem, problem_of, problem_response
 
 RAISED_INSIDE = {
     *("NotDone", "TerminalError", "RetryableError", "DeclarationError"),
-    *("ProcessBug", "Nondeterminism", "HandlerTimeout"),
+    *("ProcessBug", "Nondeterminism", "HandlerTimeout", "MissingExtra"),
 }
 """Errors that no door raises: a client who meets one has met a bug."""
 
@@ -30,8 +30,6 @@ def made(cls: type[Exception]) -> Exception:
             return errors.CursorGone("why", None)
         case "Busy":
             return errors.Busy(20_000, retry_after=7.2)
-        case "MissingExtra":
-            return errors.MissingExtra("kafka", "confluent_kafka")
         case _:
             return cls("why")
 
