@@ -11,10 +11,11 @@ from typing import Any
 from sagakit.core.commit import Delivery, Instance, PauseScope
 from sagakit.engine.engine import Engine
 from sagakit.engine.operating.operator import InstanceAction
-from sagakit.errors import NotPossible, TerminalError
+from sagakit.errors import NotPossible, TerminalError, WaitTimeout
 from sagakit.testing.simulation.stage import Clients, Stage
 
 BY = "simulation"
+ASKS = 3
 HOPELESS = (b"poison-", b"broken-")
 """How the keys of what can never work begin."""
 
@@ -73,5 +74,13 @@ def _is_of_instance(stage: Stage, delivery: Delivery) -> bool:
 
 
 async def _ask(clients: Clients, what: Callable[[Engine], Awaitable[object]]) -> None:
-    with suppress(NotPossible, TerminalError):
-        await clients.ask(what)
+    """Who gets no answer asks again, a few times."""
+    for left in reversed(range(ASKS)):
+        try:
+            with suppress(NotPossible, TerminalError):
+                await clients.ask(what)
+        except WaitTimeout:  # the engine that should do it is gone, and nobody has taken over yet
+            if not left:
+                raise
+        else:
+            return

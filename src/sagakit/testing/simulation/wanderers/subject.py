@@ -28,6 +28,7 @@ from sagakit.testing.simulation.wanderers.messages import (
     WalkBegun,
 )
 from sagakit.testing.simulation.wanderers.programs import ASKS, Bug, draw_program, encode_program, make
+from sagakit.testing.simulation.wanderers.waiting import Told, told_wrong, wait_for_end, wait_for_outcome
 from sagakit.testing.simulation.world import POISON, World
 
 BREAKS = 10
@@ -60,6 +61,11 @@ class Wanderers:
         asking += [self._direct(stage, clients, number, chance) for number in range(chance.randint(0, 8))]
         if chance.random() < 0.5:
             asking += [meddle(stage, clients, chance) for _ in range(chance.randint(1, 4))]
+        waiting = self._waiting(stage)
+        told = Told()
+        stage.outside[Told] = told
+        for number in range(chance.randint(0, 4)):
+            waiting.append(asyncio.create_task(wait_for_end(stage, clients, told, stage.chance(f"waiting {number}"))))
         tasks = [asyncio.create_task(one) for one in asking]
         for task in tasks:
             await task
@@ -73,11 +79,20 @@ class Wanderers:
             if row.type in ("wanderers.walking", "wanderers.hurrying") and row.status == "running":
                 number = len(stage.ledger.keys)
                 await publish(stage, clients, f"urge-{number}", Signal(row.key, number))
-        return False
+        waiting = self._waiting(stage)
+        for one in [one for one in waiting if one.done()]:
+            one.result()
+        return not all(one.done() for one in waiting)
 
     def audit(self, stage: Stage) -> Iterator[Finding]:
         """What the ledger of the world says."""
-        return audit_wanderers(stage)
+        yield from audit_wanderers(stage)
+        yield from told_wrong(stage)
+
+    def _waiting(self, stage: Stage) -> list[asyncio.Task[None]]:
+        """Those who wait while everything else goes on."""
+        waiting: Any = stage.outside.setdefault("waiting", [])
+        return waiting
 
     # ------------------------------------------------------------------ what clients do
 
@@ -113,6 +128,8 @@ class Wanderers:
         await asyncio.sleep(chance.uniform(0.0, 30.0))
         for _ in range(chance.choice((1, 1, 2))):
             await send(stage, clients, f"direct-{key}", command)
+        receipt = stage.ledger.receipts[f"direct-{key}"]
+        self._waiting(stage).append(asyncio.create_task(wait_for_outcome(stage, clients, receipt)))
 
 
 def _begun(stage: Stage, number: int, chance: Random) -> Any:
