@@ -73,6 +73,29 @@ def test_a_life_that_has_ended_says_no_word_more() -> None:
     assert said == ["died"]
 
 
+def test_a_frozen_life_goes_on_with_all_that_came_meanwhile() -> None:
+    loop, said = SeededLoop(Random(0)), list[float]()
+
+    async def talk() -> None:
+        for _ in range(3):
+            said.append(loop.time())
+            await asyncio.sleep(1.0)
+
+    async def look() -> None:
+        context = copy_context()
+        context.run(LIFE.set, 7)
+        talking = loop.create_task(talk(), context=context)
+        await asyncio.sleep(0.5)
+        loop.freeze(7)
+        await asyncio.sleep(5.0)
+        assert said == [0.0]
+        loop.thaw(7)
+        await talking
+
+    loop.run_until_complete(look())
+    assert said == [0.0, 5.5, 6.5]
+
+
 def test_what_can_never_end_says_so() -> None:
     async def wait_for_ever() -> None:
         await asyncio.get_running_loop().create_future()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from sagakit.testing.simulation.seeds import BROKEN, Totals
 from sagakit.testing.simulation.stage import Finding, Stage
 from sagakit.testing.simulation.wanderers.subject import Wanderers
@@ -32,11 +34,12 @@ class Lossy(Wanderers):
 LOSSY = Lossy()
 
 
+@pytest.mark.timeout(180)  # every broken engine is tried
 def test_what_is_found_fails_and_says_how_to_play_it_again() -> None:
     command = [sys.executable, "-m", "sagakit.testing.simulation", "--seeds", "2", "--seed", "6", "--with"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])}
     done = subprocess.run(
-        [*command, f"{__name__}:LOSSY"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=55, check=False
+        [*command, f"{__name__}:LOSSY"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=170, check=False
     )
     assert done.returncode == 1, done.stderr
     *told, last = done.stdout.splitlines()

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sagakit.testing.simulation.run import simulate
+from sagakit.testing.simulation.stage import Stage
 from sagakit.testing.simulation.wanderers.subject import Wanderers
 
 DIGESTS = """
@@ -17,7 +18,19 @@ print(*(verdict.digest for verdict in run_seeds(range(1000, 1010))))
 """
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 5, 8, 13])
+ALONE, TOGETHER = (2, 3, 5, 8), (1, 4, 19)
+"""Seeds with one engine at a time, and with several."""
+
+
+def test_some_worlds_have_several_engines_at_once() -> None:
+    assert {Stage(seed).profile.crew for seed in ALONE} == {1}
+    assert all(Stage(seed).profile.crew > 1 for seed in TOGETHER)
+    sizes = [Stage(seed).profile.crew for seed in range(300)]
+    assert 60 < sum(size > 1 for size in sizes) < 140
+    assert max(sizes) == 4
+
+
+@pytest.mark.parametrize("seed", [*ALONE, *TOGETHER])
 def test_a_seed_plays_again_exactly(seed: int) -> None:
     once = simulate(seed, Wanderers(), keep_trace=True)
     again = simulate(seed, Wanderers(), keep_trace=True)

@@ -268,7 +268,9 @@ def _backwards(stage: Stage, row: Instance) -> Iterator[Finding]:
 def _is_straight(stage: Stage, row: Instance) -> bool:
     if row.type not in ("wanderers.walking", "wanderers.hurrying", "wanderers.errand"):
         return True
-    for reaction in stage.data.reactions[row.id]:  # what an operator did to one that could not start may come first
+    for reaction in stage.data.reactions.get(
+        row.id, ()
+    ):  # what an operator did to one that could not start may come first
         started: Mapping[str, Any] = msgspec.json.decode(reaction.inputs[0].payload)
         if "program" in started:
             return is_straight(started["program"])

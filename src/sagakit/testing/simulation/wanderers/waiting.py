@@ -24,7 +24,7 @@ from sagakit.testing.simulation.wanderers.messages import (
     Taken,
 )
 
-OUTCOMES = (Booked, NotBooked, Paid, NotPaid, Packed, NotPacked, Stored, NotStored, Taken)
+OUTCOMES: Any = (Booked, NotBooked, Paid, NotPaid, Packed, NotPacked, Stored, NotStored, Taken)
 TYPES = {f"wanderers.{one.__name__}" for one in OUTCOMES}
 LONG = 60.0
 """Seconds of one wait: longer than the pauses in which one who waits looks by himself."""
