@@ -45,6 +45,9 @@ class Failures:
 
     async def failed(self, lane: Lane, delivery: Delivery, error: Exception, retries: Sequence[Retry]) -> None:
         """An attempt of the head of a lane failed."""
+        if self.lanes.find(lane.key) is not lane:  # it has become another engine's: this was nobody's attempt
+            self.lanes.release(lane)
+            return
         if isinstance(error, Refused) and delivery.envelope.kind == "command":
             await self.give_up(lane, delivery, error.reason, known_not_done=True)
             return
