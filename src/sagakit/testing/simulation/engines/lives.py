@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sagakit.engine.engine import Engine
 from sagakit.engine.topology import Topology
-from sagakit.errors import Busy, KeyInFlight, Stopping, StoreFailed, StoreUnusable
+from sagakit.errors import Busy, KeyInFlight, LeaseLost, Stopping, StoreFailed, StoreUnusable
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import Fault
@@ -147,7 +147,7 @@ class Lives:
         self._left(reign)
         stopping = asyncio.get_running_loop().create_task(reign.engine.stop(), context=reign.context)
         await either(asyncio.wait([stopping]), reign.over.wait())
-        if stopping.done() and (error := stopping.exception()) and not isinstance(error, StoreFailed):
+        if stopping.done() and (error := stopping.exception()) and not isinstance(error, StoreFailed | LeaseLost):
             raise error
         reign.end()
 
