@@ -208,6 +208,8 @@ class Team:
         """Live no more."""
         if self._heart is not None:
             await self._heart.stop()
+        if self._pausing is not None:  # a store that is closed would be asked for ever
+            self._pausing.cancel()
         await self.membership.stop()
         await self.takeovers.stop()
         await self.arrivals.stop()
