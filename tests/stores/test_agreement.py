@@ -299,22 +299,24 @@ async def compare_with_postgres(url: str, groups: list[list[Wish] | None]) -> No
     maker, translated = Maker(), Translated()
     await memory.open()
     await postgres.open()
-    await empty(postgres)
-    for group in groups:
-        if group is None:
-            await postgres.close(clean=False)
-            await postgres.open()
-            continue
-        ours = [maker.commit(memory.data, wish) for wish in group]
-        theirs = [translated.commit(commit) for commit in ours]
-        expected, found = await memory.commit(ours), await postgres.commit(theirs)
-        assert [answer and (answer.why, answer.inbox) for answer in expected] == translated.said(found)
-        for one, other, answer in zip(ours, theirs, found, strict=True):
-            if answer is None:
-                translated.learn(one, other)
-    assert await read_alike(postgres, translated) == await read_alike(memory, None)
-    await postgres.close()
-    await memory.close()
+    try:
+        await empty(postgres)
+        for group in groups:
+            if group is None:
+                await postgres.close(clean=False)
+                await postgres.open()
+                continue
+            ours = [maker.commit(memory.data, wish) for wish in group]
+            theirs = [translated.commit(commit) for commit in ours]
+            expected, found = await memory.commit(ours), await postgres.commit(theirs)
+            assert [answer and (answer.why, answer.inbox) for answer in expected] == translated.said(found)
+            for one, other, answer in zip(ours, theirs, found, strict=True):
+                if answer is None:
+                    translated.learn(one, other)
+        assert await read_alike(postgres, translated) == await read_alike(memory, None)
+    finally:  # else the next example meets a store that is in use
+        await postgres.close()
+        await memory.close()
 
 
 async def empty(store: PostgresStore) -> None:

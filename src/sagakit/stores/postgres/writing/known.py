@@ -65,7 +65,7 @@ def assume(commits: Sequence[Commit], numbers: Mapping[str, int]) -> Known | Non
             deliveries.setdefault(fence.delivery, fence.attempt)
         for message in commit.messages:
             if message.stream is not None:
-                streams.setdefault(message.stream, (message.stream_version or 0) - 1)
+                streams.setdefault(message.stream, max((message.stream_version or 0) - 1, 0))
         for write in commit.instances:
             row = write.row
             if write.expected and row.id not in instances:
