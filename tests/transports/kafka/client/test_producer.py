@@ -147,7 +147,7 @@ async def test_what_is_in_flight_at_the_end_is_told(own_broker: Broker, topic: s
 async def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
     tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 1_500)
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 5_000)
     with broker(tmp_path, "--authentication") as one:
         url = one.url.replace("kafka://", "kafka://ann:sesame@") + "&sasl=SCRAM-SHA-256"
         async with producing(url) as producer:
