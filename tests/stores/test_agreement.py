@@ -339,7 +339,8 @@ def agreeing(postgres_server: str) -> Generator[str]:
         connection.execute(f"SET client_min_messages = warning; DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(300)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(groups=GROUPS)
 def test_postgres_agrees(agreeing: str, groups: list[list[Wish] | None]) -> None:
     asyncio.run(compare_with_postgres(agreeing, groups))

@@ -1,11 +1,13 @@
 """The shop's processes over topics: what each of them reads, and how the gateway knows an order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from tests.servers.kafka import running
 
 from sagakit import Engine, NotFound
 from sagakit.demos.shop.app import shop_app
@@ -17,6 +19,13 @@ from sagakit.demos.shop.services.app import service_app
 from sagakit.demos.shop.services.orders_there import OrdersThere
 from sagakit.demos.shop.services.wiring import SERVICES
 from sagakit.transports.kafka import Kafka
+
+
+@pytest.fixture
+def kafka_url(tmp_path: Path) -> Iterator[str]:
+    """A broker of its own: the shop's topics have the same names wherever it runs."""
+    with running(tmp_path) as url:
+        yield url
 
 
 @dataclass(frozen=True)
