@@ -65,6 +65,29 @@ class Observed(Protocol):
         ...
 
 
+class Copies(Protocol):
+    """What the fast path of idempotency keys has done, each since the start of the process."""
+
+    near: int
+    """Answered from this process's memory."""
+    shared: int
+    """Answered from the server's copy."""
+    store: int
+    """Asked of the store."""
+    in_flight: int
+    """Refused: the first request with the key was still being accepted."""
+    distrusted: int
+    """Answers of the server that were not believed."""
+    failed: int
+    """Calls to the server that failed or took too long."""
+    skipped: int
+    """Calls that were not made, as the server was left alone."""
+    opened: int
+    """Times that the breaker before the server opened."""
+    left_alone: bool
+    """Whether the breaker is open now."""
+
+
 class Observer(Protocol):
     """Sees what an engine does, without a say in it. Called in the engine's event loop: it must return at once.
 
@@ -97,6 +120,9 @@ class Observer(Protocol):
         """The transaction is durable; times as `time.perf_counter` tells them."""
         ...
 
-    async def exposition(self, accept: str) -> tuple[bytes, str] | None:
-        """What it has counted, in Prometheus' text format, and the content type. None: it counts nothing."""
+    async def exposition(self, accept: str, copies: Copies | None = None) -> tuple[bytes, str] | None:
+        """What it has counted, in Prometheus' text format, and the content type. None: it counts nothing.
+
+        `copies`: what the fast path of idempotency keys has done, where the door that is asked has one.
+        """
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Counted:
-    """Each counts from the start of the process."""
+    """Each counts from the start of the process, but the last."""
 
     near: int = 0
     """Answered from this process's memory."""
@@ -25,3 +25,5 @@ class Counted:
     """Calls that were not made, as the server was left alone."""
     opened: int = 0
     """Times that the breaker opened."""
+    left_alone: bool = False
+    """Whether the breaker is open now, or probes."""

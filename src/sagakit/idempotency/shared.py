@@ -150,6 +150,7 @@ class Shared:
 
     def _succeeded(self) -> None:
         if self.breaker.succeeded():
+            self._counted.left_alone = False
             _log.info("the idempotency server is back", server=self._server.place)
 
     def _failed(self, error: Exception) -> None:
@@ -158,6 +159,7 @@ class Shared:
         if not self.breaker.failed():
             return
         self._counted.opened += 1
+        self._counted.left_alone = True
         self._spawn(self._server.forget_connections())
         if not probed:  # told once, not at each probe
             why = "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__

@@ -42,5 +42,5 @@ def routes(engine: Engine, fast: FastPath | None = None) -> Sequence[HTTPRouteHa
         *stories(engine),
         *operating(engine),
         *health(engine),
-        *metrics(engine),
+        *metrics(engine, fast),
     ]

@@ -8,7 +8,7 @@ from time import perf_counter, time_ns
 import structlog
 
 from sagakit.core.commit import Delivery, Envelope, Rejected
-from sagakit.observer import Observed, Run, Written
+from sagakit.observer import Copies, Observed, Run, Written
 from sagakit.telemetry.handled import HANDLED
 from sagakit.telemetry.metrics.exposition import Exposition
 from sagakit.telemetry.metrics.metrics import Metrics
@@ -104,10 +104,11 @@ class Telemetry:
         except Exception:  # a bug in here must not keep the transaction from being told
             _log.exception("a transaction could not be counted")
 
-    async def exposition(self, accept: str) -> tuple[bytes, str] | None:
+    async def exposition(self, accept: str, copies: Copies | None = None) -> tuple[bytes, str] | None:
         """What was counted, and how the engine stands now."""
         if self._engine is not None:
             self._exposition.standing = await self._engine.standing()
+        self._exposition.copies = copies
         return self._exposition.text(accept)
 
     def close(self) -> None:

@@ -119,3 +119,21 @@ WAITERS = _metric("waiters", "gauge", "Who waits for an outcome, or watches.")
 STUCK = _metric("processes_stuck", "gauge", "Process instances that wait for a person now, up to a thousand.", "status")
 READY = _metric("ready", "gauge", "1 while messages are accepted and handled.")
 PARTITIONS = _metric("partitions", "gauge", "Partitions by the worker that owns them.", "worker")
+KEYS = _metric(
+    "idempotency_requests_total",
+    "counter",
+    "Requests with an idempotency key, by what answered: memory, server (Redis or Valkey), store; in_flight: refused.",
+    "answered_by",
+)
+FAST_PATH_ERRORS = _metric(
+    "idempotency_server_errors_total",
+    "counter",
+    "Calls to Redis or Valkey without an answer to use: failed, skipped by the breaker, or distrusted.",
+    "why",
+)
+BREAKER_OPENED = _metric(
+    "idempotency_breaker_opened_total", "counter", "Times that Redis or Valkey was begun to be left alone."
+)
+BREAKER_OPEN = _metric(
+    "idempotency_breaker_open", "gauge", "1 while Redis or Valkey is left alone; the store answers then."
+)

@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from sagakit.core.queries import Standing
+from sagakit.observer import Copies
 from sagakit.telemetry.metrics import catalogue
 from sagakit.telemetry.metrics.metrics import MICROSECONDS, Metrics
 from sagakit.telemetry.metrics.tallies import Histogram, Labels
@@ -25,6 +26,8 @@ class Exposition(Collector):
         self._metrics = metrics
         self.standing: Standing | None = None
         """How the engine stands, as read just before."""
+        self.copies: Copies | None = None
+        """What the fast path of the door has done that is asked."""
         self.roles: Mapping[str, str] = {}
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
@@ -42,6 +45,8 @@ class Exposition(Collector):
         yield from self._measured()
         if self.standing is not None:
             yield from _gauges(self.standing, self.roles)
+        if self.copies is not None:
+            yield from _fast_path(self.copies)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is collected at registration."""
@@ -65,10 +70,7 @@ class Exposition(Collector):
             catalogue.REFUSED: own.refused,
         }
         for metric, counts in counters.items():
-            family = CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
-            for labels, count in counts.items():
-                family.add_metric(labels, count)
-            yield family
+            yield _counter(metric, counts)
 
     def _measured(self) -> Iterator[Metric]:
         own = self._metrics
@@ -81,6 +83,13 @@ class Exposition(Collector):
             catalogue.HANDLER: own.handler,
         }.items():
             yield _family(metric, histogram)
+
+
+def _counter(metric: catalogue.Metric, counts: Mapping[Labels, int]) -> Metric:
+    family = CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
 
 
 def _family(metric: catalogue.Metric, histogram: Histogram) -> Metric:
@@ -117,6 +126,20 @@ def _gauges(standing: Standing, roles: Mapping[str, str]) -> Iterator[Metric]:
     }
     for metric, read in plain.items():
         yield _gauge(metric, {(): read(standing)})
+
+
+def _fast_path(copies: Copies) -> Iterator[Metric]:
+    answered = {
+        ("memory",): copies.near,
+        ("server",): copies.shared,
+        ("store",): copies.store,
+        ("in_flight",): copies.in_flight,
+    }
+    yield _counter(catalogue.KEYS, answered)
+    without = {("failed",): copies.failed, ("skipped",): copies.skipped, ("distrusted",): copies.distrusted}
+    yield _counter(catalogue.FAST_PATH_ERRORS, without)
+    yield _counter(catalogue.BREAKER_OPENED, {(): copies.opened})
+    yield _gauge(catalogue.BREAKER_OPEN, {(): copies.left_alone})
 
 
 def _gauge(metric: catalogue.Metric, values: Mapping[Labels, float]) -> Metric:
