@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import structlog
 
+from sagakit.transports.grpc.answering.tracing import asked
 from sagakit.transports.grpc.metadata import (
     CAUSATION_ID,
     CORRELATION_ID,
@@ -42,7 +43,7 @@ class Incoming:
     undoes: str | None
     """The idempotency key of the request that this one undoes."""
     trace: str | None
-    """A W3C traceparent."""
+    """The W3C traceparent of what it leads to: its own span's where spans are taken, else the one that it came with."""
 
 
 _current: ContextVar[Incoming] = ContextVar("sagakit_grpc_incoming")
@@ -68,15 +69,20 @@ class ReadsMetadata(grpc.aio.ServerInterceptor):
         incoming = _read(details.method, as_mapping(details.invocation_metadata))
 
         async def answer(request: Any, context: Any) -> Any:
-            token = _current.set(incoming)
-            try:
-                return await handler.unary_unary(request, context)
-            except grpc.aio.BaseError:
-                raise
-            except Exception as error:
-                status = status_of(error) or _unforeseen(incoming, error)
-            finally:
-                _current.reset(token)
+            with asked(incoming.method, incoming.metadata) as place:
+                token = _current.set(replace(incoming, trace=place.trace))
+                try:
+                    answered = await handler.unary_unary(request, context)
+                    place.answered(grpc.StatusCode.OK)
+                    return answered
+                except grpc.aio.BaseError:
+                    place.answered(context.code() or grpc.StatusCode.UNKNOWN)
+                    raise
+                except Exception as error:
+                    status = status_of(error) or _unforeseen(incoming, error)
+                    place.answered(status.code, status.details)
+                finally:
+                    _current.reset(token)
             return await context.abort(status.code, status.details, status.metadata())
 
         return grpc.unary_unary_rpc_method_handler(

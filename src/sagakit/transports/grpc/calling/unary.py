@@ -14,7 +14,7 @@ from sagakit.core.messages import Message
 from sagakit.engine.handlers.context import Context
 from sagakit.transports.calling import calling as span_of
 from sagakit.transports.grpc.calling.outcomes import outcomes_of
-from sagakit.transports.grpc.calling.stubs import check_method
+from sagakit.transports.grpc.calling.stubs import service_of
 from sagakit.transports.grpc.metadata import Metadata, as_mapping, sent_with
 from sagakit.transports.grpc.status import RETRYABLE, CallRejected, failure_of
 
@@ -51,10 +51,7 @@ def unary(  # noqa: PLR0913 (options, by name)
     `refused` makes a declared refusal of a status that is not `retryable`, or None: then the outcome is unknown.
     `metadata`: what is sent along beside the ids. `name`: of the handler; else that of the method, in lower case.
     """
-    check_method(stub, method)
-    answers = _with_metadata(response)
-
-    service = stub.__name__.removesuffix("Stub")
+    service, answers = service_of(stub, method), _with_metadata(response)
     said = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
 
     async def call(command: Any, stub: Any, context: Context) -> Any:
