@@ -52,6 +52,16 @@ class KeepingContract:
         assert await store.read_messages() == envelopes
         assert 0 < envelopes[0].position < envelopes[1].position
 
+    @pytest.mark.parametrize(
+        "texts",
+        [("",), (None,), ("", ""), ("", None), ("a", ""), ("\x1e",), ("\x1e\x1e",), ("\x1e\x1e", None), ("\x1f", "")],
+        ids=ascii,
+    )
+    async def test_whatever_text_a_message_holds(self, store: Store, texts: tuple[str | None, ...]) -> None:
+        envelopes = [message(sender=text, undoes=text, trace=text, causation_id=text) for text in texts]
+        await write(store, Commit(messages=envelopes))
+        assert await store.read_messages() == envelopes
+
     async def test_the_log_in_pages(self, store: Store) -> None:
         envelopes = [message(f"story {number % 2}") for number in range(7)]
         await write(store, *(Commit(messages=[envelope]) for envelope in envelopes))

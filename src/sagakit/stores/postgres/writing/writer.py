@@ -26,7 +26,7 @@ from sagakit.stores.postgres.connection import (
     writable,
 )
 from sagakit.stores.postgres.queries import QUERIES
-from sagakit.stores.postgres.writing.arguments import TYPES, arguments
+from sagakit.stores.postgres.writing.arguments import arguments, call
 from sagakit.stores.postgres.writing.known import Known, assume, load
 from sagakit.stores.postgres.writing.plan import Plan
 
@@ -49,7 +49,7 @@ STEERED = {
 MINE = ("text", "bigint", "bigint", "bigint")
 """The types of what write_1 is told of the worker."""
 
-WRITE = f"SELECT write_1({', '.join(f'${place}::{kind}' for place, kind in enumerate((*MINE, *TYPES), 1))})"
+WRITE = call(MINE)
 
 
 class Lost(NamedTuple):
