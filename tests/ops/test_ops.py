@@ -178,6 +178,17 @@ def test_compose_calls_the_command_line_as_it_is() -> None:
         assert f"location = /metrics/{name} {{ proxy_pass http://127.0.0.1:{port}/metrics; }}" in door
 
 
+def test_over_topics_the_shop_is_the_same_but_for_its_broker() -> None:
+    services = read(OPS / "compose.yaml")["services"]
+    changed = read(OPS / "compose.kafka.yaml")["services"]
+    assert changed.keys() == {"gateway", "order", "payment", "inventory"}
+    for name, service in changed.items():
+        assert service.keys() == {"command", "depends_on"}  # compose merges depends_on by name
+        assert set(service["depends_on"]) <= services.keys()
+        assert service["command"] == [*services[name]["command"], "--kafka", "kafka://kafka:9092"]
+        assert problem(["sagakit", *service["command"]], whole=True) is None
+
+
 def test_the_collector_joins_what_it_has() -> None:
     config = read(OPS / "otel-collector" / "config.yaml")
     for name, pipeline in config["service"]["pipelines"].items():
