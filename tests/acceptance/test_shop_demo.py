@@ -14,7 +14,7 @@ from tests.acceptance.shop.opened import Opened, in_four_processes, in_one_proce
 WAYS = (in_one_process, in_four_processes)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("opened", WAYS)
 def test_an_order_is_confirmed_and_one_is_undone(opened: Opened, tmp_path: Path) -> None:
     with opened(tmp_path) as shop:
@@ -54,7 +54,7 @@ def test_an_order_is_confirmed_and_one_is_undone(opened: Opened, tmp_path: Path)
     ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("opened", WAYS)
 def test_a_restart_says_what_is_left_and_repeats_nothing(opened: Opened, tmp_path: Path) -> None:
     with opened(tmp_path) as shop:

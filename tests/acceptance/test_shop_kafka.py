@@ -16,7 +16,7 @@ from tests.servers.kafka import broker
 ORDERS, CLIENTS = 40, 10
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize("victim", [*SERVICES, "broker"])
 async def test_everything_adds_up_whoever_fails(victim: str, tmp_path: Path) -> None:
     chance = random.Random(victim)
@@ -39,7 +39,7 @@ async def test_everything_adds_up_whoever_fails(victim: str, tmp_path: Path) -> 
         await check_all(shop.databases, orders)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 async def test_a_service_that_is_away_delays_its_orders_and_loses_none(tmp_path: Path) -> None:
     ids: list[str] = []
     with broker(tmp_path) as kafka:

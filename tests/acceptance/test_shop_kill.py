@@ -90,7 +90,7 @@ async def killed_at_random(running: Shop, clients: Clients, chance: random.Rando
     await asyncio.wait([reached])
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(KILLS))
 async def test_everything_adds_up(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)

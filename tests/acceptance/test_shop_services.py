@@ -15,7 +15,7 @@ from tests.acceptance.shop.services import SERVICES, Shop, opened
 ORDERS, CLIENTS = 50, 10
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("victim", SERVICES)
 async def test_everything_adds_up_whoever_is_killed(victim: str, tmp_path: Path) -> None:
     chance = random.Random(victim)
@@ -43,7 +43,7 @@ async def ordered(shop: Shop, name: str) -> list[str]:
     return [json.loads(answer)["id"] for answer in answers if answer]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_service_that_is_away_delays_its_orders_and_loses_none(tmp_path: Path) -> None:
     ids: list[str] = []
     async with opened(tmp_path) as shop:

@@ -182,7 +182,7 @@ async def opened(database: str, idempotency: str) -> AsyncIterator[httpx.AsyncCl
             await started.wait()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 async def test_two_processes_before_one_postgresql(valkey: ValkeyProcess, postgres_url: str) -> None:
     async with opened(postgres_url, valkey.url) as one, opened(postgres_url, valkey.url) as two:
         storm = Storm([one, two], seed=7)

@@ -34,7 +34,7 @@ class Lossy(Wanderers):
 LOSSY = Lossy()
 
 
-@pytest.mark.timeout(180)  # every broken engine is tried
+@pytest.mark.timeout(360)  # every broken engine is tried
 def test_what_is_found_fails_and_says_how_to_play_it_again() -> None:
     command = [sys.executable, "-m", "sagakit.testing.simulation", "--seeds", "2", "--seed", "6", "--with"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])}
