@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
-PATIENCE = 30
+PATIENCE, WAITERS = 60, 10
 
 
 class Running(Protocol):
@@ -85,8 +85,10 @@ class Clients:
 async def settled(address: str, ids: list[str]) -> dict[str, Any]:
     """Every order, once it is no longer PENDING."""
     found: dict[str, Any] = {}
-    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
-        for order_id in ids:
+    asked = iter(ids)
+
+    async def settle_some(client: httpx.AsyncClient) -> None:
+        for order_id in asked:
             while True:
                 answer = await client.get(f"/orders/{order_id}", headers={"Prefer": "wait=20"})
                 assert answer.status_code == 200, answer.text
@@ -94,4 +96,7 @@ async def settled(address: str, ids: list[str]) -> dict[str, Any]:
                 if order["status"] != "PENDING":
                     break
             found[order_id] = order
-    return found
+
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
+        await asyncio.gather(*(settle_some(client) for _ in range(WAITERS)))
+    return {order_id: found[order_id] for order_id in ids}
