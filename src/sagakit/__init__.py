@@ -11,6 +11,7 @@ from sagakit.core.lifecycle import (
     ProcessParked,
     ProcessSettled,
 )
+from sagakit.core.limiting.limits import AtOnce, Rate
 from sagakit.core.messages import Later, Message, stable_id, wire
 from sagakit.core.process_manager.answers import End, Forget, Remind, Undoing
 from sagakit.core.retry import Retry
@@ -52,6 +53,7 @@ from sagakit.ports import Doors, Link
 
 __all__ = [
     "App",
+    "AtOnce",
     "BlockingEngine",
     "Busy",
     "Cancelled",
@@ -85,6 +87,7 @@ __all__ = [
     "PayloadTooLarge",
     "ProcessParked",
     "ProcessSettled",
+    "Rate",
     "Receipt",
     "Refused",
     "Remind",

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from sagakit.core.codec import Upcaster
 from sagakit.core.decider import Decider, One
+from sagakit.core.limiting.limits import AtOnces, Limit, Rates, limits_of
 from sagakit.core.messages import Commands, Message, Outcome, Seconds, seconds
 from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.retry import DEFAULT, Retry
@@ -40,6 +41,7 @@ class HandlerDeclaration:
     key: str | None = None
     retries: tuple[Retry, ...] = DEFAULT
     timeout: float | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class ListenerDeclaration:
     function: Callable[..., Any]
     key: str | None = None
     retries: tuple[Retry, ...] = DEFAULT
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class ForwarderDeclaration:
     name: str
     function: Callable[..., Any]
     retries: tuple[Retry, ...] = DEFAULT
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,14 @@ class Module:
     def handles(self, handler: _Handler, /) -> _Handler: ...
     @overload
     def handles(
-        self, /, *, key: str | None = ..., retry: Retries = ..., timeout: Seconds | None = ...
+        self,
+        /,
+        *,
+        key: str | None = ...,
+        retry: Retries = ...,
+        timeout: Seconds | None = ...,
+        at_once: AtOnces | None = ...,
+        rate: Rates | None = ...,
     ) -> Callable[[_Handler], _Handler]: ...
     def handles(
         self,
@@ -149,17 +160,23 @@ class Module:
         key: str | None = None,
         retry: Retries = DEFAULT,
         timeout: Seconds | None = None,
+        at_once: AtOnces | None = None,
+        rate: Rates | None = None,
     ) -> Any:
         """Handle the commands that the first parameter names; the return annotation names all outcomes.
 
         One that names `Later` too may hand a command over: its outcome then comes through `engine.answer`.
         `key`: a field path; commands of one key run one at a time, in order (default: each for itself).
         `timeout`: seconds for one attempt. A plain `def` runs in a thread.
+        `at_once`: so many run at the same time; `AtOnce(5, key="tenant_id")`: so many for each value of a field.
+        `rate`: so many begin in a time: `Rate(100, per=1)`. Both hold for all workers together; a list gives several.
         """
 
         def declare(function: Any) -> Any:
-            limit = None if timeout is None else seconds(timeout)
-            self.declared.handlers.append(HandlerDeclaration(function.__name__, function, key, _retries(retry), limit))
+            within = None if timeout is None else seconds(timeout)
+            limits = limits_of(at_once, rate)
+            declared = HandlerDeclaration(function.__name__, function, key, _retries(retry), within, limits)
+            self.declared.handlers.append(declared)
             self._remember_names(function, depth=3 if handler is not None else 2)
             return function
 
@@ -178,22 +195,58 @@ class Module:
     @overload
     def on(self, listener: _Listener, /) -> _Listener: ...
     @overload
-    def on(self, /, *, key: str | None = ..., retry: Retries = ...) -> Callable[[_Listener], _Listener]: ...
-    def on(self, listener: Any = None, /, *, key: str | None = None, retry: Retries = DEFAULT) -> Any:
-        """Whenever one of these events: `async` with side effects, or plain and returning commands."""
+    def on(
+        self,
+        /,
+        *,
+        key: str | None = ...,
+        retry: Retries = ...,
+        at_once: AtOnces | None = ...,
+        rate: Rates | None = ...,
+    ) -> Callable[[_Listener], _Listener]: ...
+    def on(
+        self,
+        listener: Any = None,
+        /,
+        *,
+        key: str | None = None,
+        retry: Retries = DEFAULT,
+        at_once: AtOnces | None = None,
+        rate: Rates | None = None,
+    ) -> Any:
+        """Whenever one of these events: `async` with side effects, or plain and returning commands.
+
+        `at_once` and `rate`: as for `handles`.
+        """
 
         def declare(function: Any) -> Any:
-            self.declared.listeners.append(ListenerDeclaration(function.__name__, function, key, _retries(retry)))
+            limits = limits_of(at_once, rate)
+            declared = ListenerDeclaration(function.__name__, function, key, _retries(retry), limits)
+            self.declared.listeners.append(declared)
             self._remember_names(function, depth=3 if listener is not None else 2)
             return function
 
         return declare if listener is None else declare(listener)
 
-    def publishes(self, forwarder: _Forwarder, /) -> _Forwarder:
-        """Turn an internal event into an external one, or into nothing (None)."""
-        self.declared.forwarders.append(ForwarderDeclaration(forwarder.__name__, forwarder))
-        self._remember_names(forwarder)
-        return forwarder
+    @overload
+    def publishes(self, forwarder: _Forwarder, /) -> _Forwarder: ...
+    @overload
+    def publishes(
+        self, /, *, at_once: AtOnces | None = ..., rate: Rates | None = ...
+    ) -> Callable[[_Forwarder], _Forwarder]: ...
+    def publishes(self, forwarder: Any = None, /, *, at_once: AtOnces | None = None, rate: Rates | None = None) -> Any:
+        """Turn an internal event into an external one, or into nothing (None).
+
+        `at_once` and `rate`: as for `handles`.
+        """
+
+        def declare(function: Any) -> Any:
+            declared = ForwarderDeclaration(function.__name__, function, limits=limits_of(at_once, rate))
+            self.declared.forwarders.append(declared)
+            self._remember_names(function, depth=3 if forwarder is not None else 2)
+            return function
+
+        return declare if forwarder is None else declare(forwarder)
 
     def provides(self, provider: _Provider, /) -> _Provider:
         """Make what this returns (or an async generator yields) available by its type, while the engine runs."""

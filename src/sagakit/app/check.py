@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sagakit.app.checks import commands, events, keys, names, provided, shapes, steps, timing
+from sagakit.app.checks import commands, events, keys, limits, names, provided, shapes, steps, timing
 from sagakit.app.reading.parts import Parts
 from sagakit.app.reading.roles import Roles
 
@@ -29,6 +29,7 @@ def problems_of(parts: Parts, roles: Roles) -> list[str]:
         *events.starts_with_nothing(parts),
         *keys.without_key(parts, roles),
         *keys.attributes_of_nothing(parts, roles),
+        *limits.that_let_nothing_through(parts),
         *steps.that_cannot_be_filled(parts),
         *timing.that_cannot_pass(parts),
         *timing.reminders_without_taker(parts),

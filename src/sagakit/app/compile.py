@@ -15,6 +15,7 @@ from sagakit.app.reading.resolve import annotations_of
 from sagakit.app.reading.roles import Roles, by_name
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.lifecycle import add_lifecycle
+from sagakit.core.limiting.limits import Limiting
 from sagakit.core.process import Definition, Log, Surroundings
 from sagakit.core.process_manager.live import ManagerDefinition
 from sagakit.core.saga.code_saga import CodeSaga, SagaDefinition
@@ -87,7 +88,7 @@ def _providers(parts: Parts) -> tuple[ProviderEntry, ...]:
 
 def _service(part: Service) -> ServiceConsumer:
     declared = part.declared
-    plain = not inspect.iscoroutinefunction(inspect.unwrap(declared.function))
+    plain, home = not inspect.iscoroutinefunction(inspect.unwrap(declared.function)), _home(part)
     return ServiceConsumer(
         name=part.name,
         role=part.role,
@@ -101,6 +102,21 @@ def _service(part: Service) -> ServiceConsumer:
         outcomes=part.emits | part.commands,
         open=part.open,
         key_path="" if part.key is None else path_of(part.key),
+        limits=_limits(part),
+        home=None if home is None or part.key is not None else key_of(home),
+    )
+
+
+def _home(part: Service) -> str | None:
+    """The field whose value says which of several workers has a message: what orders them, else the first limit's."""
+    return part.key or next((one.key for one in part.declared.limits if one.key is not None), None)
+
+
+def _limits(part: Service) -> tuple[Limiting, ...]:
+    home = _home(part)
+    return tuple(
+        Limiting(one, None if one.key is None else key_of(one.key), one.key is not None and one.key == home)
+        for one in part.declared.limits
     )
 
 

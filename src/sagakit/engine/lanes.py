@@ -17,7 +17,7 @@ GRACE = 1.0
 class Lane:
     """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
 
-    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests", "worker")
+    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests", "ticket", "worker")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -38,6 +38,8 @@ class Lane:
         """Operators' actions that wait for it."""
         self.home: tuple[str, int] | None = None
         """Consumer and partition, where several engines share a store and the key does not tell them."""
+        self.ticket: Any = None
+        """What its head has of the limits of its handler, or waits for; None: there is no limit on it."""
 
 
 class Lanes:
@@ -75,6 +77,8 @@ class Lanes:
         self._over = ""
         """Why no lane is given to anybody any more."""
         self.on_evict: Callable[[Any], None] = lambda cache: None
+        self.let_go: Callable[[Lane], None] = lambda lane: None
+        """Told of a lane that has a ticket, and does not go on with it."""
 
     # ------------------------------------------------------------------ what is in a lane
 
@@ -174,6 +178,8 @@ class Lanes:
         self.unfinished -= sum(delivery.state != "parked" for delivery in lane.queue)
         lane.queue.clear()
         lane.rests = False
+        if lane.ticket is not None:
+            self.let_go(lane)
         cache, lane.cache = lane.cache, None
         if cache is not None:
             self.on_evict(cache)
@@ -200,6 +206,8 @@ class Lanes:
     def release(self, lane: Lane) -> None:
         """What ran in this lane is settled: go on with its queue, or let it rest."""
         lane.claimed = lane.rests = False
+        if lane.ticket is not None:
+            self.let_go(lane)
         if lane.claims and self._hand_over(lane):
             return
         if lane.queue:
@@ -239,6 +247,8 @@ class Lanes:
                 if claim.done() and not claim.cancelled():  # it is ours already, and nobody wants it any more
                     self.release(lane)
                 raise
+        if lane.ticket is not None:
+            self.let_go(lane)
         lane.busy = lane.claimed = True
         return lane
 

@@ -252,6 +252,10 @@ class Recovery:
         """Whether this is the suspect whose turn it is: the others wait for it."""
         return self._running is delivery
 
+    def begins(self, delivery: Delivery) -> bool:
+        """Whether this suspect is being charged: it is handled as soon as that is written."""
+        return self._running is delivery and delivery.crashes < MOST_CRASHES
+
     async def _give_up(self, lane: Lane, delivery: Delivery, reason: str) -> None:
         consumer = self._topology.consumers[delivery.consumer]
         if isinstance(consumer, ProcessConsumer):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import structlog
 
-from sagakit.core.commit import Rejected
+from sagakit.core.commit import Delivery, Rejected
 from sagakit.core.display import log_fields
 from sagakit.engine.chance import SystemChance
 from sagakit.engine.committer import Committer
@@ -29,6 +29,7 @@ from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
 from sagakit.engine.lanes import GRACE, Lane, Lanes
+from sagakit.engine.limiting.throttle import Throttle
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.acting import Acting
 from sagakit.engine.operating.deliveries import DeliveryActions
@@ -88,6 +89,7 @@ class Running:
         shared = store.cluster is not None
         handle, settled = (self._handle_shared, self._settled_shared) if shared else (self._handle, self._settled)
         self._lanes = self.lanes_class(handle, self._die, workers=self.limits.at_once, cached=self.limits.cached)
+        self._throttle = Throttle(topology, self._lanes, self._timers)
         self._committer = Committer(store, self.clock, settled, self._die, observer)
         self._runs = Runs()
         read, run = Reader(self.clock), self.limits.run
@@ -125,7 +127,9 @@ class Running:
         if cluster is None:
             return None
         parts = (self.topology, self.store, read, self._lanes, self._runs, self._timers, self._committer)
-        return Team(cluster, Parts(*parts, self.limits, chance, self._die))
+        team = Team(cluster, Parts(*parts, self.limits, chance, self._die))
+        team.sharing.on_share = self._throttle.share
+        return team
 
     def _make_watching(self) -> Watching:
         if self.team is not None:
@@ -135,7 +139,7 @@ class Running:
     def _make_services(self) -> ServiceHandler:
         parts = (self._router, self._aggregates, self._providers, self._failures, self._runs, self._timers)
         services = ServiceHandler(*parts, self._submit, self._threads)
-        services.observer = self.observer
+        services.observer, services.ended = self.observer, self._throttle.ended
         return services
 
     def _open_doors(self, read: Reader, notices: Notices) -> None:
@@ -269,6 +273,8 @@ class Running:
         assert self.team is not None
         try:
             if await self.team.handles(lane):
+                if lane.ticket is not None:
+                    self._throttle.let_go(lane)
                 return
         except StoreUnusable as error:
             self._die(error)
@@ -282,18 +288,13 @@ class Running:
             self._lanes.release(lane)
             return
         delivery = lane.queue[0]
-        if self._runs.by_id and self._runs.hold(delivery.envelope, partial(self._lanes.wake, lane)):
-            self._recovery.passes(lane)
-            return
-        if (
-            self._pauses.by_place
-            and not self._recovery.is_running(delivery)
-            and self._pauses.hold(lane, delivery.consumer)
-        ):
+        if not self._may_begin(lane, delivery):
             self._recovery.passes(lane)
             return
         try:
             if self._recovery.suspects and not await self._recovery.may_run(lane, delivery):
+                if lane.ticket is not None and not self._recovery.begins(delivery):
+                    self._throttle.let_go(lane)
                 return
             consumer = self.topology.consumers[delivery.consumer]
             if lane.key.startswith(BAD_KEY):
@@ -308,7 +309,22 @@ class Running:
             self._die(error)
         except Exception as error:  # the engine's own bug must not take a worker or a lane with it
             _log.exception("a handling failed inside the engine", **log_fields(delivery.envelope))
+            if lane.ticket is not None:
+                self._throttle.let_go(lane)
             await self._failures.failed(lane, delivery, error, ())
+
+    def _may_begin(self, lane: Lane, delivery: Delivery) -> bool:
+        """Whether nothing holds the head of a lane back; if something does, that wakes it."""
+        if self._runs.by_id and self._runs.hold(delivery.envelope, partial(self._lanes.wake, lane)):
+            held = True
+        else:
+            paused = self._pauses.by_place and not self._recovery.is_running(delivery)
+            held = bool(paused) and self._pauses.hold(lane, delivery.consumer)
+        if held:
+            if lane.ticket is not None:
+                self._throttle.let_go(lane)
+            return False
+        return not self._throttle.limited or self._throttle.admits(lane, delivery)
 
     def _paused(self) -> None:
         """Something began to stand still, or goes on."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from sagakit.core.codec import Codecs
 from sagakit.core.decider import One
+from sagakit.core.limiting.limits import Limiting
 from sagakit.core.process import Definition
 from sagakit.core.process_manager.answers import Reactor
 from sagakit.core.retry import Retry
@@ -43,6 +44,10 @@ class ServiceConsumer:
     """Its outcomes may be more than its source shows."""
     key_path: str = ""
     """The path of the field that is the key, as workers with other code are told it."""
+    limits: tuple[Limiting, ...] = ()
+    """How many of its handlings run at once, and begin in a time."""
+    home: KeyOf | None = None
+    """Without a key: the value that says which of several workers has a message, because a limit counts by it."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class Crew:
         self.data.listeners.pop(team.me.id, None)
         engine.fatal = Killed(team.me.name)
         engine._committer._ended = engine.fatal
+        engine._lanes.running = False
         for part in (engine._committer, engine._timers, engine._schedule, team.arrivals, team.notices, team.rerouting):
             task = getattr(part, "_task", None) or getattr(part, "_reader", None)
             if task is not None:

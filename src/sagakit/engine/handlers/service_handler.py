@@ -63,6 +63,8 @@ class ServiceHandler:
         self.calling = 0
         """Users' functions that run at the moment."""
         self.observer: Observer | None = None
+        self.ended: Callable[[Lane, Run], None] = lambda lane, run: None
+        """Told of each handling that has ended in a lane with a ticket."""
         self._arguments: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
 
     async def handle(self, lane: Lane, consumer: ServiceConsumer) -> None:
@@ -97,6 +99,8 @@ class ServiceHandler:
         finally:
             if handles and not run.left_behind:
                 self._runs.end(envelope.id)
+            if lane.ticket is not None:
+                self.ended(lane, run)
 
     async def _made(self, consumer: ServiceConsumer, delivery: Delivery, run: Run) -> list[Envelope] | Later:
         """Call the user's function; what it answers, as the log will hold it."""

@@ -35,14 +35,16 @@ from sagakit.engine.workers.across.interest import Interest
 from sagakit.engine.workers.across.notices import Notices
 from sagakit.engine.workers.across.operating import OPERATOR, Desk, SharedOperator
 from sagakit.engine.workers.across.rerouting import Rerouting
-from sagakit.engine.workers.across.routes import Foreign, levels, subscriptions
+from sagakit.engine.workers.across.routes import Foreign, levels, most_at_once, subscriptions
 from sagakit.engine.workers.across.watching import SharedWatching
 from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
 from sagakit.engine.workers.across.withdrawals import SharedWithdrawing, consumer_of
+from sagakit.engine.workers.owning.assignment import declaration
 from sagakit.engine.workers.owning.handover import Handover
 from sagakit.engine.workers.owning.heart import Heart, Pulse
 from sagakit.engine.workers.owning.membership import Membership
 from sagakit.engine.workers.owning.ownership import Ownership
+from sagakit.engine.workers.owning.sharing import LimitSharing
 from sagakit.engine.workers.owning.takeover import Takeover, Takeovers
 from sagakit.errors import TerminalError
 from sagakit.ports import Chance, Cluster, Store
@@ -87,6 +89,7 @@ class Team:
         self.heart_class = Heart
         """What gives its signs of life, if it gives them by itself."""
         self.beats_by_itself = not getattr(cluster, "by_hand", False)
+        self.sharing = LimitSharing(engine.topology)
         self.notices = Notices(cluster, engine.die)
         self.ownership = Ownership(self._target)
         self.ownership.read_beside(BESIDE)
@@ -134,7 +137,7 @@ class Team:
         self.arrivals = Arrivals(cluster, read, ownership, self.takeovers, self._arrived)
         within = engine.limits.hand_over_within
         self.membership = Membership(cluster, read, ownership, self.takeovers, self.handover, within)
-        self.membership.on_members = lambda members: self.interest.gone(one.id for one in members)
+        self.membership.on_members = self._see
         self.takeovers.arrivals_pass = self.arrivals.passed
         self.takeovers.on_live = self._live
         self.handover.on_free = self._gave
@@ -165,7 +168,8 @@ class Team:
         me.app, me.versions = topology.app, me.versions or _versions()
         taking = subscriptions(topology) if self.works else []
         if self.works:
-            me.declares = tuple(f"{name}#{level}" for name, level in sorted(levels(topology, (DOOR,)).items()))
+            declared = sorted(levels(topology, (DOOR,)).items())
+            me.declares = tuple(declaration(name, level, most_at_once(topology, name)) for name, level in declared)
         self._recovery.begin(topology)
         self.foreign.learn(await self.cluster.join(me, taking))
         self.membership.me = me.id
@@ -274,6 +278,9 @@ class Team:
         envelope = delivery.envelope
         if not delivery.lane.endswith(envelope.id):
             return partition(delivery.lane)
+        counted = self.sharing.home_of(delivery)
+        if counted is not None:
+            return counted
         if envelope.sender is not None:
             return partition(envelope.sender)
         own, home = self.ownership.live.get(delivery.consumer), partition(delivery.lane)
@@ -322,6 +329,10 @@ class Team:
         return consumer_of(delivery)
 
     # ------------------------------------------------------------------ what changes
+
+    def _see(self, members: Sequence[Worker]) -> None:
+        self.interest.gone(one.id for one in members)
+        self.sharing.saw(self.me.id, members)
 
     def _came(self, about: Sequence[str]) -> None:
         numbers = {int(one) for one in about}

@@ -14,10 +14,18 @@ import structlog
 
 from sagakit.core.cluster.members import Routes
 from sagakit.core.commit import Envelope, Subscription
+from sagakit.core.limiting.limits import AtOnce
 from sagakit.core.streams import instance_id, lane_name, partition
 from sagakit.engine.draft import Draft
 from sagakit.engine.routing import BAD_KEY
-from sagakit.engine.topology import ONE_KEY, AggregateConsumer, Consumer, ProcessConsumer, Topology
+from sagakit.engine.topology import (
+    ONE_KEY,
+    AggregateConsumer,
+    Consumer,
+    ProcessConsumer,
+    ServiceConsumer,
+    Topology,
+)
 
 PROCESS = "process"
 
@@ -119,3 +127,10 @@ def levels(topology: Topology, beside: Collection[str]) -> dict[str, int]:
     for consumer in beside:
         known[consumer] = sum(names[cls].version for cls in topology.commands)
     return known
+
+
+def most_at_once(topology: Topology, consumer: str) -> int | None:
+    """How many handlings of a consumer run at once, at most, among those that workers share; None: no such limit."""
+    found = topology.consumers.get(consumer)
+    limits = found.limits if isinstance(found, ServiceConsumer) else ()
+    return min((one.limit.most for one in limits if isinstance(one.limit, AtOnce) and not one.home), default=None)

@@ -3,16 +3,21 @@
 Consumers that the same workers declare are shared out alike: an instance and the handlers of its commands are at home
 with the same worker. Each partition goes to the worker that it ranks highest (rendezvous hashing) of those whose share
 is not full; so when a worker comes or goes, hardly more moves than what has to.
+
+A limit on how many handlings run at once is shared out among those who own something of the handler. So that each of
+them has a part of it, no more workers than that own anything of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 
 from sagakit.core.cluster.members import Worker
+from sagakit.core.limiting.pools import NOTHING
+from sagakit.core.limiting.pools import Share as LimitShare
 from sagakit.core.streams import PARTITIONS
 
 Share = dict[str, frozenset[int]]
@@ -33,18 +38,43 @@ def share_of(me: str, workers: Sequence[Worker]) -> Share:
     return shares
 
 
+def limits_of(me: str, workers: Sequence[Worker], consumers: Collection[str]) -> dict[str, LimitShare]:
+    """A worker's share in the limits of these consumers."""
+    names = _names(workers)
+    declaring, mine = _declaring(workers, names), names.get(me, "")
+    shares: dict[str, LimitShare] = {}
+    for consumer in consumers:
+        owners = sorted(declaring.get(consumer, ()))
+        shares[consumer] = LimitShare(len(owners), owners.index(mine)) if mine in owners else NOTHING
+    return shares
+
+
+def declaration(consumer: str, level: int, most: int | None) -> str:
+    """What a worker says of a consumer: how much its code knows, and how many of its handlings run at once."""
+    return f"{consumer}#{level}" if most is None else f"{consumer}#{level}@{most}"
+
+
 def _declaring(workers: Sequence[Worker], names: Mapping[str, str]) -> dict[str, set[str]]:
-    """Who may own the partitions of each consumer: those whose code of it knows most (`name#level`)."""
+    """Who may own the partitions of each consumer: those whose code of it knows most; no more than run at once."""
     highest: dict[str, int] = {}
     declaring: dict[str, set[str]] = {}
+    at_once: dict[str, int] = {}
     for worker in workers:
         for declared in worker.declares:
             consumer, _, words = declared.partition("#")
-            level = int(words or 0)
+            knows, _, most = words.partition("@")
+            level = int(knows or 0)
             if level > highest.get(consumer, -1):
                 highest[consumer], declaring[consumer] = level, set()
+                at_once.pop(consumer, None)
             if level == highest[consumer]:
                 declaring[consumer].add(names[worker.id])
+                if most:
+                    at_once[consumer] = min(int(most), at_once.get(consumer, int(most)))
+    for consumer, most in at_once.items():
+        declaring[consumer] = set(
+            sorted(declaring[consumer], key=lambda name, of=consumer: _rank(name, of), reverse=True)[:most]
+        )
     return declaring
 
 
@@ -67,7 +97,7 @@ def shared_out(names: tuple[str, ...]) -> Mapping[str, frozenset[int]]:
     return {name: frozenset(share) for name, share in shares.items()}
 
 
-def _rank(name: str, partition: int) -> bytes:
+def _rank(name: str, partition: int | str) -> bytes:
     return blake2b(f"{name}|{partition}".encode(), digest_size=8).digest()
 
 

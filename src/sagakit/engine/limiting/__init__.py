@@ -1,0 +1,1 @@
+"""The limits of handlers, as an engine applies them."""
