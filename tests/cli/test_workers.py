@@ -16,8 +16,6 @@ from tests.cli.conftest import Sagakit
 from tests.cli.test_apps import GOOD
 from tests.cli.test_running import address, running, started
 
-from sagakit.core.cluster.members import Lease, Worker
-
 PATIENCE = 40.0
 LISTENER = """@tills.on
 def hear(event: CashCounted) -> None:
@@ -68,6 +66,8 @@ def test_workers_are_kept_running_and_restarted_one_after_another(
         assert len({one["pid"] for one in first}) == 2
         assert all(httpx.get(f"{one['url']}/health/ready").status_code == 200 for one in first)
         assert httpx.get(f"{url}/health/ready").status_code == 200
+        targets = {target for one in httpx.get(f"{url}/metrics/targets").json() for target in one["targets"]}
+        assert {f"http://{target}" for target in targets} == {one["url"] for one in first}
 
         os.kill(first[0]["pid"], signal.SIGKILL)
         again = until(
@@ -105,19 +105,3 @@ def test_several_workers_need_a_store_that_they_share(folder: Path) -> None:
 def test_a_store_of_one_engine_has_no_workers(tmp_path: Path, sagakit: Sagakit) -> None:
     said = sagakit("workers", "list", "--db", str(tmp_path / "none.db"))
     assert said.code == 1
-
-
-def test_what_is_shown_of_a_worker() -> None:
-    from sagakit.cli.workers.members import views_of
-
-    times = {"joined_at": 1_000_000, "renewed_at": 10_000_000, "expires_at": 20_000_000, "lasts": 10_000_000}
-    worker = Worker("id", "name", "host", 7, "app", "sagakit 1", "http://x", ("a#1", "b#1"), **times)
-    leases = [
-        Lease("a", 1, "id", False),
-        Lease("b", 1, "id", False),
-        Lease("a", 2, "id", False),
-        Lease("b", 2, None, True),
-    ]
-    for now, state in ((11_000_000, "alive"), (16_000_000, "late"), (20_000_000, "expired")):
-        (view,) = views_of([worker], leases, now)
-        assert (view.partitions, view.state) == (2, state)

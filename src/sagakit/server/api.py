@@ -19,6 +19,7 @@ from sagakit.server.routes.operating import operating
 from sagakit.server.routes.participants import participants
 from sagakit.server.routes.processes import processes
 from sagakit.server.routes.stories import stories
+from sagakit.server.routes.workers import workers
 
 
 def api(engine: Engine, *more: HTTPRouteHandler, fast: FastPath | None = None) -> Litestar:
@@ -43,4 +44,5 @@ def routes(engine: Engine, fast: FastPath | None = None) -> Sequence[HTTPRouteHa
         *operating(engine),
         *health(engine),
         *metrics(engine, fast),
+        *workers(engine),
     ]

@@ -1,0 +1,50 @@
+"""The workers of a database over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from tests.engine.workers.crew import Crew
+from tests.server.conftest import rooms
+
+from sagakit import Engine
+from sagakit.server.api import api
+
+
+async def asked(engine: Engine, path: str) -> Any:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api(engine)), base_url="http://rooms") as client:
+        answer = await client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    return answer.json()
+
+
+async def test_each_of_them_with_where_its_own_metrics_are() -> None:
+    crew = Crew(rooms())
+    for number, name in enumerate(("one", "two")):
+        engine = await crew.join(name)
+        await engine.store.announce(f"http://127.0.0.1:{9000 + number}")
+    await crew.join("silent")
+    await crew.settle()
+    items = (await asked(crew.engines["one"], "/api/v1/workers"))["items"]
+    assert {one["name"]: one["url"] for one in items} == {
+        "one": "http://127.0.0.1:9000",
+        "two": "http://127.0.0.1:9001",
+        "silent": None,
+    }
+    assert all(one["consumers"] and one["partitions"] and one["app"] == "rooms" for one in items)
+    targets = await asked(crew.engines["two"], "/metrics/targets")
+    assert {one["labels"]["worker"]: one["targets"] for one in targets} == {
+        "one": ["127.0.0.1:9000"],
+        "two": ["127.0.0.1:9001"],
+    }
+    await crew.crash("one")
+    assert [one["labels"]["worker"] for one in await asked(crew.engines["two"], "/metrics/targets")] == ["two"]
+    for name in ("two", "silent"):
+        await crew.leave(name)
+
+
+async def test_where_one_engine_owns_the_database_there_are_none() -> None:
+    async with rooms().engine("memory://") as engine:
+        assert await asked(engine, "/api/v1/workers") == {"items": []}
+        assert await asked(engine, "/metrics/targets") == []
