@@ -49,6 +49,8 @@ class Draft(Struct, eq=False):
     """How steps and undos came out, each with its process."""
     at_door: bool = False
     """Whether somebody waits for the acknowledgement: it fails to them, and is not tried again."""
+    remade: bool = False
+    """Whether it is made anew where it was routed by what is not true any more; else it is completed."""
     first: bool = False
     """Whether what starts a process may take it to be new without a look into the store.
 

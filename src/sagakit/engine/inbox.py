@@ -57,6 +57,8 @@ class Door:
         self._in_flight: set[tuple[str, str]] = set()
         self.closed: str | None = None
         """Why nothing is accepted."""
+        self.catch_up: Callable[..., Awaitable[None]] | None = None
+        """Where several workers share the store: what the others have taken before comes first."""
         self.failure: Callable[[], StoreFailed | None] = lambda: None
         self.observer: Observer | None = None
 
@@ -130,12 +132,12 @@ class Door:
         codec, payload, sealed = self._topology.codecs.seal(message)
         id = self._chance.new_id()
         envelope = Envelope(id, "event", codec.name, payload, id, self._clock.now(), codec.version, message=sealed)
-        draft = Draft(_settle, asyncio.get_running_loop().create_future())
-        draft.commit.messages.append(envelope)
-        self._router.processes.deliver(draft, process, lane, (envelope,))
-        draft.at_door = True
-        self._submit(draft)
-        await draft.subject
+
+        async def build(draft: Draft) -> None:
+            draft.commit.messages.append(envelope)
+            self._router.processes.deliver(draft, process, lane, (envelope,))
+
+        await self.write(build, None)
 
     def check_open(self) -> None:
         """Raise Stopping or StoreFailed where nothing can be recorded."""
@@ -151,14 +153,18 @@ class Door:
         if self._load() >= self._most:
             raise Busy(self._load())
 
-    async def write(self, build: Callable[[Draft], Awaitable[None]], inbox: Inbox | None) -> Receipt | None:
-        """Have a Commit written that `build` makes. Returns once it is durable: None, or the receipt that the inbox has
-        remembered: then nothing was written."""
+    async def write(
+        self, build: Callable[[Draft], Awaitable[None]], inbox: Inbox | None, *coming: Envelope
+    ) -> Receipt | None:
+        """Have a Commit written that `build` makes of what is `coming`. Returns once it is durable: None, or the
+        receipt that the inbox has remembered: then nothing was written."""
         loop, rejected = asyncio.get_running_loop(), None
         while True:
+            if self.catch_up is not None:
+                await self.catch_up(*coming)
             settled: asyncio.Future[Rejected | None] = loop.create_future()
             draft = Draft(_settle, settled)
-            draft.at_door, draft.first = True, rejected is None
+            draft.at_door, draft.remade, draft.first = True, True, rejected is None
             if inbox is not None:
                 draft.commit.inbox.append(inbox)
             try:
@@ -181,7 +187,7 @@ class Door:
             else:  # the log holds it once it is due; nobody is told before
                 draft.commit.deliveries.append(Delivery(envelope, DOOR, envelope.id, state="scheduled", due_at=due))
 
-        return await self.write(build, inbox) or Receipt(envelope.id, envelope.correlation_id)
+        return await self.write(build, inbox, envelope) or Receipt(envelope.id, envelope.correlation_id)
 
     async def route(self, draft: Draft, envelope: Envelope) -> None:
         """A message to those who handle or take it."""

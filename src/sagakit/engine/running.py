@@ -117,6 +117,9 @@ class Running:
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
         self._door.observer = observer
+        if self.team is not None:
+            self._door.catch_up = self.team.catching_up.catch_up
+            self.team.rerouting.give_back = self._settled
         self._open_doors(read, notices)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
@@ -356,7 +359,7 @@ class Running:
             if delivery.state == "scheduled":
                 self._schedule.put(delivery)
             elif self.team is not None:
-                self.team.put(draft, delivery)
+                self.team.put(delivery)
             elif not self._recovery.leave(delivery):
                 self._lanes.put(delivery)
         if commit.forgotten:

@@ -21,8 +21,6 @@ from sagakit.testing.simulation.operator import act, mend_all
 from sagakit.testing.simulation.stage import Clients, Finding, Stage
 
 PRICE = Decimal(180)
-LOOKS = 200
-"""So often a client looks whether what it has sent is done."""
 GROUPS = ("choreography", "manager", "batch")
 COMPLETED = {
     "choreography": of_choreography.GroupCheckoutCompleted,
@@ -59,9 +57,7 @@ class SimulatedHotel:
         await asyncio.sleep(chance.uniform(0.0, 5.0))
         for guest in guests:
             await send(stage, clients, f"in {guest}", CheckIn(guest))
-            await _known(stage, guest, 1)
             await send(stage, clients, f"charge {guest}", RecordCharge(guest, PRICE))
-            await _known(stage, guest, 2)
             if chance.random() < 0.7:
                 await send(stage, clients, f"pay {guest}", RecordPayment(guest, PRICE))
         for _ in range(chance.choice((1, 2))):
@@ -121,15 +117,3 @@ def _another_try(way: str) -> Message | None:
 
 def _guests(stage: Stage, way: str) -> tuple[str, ...]:
     return tuple(f"{way}-{number}" for number in range(2 + stage.seed % 7))
-
-
-async def _known(stage: Stage, guest: str, events: int) -> None:
-    """Wait until an account has so many events, if its next command may come in at another worker's door.
-
-    What comes in through the doors of different workers while a partition moves has no order among itself.
-    """
-    if stage.profile.crew > 1:
-        for _ in range(LOOKS):
-            if len(stage.data.streams.get(f"stays.GuestStay/{guest}", ())) >= events:
-                return
-            await asyncio.sleep(0.5)

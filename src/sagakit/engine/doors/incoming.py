@@ -37,7 +37,7 @@ class Incoming:
         receipt = Receipt(envelope.id, envelope.correlation_id)
         digest = stable_id(envelope.type, envelope.payload.decode())
         known = entry(origin.source, origin.key or origin.message_id, digest, receipt)
-        return await self._door.write(self._building(envelope, origin), known) or receipt
+        return await self._door.write(self._building(envelope, origin), known, envelope) or receipt
 
     def _building(self, envelope: Envelope, origin: Origin) -> Callable[[Draft], Awaitable[None]]:
         async def build(draft: Draft) -> None:

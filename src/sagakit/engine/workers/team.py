@@ -31,6 +31,7 @@ from sagakit.engine.topology import Topology
 from sagakit.engine.watching.watching import Watching
 from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.arrivals import Arrivals
+from sagakit.engine.workers.across.catching_up import CatchingUp
 from sagakit.engine.workers.across.interest import Interest
 from sagakit.engine.workers.across.notices import Notices
 from sagakit.engine.workers.across.operating import OPERATOR, Desk, SharedOperator
@@ -138,7 +139,10 @@ class Team:
         within = engine.limits.hand_over_within
         self.membership = Membership(cluster, read, ownership, self.takeovers, self.handover, within)
         self.membership.on_members = self._see
+        self.catching_up = CatchingUp(engine.topology, cluster, read, ownership, self.membership, self.arrivals)
+        self.rerouting.on_learnt = self.catching_up.others
         self.takeovers.arrivals_pass = self.arrivals.passed
+        self.takeovers.through_arrivals = self.arrivals.through
         self.takeovers.on_live = self._live
         self.handover.on_free = self._gave
         self.arrivals.schedule = self.handover.schedule = schedule
@@ -241,6 +245,7 @@ class Team:
     def settled(self, draft: Draft, result: Rejected | BaseException | None) -> bool:
         """Whether a Commit that was dropped is made again: it was routed by subscriptions that are not all."""
         if isinstance(result, Rejected) and result.what == "routing":
+            self.catching_up.others()
             self.rerouting.again(draft)
             return True
         return False
@@ -265,13 +270,10 @@ class Team:
                 self._lanes.forget(lane)
                 self.notices.add(words.STALE, (lane.key,))
 
-    def put(self, draft: Draft, delivery: Delivery) -> None:
+    def put(self, delivery: Delivery) -> None:
         """A delivery that is durable, into its lane if that is here."""
         if not self.ownership.leaves(delivery):
-            if (draft.at_door and not self.membership.alone) or self.arrivals.hold(delivery.lane):
-                self.arrivals.after_them(delivery)
-            else:
-                self._bring(delivery)
+            self._bring(delivery)
 
     def _home_of(self, delivery: Delivery) -> int:
         """Where a new delivery belongs. What has a lane of its own stays with who sent it, or here."""
@@ -331,6 +333,8 @@ class Team:
     # ------------------------------------------------------------------ what changes
 
     def _see(self, members: Sequence[Worker]) -> None:
+        if len(members) > 1:
+            self.catching_up.others()
         self.interest.gone(one.id for one in members)
         self.sharing.saw(self.me.id, members)
 

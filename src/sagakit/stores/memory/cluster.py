@@ -50,7 +50,7 @@ class MemoryCluster:
             wanted = {one for worker in data.workers for one in data.asked.get(worker, ())}
             for one in [one for one, app in data.routed_for.items() if app == me.app and one not in wanted]:
                 del data.subscriptions[one], data.routed_for[one]
-        if new:
+        if new or len(data.workers) > 1:  # the others learn of this one with their next Commit
             data.routing += 1
         return await self.read_routes()
 

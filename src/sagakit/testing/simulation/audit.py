@@ -11,7 +11,7 @@ from sagakit.testing.simulation.stage import Finding, Stage
 
 
 def audit_store(stage: Stage) -> Iterator[Finding]:
-    """Promises 1, 2, 5 and 7, and that time never goes back."""
+    """Promises 1, 2, 5 and 7, order among clients' messages, and that time never goes back."""
     data = stage.data
     yield from _acknowledged(stage)
     yield from _twice(data)
@@ -19,6 +19,8 @@ def audit_store(stage: Stage) -> Iterator[Finding]:
     yield from _histories(data)
     yield from _times(data)
     yield from _ends(stage)
+    if stage.profile.crew > 1:
+        yield from stage.ordering.audit(data)
 
 
 def _acknowledged(stage: Stage) -> Iterator[Finding]:

@@ -21,7 +21,9 @@ async def publish(stage: Stage, clients: Clients, key: str, event: Message) -> N
 
 
 async def _ask(stage: Stage, clients: Clients, key: str, ask: Callable[[Engine], Awaitable[Receipt]]) -> None:
+    sent = stage.loop.micros()
     receipt = await clients.ask(ask)
     stage.note(f"{key} is acknowledged as {receipt.message_id}")
+    stage.ordering.sent.setdefault(receipt.message_id, (sent, stage.loop.micros()))
     stage.ledger.receipts[key] = receipt
     stage.ledger.keys.setdefault(key, []).append(receipt)

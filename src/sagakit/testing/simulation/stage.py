@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sagakit.app import App
 from sagakit.core.commit import Commit
@@ -17,22 +17,12 @@ from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryData
 from sagakit.testing.faults import Fault
 from sagakit.testing.simulation.drawn import Wall
+from sagakit.testing.simulation.found import Finding
 from sagakit.testing.simulation.loop import LIFE, SeededLoop
+from sagakit.testing.simulation.ordering import Ordering
 from sagakit.testing.simulation.world import Manners, World
 
 T = TypeVar("T")
-
-Kind: TypeAlias = Literal["lost", "doubled", "unsettled", "wrong"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A promise that was not kept."""
-
-    kind: Kind
-    promise: int
-    """Its number in the list of what is promised."""
-    what: str
 
 
 @dataclass(frozen=True)
@@ -178,6 +168,7 @@ class Stage:
         """By life: the time as that engine sees it."""
         self.world = World(seed, self.profile.manners, self._clock, self.note, self.loop.micros)
         self.ledger = Ledger()
+        self.ordering = Ordering()
         self.found: list[Finding] = []
         """What was seen on the way."""
         self.crashes = 0
@@ -233,6 +224,7 @@ class Stage:
             self.found.append(Finding("wrong", 2, f"life {life} has lost its lease, and has written all the same"))
         for message in commit.messages:
             self.writers[message.id] = life
+        self.ordering.wrote(commit)
 
     def digest(self) -> str:
         """What tells this run from any other: all that was noted, and the log."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 
 from sagakit.core.commit import Delivery
@@ -12,6 +11,7 @@ from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.workers.owning.ownership import Ownership
 from sagakit.engine.workers.owning.takeover import Takeovers
+from sagakit.errors import Stopping, StoreFailed
 from sagakit.ports import Cluster
 
 
@@ -34,9 +34,10 @@ class Arrivals:
         self.schedule: Schedule | None = None
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
-        self._after: list[Delivery] = []
-        self._held: Counter[str] = Counter()
-        """The lanes of these."""
+        self._waiting: list[asyncio.Future[None]] = []
+        """Those who want what is there already to be in its lanes."""
+        self._failure: StoreFailed | None = None
+        """Why they cannot be read at the moment."""
         self._passing: list[asyncio.Future[None]] = []
         self._reading = False
         self.on_error: Callable[[BaseException], None] = lambda error: None
@@ -54,15 +55,19 @@ class Arrivals:
             self._task = asyncio.create_task(self._run(), name="sagakit arrivals")
             self._task.add_done_callback(self._ended)
 
-    def after_them(self, delivery: Delivery) -> None:
-        """One of this worker's own, which clients may take to be later than what they sent to another worker."""
-        self._after.append(delivery)
-        self._held[delivery.lane] += 1
-        self.look()
+    async def through(self) -> None:
+        """Return once all that others have written by now is in its lanes, or left for its turn.
 
-    def hold(self, lane: str) -> bool:
-        """Whether something is to come into a lane before what is new."""
-        return bool(self._held) and lane in self._held
+        StoreFailed if that cannot be told now; Stopping at the end.
+        """
+        if self._over:
+            raise Stopping("the engine is being stopped")
+        self.look()
+        if self._failure is not None:
+            raise StoreFailed(str(self._failure))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
 
     def passed(self) -> asyncio.Future[None]:
         """Done once no read is under way that was asked for before now."""
@@ -79,11 +84,13 @@ class Arrivals:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._disappoint(Stopping("the engine is being stopped"))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         error = None if task.cancelled() else task.exception()
         if error is not None:
+            self._disappoint(error)
             self.on_error(error)
         elif self._wanted:
             self.look()
@@ -91,30 +98,50 @@ class Arrivals:
     async def _run(self) -> None:
         while self._wanted:
             self._wanted = False
-            after, self._after = self._after, []
+            waiting, self._waiting = self._waiting, []
             finished = list(self._takeovers.finished)
             self._reading = True
             try:
-                found = await self._read(self._cluster.read_arrivals, self._ownership.arriving())
+                found = await self._read(self._find, waiting)
+            except BaseException:  # they are told why by whoever ends this
+                self._waiting += waiting
+                raise
             finally:
                 self._reading = False
                 passing, self._passing = self._passing, []
                 for future in passing:
                     future.set_result(None)
-            for delivery in after:
-                self._held[delivery.lane] -= 1
-            self._held += Counter()  # without those at zero
             taken = [*self._takeovers.finished]
-            own = {delivery.id for delivery in after}
-            for delivery in sorted((*found, *after), key=lambda one: one.id):
+            for delivery in found:
                 if not any(takeover.has_read(delivery.id) for takeover in taken):
-                    self._bring(delivery, own=delivery.id in own)
+                    self._bring(delivery)
             self._takeovers.finished = [one for one in self._takeovers.finished if one not in finished]
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
-    def _bring(self, delivery: Delivery, *, own: bool) -> None:
+    async def _find(self, waiting: list[asyncio.Future[None]]) -> list[Delivery]:
+        try:
+            found = await self._cluster.read_arrivals(self._ownership.arriving())
+        except StoreFailed as failure:  # it is tried again; who waits at a door is told
+            self._failure = failure
+            self._waiting += waiting
+            waiting.clear()
+            self._disappoint(StoreFailed(str(failure)))
+            raise
+        self._failure = None
+        return found
+
+    def _disappoint(self, why: BaseException) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(why)
+
+    def _bring(self, delivery: Delivery) -> None:
         delivery.partition = partition_of(delivery)
         if delivery.state == "scheduled":
             if self.schedule is not None:
                 self.schedule.put(delivery)
-        elif not self._ownership.leaves(delivery, own=own):
+        elif not self._ownership.leaves(delivery, own=False):
             self._into_lane(delivery)

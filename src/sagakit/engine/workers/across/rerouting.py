@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from sagakit.core.commit import Rejected
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.workers.across.routes import Foreign
 from sagakit.ports import Cluster
+
+STALE = Rejected("conflict", "routing")
 
 
 class Rerouting:
@@ -27,6 +30,10 @@ class Rerouting:
         self._foreign = foreign
         self._submit = submit
         self._on_error = on_error
+        self.on_learnt: Callable[[], None] = lambda: None
+        """They may be others by now: who has joined since is to be reckoned with."""
+        self.give_back: Callable[[Draft, Rejected], None] = lambda draft, rejected: None
+        """What whoever made a draft anew is told by."""
         self._waiting: list[Draft] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +56,11 @@ class Rerouting:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             self._foreign.learn(await self._read(self._cluster.read_routes))
+            self.on_learnt()
             for draft in waiting:
+                if draft.remade:
+                    self.give_back(draft, STALE)
+                    continue
                 self._foreign.complete(draft)
                 self._submit(draft)
 

@@ -75,10 +75,14 @@ class Ownership:
         """Whether a partition is live here."""
         return partition in self.live.get(consumer, ())
 
+    def is_held(self, consumer: str, partition: int) -> bool:
+        """Whether a partition is live here, or being taken over."""
+        return self.here(consumer, partition) or partition in self.taking.get(consumer, ())
+
     def is_leased(self, home: Home) -> bool:
         """Whether a partition is this worker's: live, being taken over, or being handed over."""
         consumer, number = home
-        return self.here(consumer, number) or number in self.taking.get(consumer, ()) or self.is_leaving(home)
+        return self.is_held(consumer, number) or self.is_leaving(home)
 
     def home_of(self, lane: Lane) -> Home:
         """Where a lane belongs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -94,6 +94,8 @@ class Takeovers:
         """Until the arrivals are read once more: what they hold may have been read by one of these."""
         self.arrivals_pass: Callable[[], asyncio.Future[None]] | None = None
         """Ends when no arrivals are being read that were asked for earlier."""
+        self.through_arrivals: Callable[[], Awaitable[None]] | None = None
+        """Returns when all is in its lane that others had written by then."""
         self.on_live: Callable[[Takeover], None] = lambda takeover: None
         self.on_error: Callable[[BaseException], None] = lambda error: None
 
@@ -135,6 +137,9 @@ class Takeovers:
             page = await self._read(
                 self._store.read_deliveries, after=after, limit=limit, of=self._ownership.with_own(of)
             )
+            if after and self.through_arrivals is not None:
+                # what was committed late, behind an earlier page, may be older than what this page holds
+                await self._read(self.through_arrivals)
             self._take(takeover, page)
             if takeover.end(page, upto, limit):
                 break

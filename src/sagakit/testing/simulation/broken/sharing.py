@@ -50,6 +50,13 @@ def what_was_routed_before_a_subscription_is_accepted(stale: Any) -> Any:
     return nothing
 
 
+def a_door_does_not_look_for_what_others_took_before(catch_up: Any) -> Any:
+    async def at_once(*_: object) -> None:
+        pass
+
+    return at_once
+
+
 SHARING = (
     Broken(2, "sagakit.stores.memory.cluster:MemoryCluster.check", the_fence_of_a_worker_is_not_checked),
     Broken(1, "sagakit.stores.memory.cluster:MemoryCluster.read_arrivals", arrivals_that_came_late_are_missed),
@@ -65,4 +72,9 @@ SHARING = (
         an_undo_does_not_wait_for_its_do_elsewhere,
     ),
     Broken(1, "sagakit.stores.memory.cluster:MemoryCluster.stale", what_was_routed_before_a_subscription_is_accepted),
+    Broken(
+        4,
+        "sagakit.engine.workers.across.catching_up:CatchingUp.catch_up",
+        a_door_does_not_look_for_what_others_took_before,
+    ),
 )
