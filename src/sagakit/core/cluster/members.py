@@ -71,7 +71,10 @@ class Notice(Struct, frozen=True, gc=False):
 
 
 class Routes(Struct, frozen=True, gc=False):
-    """The subscriptions by which Commits are routed, and their version, which grows with each new one."""
+    """The subscriptions by which Commits are routed, and their version.
+
+    It grows with each new one, and whenever somebody joins others: they know of him by their next Commit.
+    """
 
     version: int
     subscriptions: tuple[Subscription, ...]

@@ -218,6 +218,15 @@ SELECT FROM store FOR UPDATE
 -- name: forget_owner
 DELETE FROM workers WHERE alone
 
+-- name: is_news
+SELECT EXISTS (SELECT FROM workers) OR EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS n (consumer, type, since, kind, key)
+    WHERE NOT EXISTS (
+        SELECT FROM subscriptions AS s
+        WHERE s.consumer = n.consumer AND s.type = n.type AND s.kind = n.kind AND s.key = n.key
+    )
+)
+
 -- name: reroute
 WITH newer AS (UPDATE store SET routing = routing + 1 RETURNING routing)
 UPDATE workers SET routing = newer.routing FROM newer

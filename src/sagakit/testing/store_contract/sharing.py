@@ -242,13 +242,21 @@ class ClusterContract:
         stale.routing = new.version
         await write(one, stale)
 
-    async def test_who_joins_with_nothing_new_rejects_nothing(self, join: Join) -> None:
+    async def test_who_joins_with_nothing_new_is_known_to_the_others_with_their_next_commit(self, join: Join) -> None:
         one, first = await join("one", PLACED)
-        version = (await first.read_routes()).version
-        await join("two", PLACED)
+        old = await first.read_routes()
+        other, second = await join("two", PLACED)
         commit = placed("board", 1)
-        commit.routing = version
-        await write(one, commit)
+        commit.routing = old.version
+        (answer,) = await one.commit([commit])
+        assert answer is not None
+        assert (answer.why, answer.what) == ("conflict", "routing")
+        new = await first.read_routes()
+        assert (new.subscriptions, new == await second.read_routes()) == (old.subscriptions, True)
+        for store in (one, other):
+            commit = placed("board", 1)
+            commit.routing = new.version
+            await write(store, commit)
 
     async def test_a_subscription_stands_as_long_as_somebody_asks(self, join: Join) -> None:
         _, old = await join("old", PLACED)

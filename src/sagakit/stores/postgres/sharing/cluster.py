@@ -224,9 +224,10 @@ async def _join(connection: Connection, me: Worker, session: int, subscriptions:
     await connection.execute(QUERIES["begin_joining"])  # one at a time
     await connection.execute(QUERIES["forget_owner"])  # it is dead, or would hold its lock
     columns = upkeep.columns(subscriptions)
-    # waits for what others are committing; what they have routed by now is dropped, and is routed anew: so they also
-    # learn of this one, at the latest with their next Commit
-    await connection.execute(QUERIES["reroute"])
+    if await connection.fetchval(QUERIES["is_news"], *columns):
+        # waits for what others are committing; what they have routed by now is dropped, and is routed anew: so they
+        # also learn of this one, at the latest with their next Commit
+        await connection.execute(QUERIES["reroute"])
     await connection.execute(QUERIES["subscribe"], *columns, me.app)
     takes = msgspec.json.encode([(one.consumer, one.type) for one in subscriptions]).decode()
     values = (me.id, me.name, me.host, me.pid, me.app, me.versions, me.url, list(me.declares), me.lasts)
