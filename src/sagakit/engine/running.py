@@ -117,9 +117,6 @@ class Running:
         self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
         self._door.observer = observer
-        if self.team is not None:
-            self._door.catch_up = self.team.catching_up.catch_up
-            self.team.rerouting.give_back = self._settled
         self._open_doors(read, notices)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
@@ -148,6 +145,9 @@ class Running:
     def _open_doors(self, read: Reader, notices: Notices) -> None:
         """The doors for what participants and other services say."""
         door, withdrawing, shared = self._door, self._withdrawing, self.team is not None
+        if self.team is not None:
+            door.catch_up = self.team.catching_up.catch_up
+            self.team.rerouting.give_back = self._settled
         self._answering = Answering(self._router, self.store, read, door, withdrawing, notices, shared=shared)
         self._services.handed_over = self._answering.handed_over
         self._incoming = Incoming(self._door, self.store, read, self._withdrawing)
