@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from sagakit.core.commit import Commit
 from sagakit.core.streams import lane_name
 from sagakit.stores.memory import MemoryData
-from sagakit.testing.simulation.found import Finding
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Ordering:
             lane, ids = self._waiting.pop(fence.delivery)
             self._handled[lane] += ids
 
-    def audit(self, data: MemoryData) -> Iterator[Finding]:
+    def audit(self, data: MemoryData) -> Iterator[str]:
         """What overtook what in a lane."""
         for lane, ids in self._handled.items():
             yield from self._overtaken(lane, ids)
@@ -40,11 +39,11 @@ class Ordering:
             inputs = [one.id for reaction in data.reactions.get(id, ()) for one in reaction.inputs]
             yield from self._overtaken(lane_name(row.type, row.key), inputs)
 
-    def _overtaken(self, lane: str, ids: Iterable[str]) -> Iterator[Finding]:
+    def _overtaken(self, lane: str, ids: Iterable[str]) -> Iterator[str]:
         latest, before = 0, ""
         for id in ids:
             began, acknowledged = self.sent.get(id, (0, 0))
             if id in self.sent and acknowledged < latest:
-                yield Finding("wrong", 4, f"{before} overtook {id} in lane {lane}, which was acknowledged before")
+                yield f"{before} overtook {id} in lane {lane}, which was acknowledged before"
             if began > latest:
                 latest, before = began, id

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from sagakit.app import App
 from sagakit.core.commit import Commit
@@ -17,12 +17,23 @@ from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryData
 from sagakit.testing.faults import Fault
 from sagakit.testing.simulation.drawn import Wall
-from sagakit.testing.simulation.found import Finding
 from sagakit.testing.simulation.loop import LIFE, SeededLoop
 from sagakit.testing.simulation.ordering import Ordering
 from sagakit.testing.simulation.world import Manners, World
 
 T = TypeVar("T")
+
+Kind: TypeAlias = Literal["lost", "doubled", "unsettled", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A promise that was not kept."""
+
+    kind: Kind
+    promise: int
+    """Its number in the list of what is promised."""
+    what: str
 
 
 @dataclass(frozen=True)
