@@ -184,13 +184,17 @@ class Lanes:
         if cache is not None:
             self.on_evict(cache)
 
-    def interrupt(self, lanes: Collection[Lane]) -> list[asyncio.Task[None]]:
-        """Cancel what is being handled in these lanes: that is nobody's attempt."""
+    def interrupt(self, lanes: Collection[Lane]) -> dict[asyncio.Task[None], Lane]:
+        """Cancel what is being handled in these lanes: that is nobody's attempt. Who handles it, and which lane."""
         wanted = {id(lane) for lane in lanes}
-        found = [worker for worker, lane in self._workers.items() if lane is not None and id(lane) in wanted]
+        found = {worker: lane for worker, lane in self._workers.items() if lane is not None and id(lane) in wanted}
         for worker in found:
             worker.cancel()
         return found
+
+    def is_handled_by(self, lane: Lane, worker: asyncio.Task[None]) -> bool:
+        """Whether this worker still has a lane in hand."""
+        return self._workers.get(worker) is lane
 
     # ------------------------------------------------------------------ who handles it
 
@@ -341,6 +345,8 @@ class Lanes:
                     await self._handle(lane)
                 finally:
                     self.working -= 1
+                while worker.cancelling() and self.running:  # what was cancelled has answered all the same
+                    worker.uncancel()
             if not self.running:
                 return
             self._waking = False

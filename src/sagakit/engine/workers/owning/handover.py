@@ -96,17 +96,34 @@ class Handover:
         return {self._ownership.home_of_delivery(one) for one in firing}
 
     async def _interrupt(self, lanes: dict[Lane, Home]) -> None:
+        self._leave_waiting(lanes)
         stopped = self._lanes.interrupt(lanes)
         if not stopped:
             return
         _log.warning("what runs is cancelled: its partition goes to another worker", handlers=len(stopped))
-        handled = [(lane, home, lane.queue[0].envelope.id) for lane, home in lanes.items() if lane.queue]
-        _, left = await asyncio.wait(stopped, timeout=GRACE)
-        for lane, home, message_id in handled:
-            if left or self._runs.runs(message_id):  # in a thread: it ends when it ends
-                self._suspect.add(home)
-            if stopped and self._lanes.find(lane.key) is lane:
-                self.leave_lane(lane)
+        handled = {lane: lane.queue[0].envelope.id for lane in stopped.values() if lane.queue}
+        await asyncio.wait(stopped, timeout=GRACE)
+        for worker, lane in stopped.items():
+            if lane not in handled or self._lanes.find(lane.key) is not lane:
+                continue
+            runs_on = self._lanes.is_handled_by(lane, worker)
+            if not runs_on and not worker.cancelled():
+                continue  # it has answered all the same: the Commit of that is under way, and frees its lane
+            if runs_on or self._runs.runs(handled[lane]):  # in a thread: it ends when it ends
+                self._suspect.add(lanes[lane])
+            self.leave_lane(lane)
+
+    def _leave_waiting(self, lanes: dict[Lane, Home]) -> None:
+        """What waits for an attempt of its own that nobody can end goes without: as after a crash, that may still run.
+
+        An undo goes nowhere before its do has ended.
+        """
+        for lane, home in lanes.items():
+            if self._lanes.find(lane.key) is lane and lane.queue:
+                run = self._runs.by_id.get(lane.queue[0].envelope.id)
+                if run is not None and run.left_behind:
+                    self._suspect.add(home)
+                    self.leave_lane(lane)
 
     async def _release(self, homes: set[Home]) -> None:
         for clean in (True, False):
