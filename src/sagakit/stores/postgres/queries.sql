@@ -196,9 +196,6 @@ SELECT id FROM deliveries WHERE position = $1 AND consumer <> $2 ORDER BY id LIM
 SELECT d.id FROM deliveries AS d JOIN messages AS m ON m.position = d.position
 WHERE m.correlation_id = $1 AND d.state <> 'scheduled'
 
--- name: page_of_some
-SELECT unnest($1::bigint[]) AS id
-
 -- name: is_withdrawn
 SELECT EXISTS (SELECT FROM deliveries WHERE message_id = $1 AND consumer = $2)
 
@@ -206,11 +203,19 @@ SELECT EXISTS (SELECT FROM deliveries WHERE message_id = $1 AND consumer = $2)
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 
 -- name: read_arrived
-SELECT s.settled, d.id, d.arrived::text::bigint
+SELECT
+    s.settled, d.arrived::text::bigint,
+    d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent, d.partition,
+    m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
+    m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled) AS s
-LEFT JOIN deliveries AS d
-    ON d.arrived >= $1::bigint::text::xid8 AND d.writer IS DISTINCT FROM $2
-    AND EXISTS (SELECT FROM unnest($3::text[], $4::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+LEFT JOIN (
+    deliveries AS d
+    LEFT JOIN messages AS m ON m.position >= d.position AND m.position <= d.position + d.more
+) ON
+    d.arrived >= $1::bigint::text::xid8 AND d.writer IS DISTINCT FROM $2
+    AND d.partition = ANY ($3::integer[]) AND d.id <> ALL ($4::bigint[])
+ORDER BY d.id, m.position
 
 -- name: begin_joining
 SELECT FROM store FOR UPDATE

@@ -15,6 +15,8 @@ T = TypeVar("T")
 MOST = 4
 READ_WITHIN = 60.0
 """Seconds for one answer."""
+SETTINGS = {"synchronous_commit": "off"}
+"""Nothing is written here; but NOTIFY is a transaction too, and would wait for the disk while others wait for it."""
 
 
 class Readers:
@@ -24,10 +26,34 @@ class Readers:
         self._address = address
         self._free: list[Connection] = []
         self._room = asyncio.Semaphore(MOST)
+        self._asking: set[asyncio.Task[object]] = set()
         self.closed = False
 
     async def read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
-        """The answer to a question that changes nothing."""
+        """The answer to a question that changes nothing.
+
+        Whoever gives up waiting leaves it to be answered: to break it off would cost its connection.
+        """
+        task = asyncio.ensure_future(self._read(ask))
+        self._asking.add(task)
+        task.add_done_callback(self._answered)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if task.cancelled() and me is not None and not me.cancelling():
+                raise self._not_open() from None
+            raise
+
+    def _not_open(self) -> StoreFailed:
+        return StoreFailed(f"{self._address} is not open")
+
+    def _answered(self, task: asyncio.Task[T]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; nobody may wait any more
+
+    async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._room:
             while self._free:
                 connection = self._free.pop()
@@ -43,8 +69,8 @@ class Readers:
 
     async def _ask_anew(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         if self.closed:
-            raise StoreFailed(f"{self._address} is not open")
-        connection = await connect(self._address)
+            raise self._not_open()
+        connection = await connect(self._address, settings=SETTINGS)
         try:
             return await self._ask(connection, ask)
         except Exception as error:
@@ -77,6 +103,10 @@ class Readers:
     async def close(self) -> None:
         """Read no more."""
         self.closed = True
+        asking = list(self._asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         free, self._free = self._free, []
         for connection in free:
             await end(connection)

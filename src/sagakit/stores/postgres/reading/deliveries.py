@@ -26,7 +26,6 @@ OUTSTANDING_OWNED = _paged(QUERIES["page_outstanding_owned"])
 SCHEDULED = _paged(QUERIES["page_scheduled"], "d.due_at, d.id")
 SCHEDULED_OWNED = _paged(QUERIES["page_scheduled_owned"], "d.due_at, d.id")
 ONE = _paged(QUERIES["page_delivery"])
-SOME = _paged(QUERIES["page_of_some"])
 OF_STORY = _paged(QUERIES["page_of_story"])
 OF_MESSAGE = _paged(QUERIES["page_of_message"])
 
@@ -81,10 +80,11 @@ def pairs(of: Owned) -> tuple[list[str], list[int]]:
 async def read(connection: Connection, statement: str, *values: Any) -> list[Delivery]:
     """The deliveries that a statement on a page gives."""
     found = await connection.fetch(statement, *values)
-    return [_delivery(list(group)) for _, group in groupby(found, key=lambda row: row[0])]
+    return [delivery_of(list(group)) for _, group in groupby(found, key=lambda row: row[0])]
 
 
-def _delivery(rows: Sequence[Sequence[Any]]) -> Delivery:
+def delivery_of(rows: Sequence[Sequence[Any]]) -> Delivery:
+    """A delivery, by its rows: each with one of its messages."""
     first = rows[0]
     id, consumer, lane, state, due_at, attempt, crashes, error, carried, spent, home = first[:_FIRST_OF_MESSAGE]
     if carried is not None:

@@ -2,9 +2,14 @@
 
 Rows of a transaction appear when it commits, and not in the order of their numbers. So each read goes back to the
 oldest transaction that was still under way at the read before, and passes over what it has read already.
+
+The server is asked by partition alone, of whichever consumer: hundreds of pairs of both would cost more at each read
+than the few rows of other workers' consumers do, which are passed over here.
 """
 
 from __future__ import annotations
+
+from itertools import groupby
 
 from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery
@@ -24,12 +29,19 @@ class Arrivals:
 
     async def read(self, connection: Connection, me: str, owned: Owned) -> list[Delivery]:
         """The deliveries in these partitions by others than `me`, in the order of their ids."""
-        if not any(owned.values()):
+        partitions = set[int]().union(*owned.values())
+        if not partitions:
             return []
-        rows = await connection.fetch(QUERIES["read_arrived"], self._since, me, *deliveries.pairs(owned))
-        settled = rows[0][0]
-        new = {id: xid for _, id, xid in rows if id is not None and id not in self._read}
-        found = await deliveries.read(connection, deliveries.SOME, list(new)) if new else []
+        rows = await connection.fetch(QUERIES["read_arrived"], self._since, me, list(partitions), list(self._read))
+        settled, found = rows[0][0], list[Delivery]()
+        new: dict[int, int] = {}
+        if rows[0][1] is not None:
+            for id, group in groupby(rows, key=lambda row: row[2]):
+                lines = list(group)
+                consumer, partition = lines[0][3], lines[0][12]
+                if partition in owned.get(consumer, ()):
+                    new[id] = lines[0][1]
+                    found.append(deliveries.delivery_of([line[2:] for line in lines]))
         self._read = {id: xid for id, xid in (self._read | new).items() if xid >= settled}
         self._since = settled
         return found
