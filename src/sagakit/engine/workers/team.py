@@ -100,7 +100,7 @@ class Team:
         self.withdrawing = SharedWithdrawing(WithdrawalParts(*parts))
         self.withdrawing.ended = lambda command_id: self.notices.add(words.OVER, (command_id,))
         engine.runs.undos_apart = True
-        self.interest = Interest(self.notices, engine.timers)
+        self.interest = Interest(self.notices, engine.timers, engine.topology)
         self._pulse = Pulse(cluster, BEATS)
         self._heart: Heart | None = None
         self._pausing: asyncio.Task[None] | None = None
@@ -335,7 +335,7 @@ class Team:
     def _see(self, members: Sequence[Worker]) -> None:
         if len(members) > 1:
             self.catching_up.others()
-        self.interest.gone(one.id for one in members)
+        self.interest.saw({one.id for one in members})
         self.sharing.saw(self.me.id, members)
 
     def _came(self, about: Sequence[str]) -> None:
@@ -372,6 +372,7 @@ class Team:
         self.arrivals.look()
 
     def _gave(self) -> None:
+        self.interest.moves()
         self.notices.add(words.WORKERS)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -20,8 +20,9 @@ from sagakit.engine.watching.story_watches import StoryWatches
 from sagakit.engine.watching.updates import Update
 from sagakit.engine.watching.watching import Watching
 from sagakit.engine.workers.across.afar import Afar
-from sagakit.engine.workers.across.interest import Interest
-from sagakit.errors import Refused
+from sagakit.engine.workers.across.answered import Answered
+from sagakit.engine.workers.across.interest import Interest, Types
+from sagakit.errors import Refused, TerminalError
 from sagakit.ports import Cluster, Store
 
 _log = structlog.get_logger("sagakit.watching")
@@ -50,8 +51,10 @@ class SharedWatching(Watching):
         self._cluster = cluster
         self._interest = interest
         super().__init__(topology, store, timers, in_memory)
-        interest.is_awaited = self._is_awaited
+        interest.awaited = lambda: [*self._stories.by_id, *self._of_instances.by_id]
+        interest.asked = self._asked
         interest.news = self._news
+        interest.answered = self._answered
         interest.failed = self._failed
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -66,14 +69,23 @@ class SharedWatching(Watching):
     def _make_story_watches(self) -> StoryWatches:
         return SharedStoryWatches(self._stories, self._looking_back)
 
-    def _is_awaited(self, id: str) -> bool:
-        return id in self._stories.by_id or id in self._of_instances.by_id
+    def _asked(self, id: str) -> Collection[Types]:
+        story = self._stories.by_id.get(id)
+        if id in self._of_instances.by_id or (story is not None and story.watchers):
+            return ((),)
+        return () if story is None else [self._types(waiter.until) for waiter in story.waiters]
+
+    def _types(self, until: tuple[type, ...]) -> Types:
+        """The names of events; none of them if one has no name."""
+        codecs = [self._topology.codecs.by_class.get(cls) for cls in until]
+        names = tuple(codec.name for codec in codecs if codec is not None)
+        return names if len(names) == len(codecs) else ()
 
     # ------------------------------------------------------------------ asking
 
     async def wait(self, correlation_id: str, until: tuple[type, ...], limit: float) -> Any:
         """An event of a story, which may have come already."""
-        self._interest.waits(correlation_id)
+        self._interest.waits(correlation_id, self._types(until))
         return await super().wait(correlation_id, until, limit)
 
     async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float) -> Update:
@@ -116,6 +128,15 @@ class SharedWatching(Watching):
                 waiter.doubt(None)
         if (story is not None and story.watchers) or id in self._of_instances.by_id:
             self._look_at(id)
+
+    def _answered(self, answered: Answered) -> None:
+        codec = self._topology.codecs.by_name.get(answered.type)
+        story = self._stories.by_id.get(answered.story)
+        if codec is not None and story is not None and codec.cls in story.awaited:
+            try:
+                story.answer(codec.decode(bytes(answered.payload), answered.version))
+            except TerminalError:  # it does not fit this code's class: who looks it up passes over it
+                self._news(answered.story)
 
     def _failed(self, id: str, reason: str) -> None:
         story = self._stories.by_id.get(id)
