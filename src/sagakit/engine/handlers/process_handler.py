@@ -8,15 +8,7 @@ from typing import Any
 
 import structlog
 
-from sagakit.core.commit import (
-    ENDED,
-    Delivery,
-    DeliveryChange,
-    Envelope,
-    Fence,
-    Instance,
-    Rejected,
-)
+from sagakit.core.commit import ENDED, Delivery, DeliveryChange, Envelope, Fence, Instance, Rejected
 from sagakit.core.lifecycle import OWN, EventUnmatched
 from sagakit.core.process import Input, Live, Reacted
 from sagakit.core.streams import lane_name
@@ -31,12 +23,7 @@ from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
-from sagakit.errors import (
-    InvalidMessage,
-    PayloadTooLarge,
-    ProcessBug,
-    UnknownMessage,
-)
+from sagakit.errors import InvalidMessage, PayloadTooLarge, ProcessBug, UnknownMessage
 from sagakit.ports import Store
 
 BUGS = (ProcessBug, InvalidMessage, PayloadTooLarge, UnknownMessage)
@@ -159,10 +146,16 @@ class ProcessHandler:
         draft = Draft(self._settled)
         draft.held.append(lane)
         run = list(islice(lane.queue, 1 if lane.alone else self._most))
+        # a command that comes for the first time mostly starts what is not there: if it is, this is made again
+        draft.first = first = not lane.alone and run[0].attempt == 1 and run[0].envelope.kind == "command"
         lane.alone = False
         try:
             count = await self._react_to_all(draft, process, lane, run)
         except BUGS as bug:
+            if first and lane.cache is not None and not lane.cache.row.version:
+                lane.alone = True  # it may be there already: look before anything is said of it
+                self.abandon(draft)
+                return
             draft.held.remove(lane)
             self.abandon(draft)
             self.drop(lane)
@@ -197,6 +190,8 @@ class ProcessHandler:
         lane, first, count = draft.subject
         if result is None:
             self._lanes.remove(lane, count)
+        elif isinstance(result, Rejected) and result.why == "conflict":
+            lane.alone = True  # what was taken to be new may be there: look
         elif isinstance(result, Rejected) and result.why == "gone":
             lane.alone = count > 1
             if count == 1:
