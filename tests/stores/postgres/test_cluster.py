@@ -111,3 +111,21 @@ async def test_many_write_and_one_reads_everything_once(postgres_url: str) -> No
     assert len(log) == len({id for _, id in log}) == len(commits)
     for store in stores:
         await store.close()
+
+
+async def test_who_gives_and_who_claims_are_not_in_each_others_way(postgres_url: str) -> None:
+    one, other = PostgresStore(postgres_url), PostgresStore(postgres_url)
+    await one.cluster.prepare()
+    for name, store in (("one", one), ("other", other)):
+        await store.open(own=False)
+        await store.cluster.join(Worker(name), ())
+    owned = {f"consumer {number}": list(range(255, -1, -1)) for number in range(5, 0, -1)}
+    count = sum(map(len, owned.values()))
+    for _ in range(10):
+        assert len(await one.cluster.claim(owned)) == count
+        # a deadlock would be told to one of them, as StoreFailed
+        await asyncio.gather(one.cluster.release(owned, clean=True), other.cluster.claim(owned))
+        await other.cluster.claim(owned)
+        await asyncio.gather(other.cluster.release(owned, clean=True), one.cluster.claim(owned))
+    for store in (one, other):
+        await store.close()

@@ -269,7 +269,11 @@ DELETE FROM workers WHERE id IN (
 RETURNING id
 
 -- name: free_leases
-UPDATE leases SET worker = NULL, clean = false WHERE worker = ANY ($1::text[])
+WITH theirs AS (
+    SELECT consumer, partition FROM leases WHERE worker = ANY ($1::text[]) ORDER BY consumer, partition FOR UPDATE
+)
+UPDATE leases AS l SET worker = NULL, clean = false FROM theirs AS n
+WHERE l.consumer = n.consumer AND l.partition = n.partition
 
 -- name: forget_leases
 DELETE FROM leases
@@ -288,9 +292,16 @@ WHERE leases.worker IS NULL OR leases.worker = excluded.worker
 RETURNING consumer, partition, clean
 
 -- name: release
-UPDATE leases AS l SET worker = NULL, clean = $2
-FROM unnest($3::text[], $4::integer[]) AS n (consumer, partition)
-WHERE l.consumer = n.consumer AND l.partition = n.partition AND l.worker = $1
+-- in the order in which others claim: else they would stand in one another's way
+WITH mine AS (
+    SELECT l.consumer, l.partition
+    FROM leases AS l
+    JOIN unnest($3::text[], $4::integer[]) AS n (consumer, partition)
+        ON l.consumer = n.consumer AND l.partition = n.partition
+    WHERE l.worker = $1 ORDER BY l.consumer, l.partition FOR UPDATE OF l
+)
+UPDATE leases AS l SET worker = NULL, clean = $2 FROM mine AS n
+WHERE l.consumer = n.consumer AND l.partition = n.partition
 
 -- name: notify
 SELECT pg_notify($1, said) FROM unnest($2::text[]) AS said
