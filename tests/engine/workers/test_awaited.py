@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 from tests.acceptance.orders.messages import OrderCancelled, OrderConfirmed, PlaceOrder
-from tests.acceptance.orders.processes import order_app
+from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app
 from tests.engine.workers.crew import Crew, crew
 from tests.engine.workers.test_waiting import asked_at, order_at
 
 from sagakit.core.cluster.members import Notice
+from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.workers.across import awaited
 from sagakit.engine.workers.across import notices as words
 
+ORDERS = 6
 LONG = "x" * (awaited.MOST_BYTES + 1)
 
 
@@ -173,3 +175,45 @@ async def test_of_many_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch)
 
 def _name_of(made: Crew, event: type) -> str:
     return made.engines["a"].topology.codecs.by_class[event].name
+
+
+async def test_who_waits_is_told_of_a_saga_that_moves_away() -> None:
+    world, gate = World(), asyncio.Event()
+    world.waits["ship"] = gate.wait
+    async with crew(order_app("code"), "a", provide={World: world}) as made:
+        orders = [f"k{number}" for number in range(ORDERS)]
+        waiting = [
+            asyncio.create_task(made.engines["a"].send_and_wait(PlaceOrder(order), until=OrderConfirmed))
+            for order in orders
+        ]
+        await made.rest()
+        joining = asyncio.create_task(made.join("b"))
+        await made.rest()
+        gate.set()
+        await joining
+        await made.settle()
+        assert {_at(made, order) for order in orders} == {"a", "b"}
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [OrderConfirmed(order) for order in orders]
+
+
+async def test_who_waits_is_told_by_one_who_has_come_since() -> None:
+    world, gate = World(), asyncio.Event()
+    world.waits["ship"] = gate.wait
+    async with crew(order_app("code"), "a", "b", provide={World: world}) as made:
+        at_b = [order for order in (f"k{number}" for number in range(10 * ORDERS)) if _at(made, order) == "b"]
+        waiting = [
+            asyncio.create_task(made.engines["a"].send_and_wait(PlaceOrder(order), until=OrderConfirmed))
+            for order in at_b
+        ]
+        await made.rest()
+        joining = asyncio.create_task(made.join("c"))
+        await made.rest()
+        gate.set()
+        await joining
+        await made.settle()
+        assert "c" in {_at(made, order) for order in at_b}
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [OrderConfirmed(order) for order in at_b]
+
+
+def _at(made: Crew, order: str) -> str:
+    return made.owner(PROCESS, lane_name(PROCESS, instance_id(PROCESS, order)))
