@@ -15,8 +15,8 @@ from tests.engine.workers.test_waiting import asked_at, order_at
 
 from sagakit.core.cluster.members import Notice
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.engine.workers.across import awaited
 from sagakit.engine.workers.across import notices as words
+from sagakit.engine.workers.waiting import awaited
 
 ORDERS = 6
 LONG = "x" * (awaited.MOST_BYTES + 1)

@@ -32,12 +32,10 @@ from sagakit.engine.watching.watching import Watching
 from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.arrivals import Arrivals
 from sagakit.engine.workers.across.catching_up import CatchingUp
-from sagakit.engine.workers.across.interest import Interest
 from sagakit.engine.workers.across.notices import Notices
 from sagakit.engine.workers.across.operating import OPERATOR, Desk, SharedOperator
 from sagakit.engine.workers.across.rerouting import Rerouting
 from sagakit.engine.workers.across.routes import Foreign, levels, most_at_once, subscriptions
-from sagakit.engine.workers.across.watching import SharedWatching
 from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
 from sagakit.engine.workers.across.withdrawals import SharedWithdrawing, consumer_of
 from sagakit.engine.workers.owning.assignment import declaration
@@ -47,6 +45,8 @@ from sagakit.engine.workers.owning.membership import Membership
 from sagakit.engine.workers.owning.ownership import Ownership
 from sagakit.engine.workers.owning.sharing import LimitSharing
 from sagakit.engine.workers.owning.takeover import Takeover, Takeovers
+from sagakit.engine.workers.waiting.interest import Interest
+from sagakit.engine.workers.waiting.watching import SharedWatching
 from sagakit.errors import TerminalError
 from sagakit.ports import Chance, Cluster, Store
 

@@ -1,1 +1,1 @@
-"""What goes from one worker to another: deliveries, consumers' routes, withdrawals, news, operators' actions."""
+"""What goes from one worker to another: deliveries, consumers' routes, withdrawals, words, operators' actions."""

@@ -19,9 +19,9 @@ from sagakit.engine.watching.story import Story
 from sagakit.engine.watching.story_watches import StoryWatches
 from sagakit.engine.watching.updates import Update
 from sagakit.engine.watching.watching import Watching
-from sagakit.engine.workers.across.afar import Afar
-from sagakit.engine.workers.across.answered import Answered
-from sagakit.engine.workers.across.interest import Interest, Types
+from sagakit.engine.workers.waiting.afar import Afar
+from sagakit.engine.workers.waiting.answered import Answered
+from sagakit.engine.workers.waiting.interest import Interest, Types
 from sagakit.errors import Refused, TerminalError
 from sagakit.ports import Cluster, Store
 

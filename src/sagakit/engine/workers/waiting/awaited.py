@@ -20,8 +20,8 @@ from sagakit.engine.watching.stories import Stories
 from sagakit.engine.watching.story import Story, Waiter
 from sagakit.engine.watching.tracking import Tracking
 from sagakit.engine.workers.across import notices as words
-from sagakit.engine.workers.across.answered import Answered
 from sagakit.engine.workers.across.notices import Notices
+from sagakit.engine.workers.waiting.answered import Answered
 
 MOST = 100_000
 """Ids that are remembered for others; past that the oldest are forgotten, and found by looking again."""

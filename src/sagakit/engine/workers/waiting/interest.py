@@ -11,9 +11,9 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import Topology
 from sagakit.engine.workers.across import notices as words
-from sagakit.engine.workers.across.answered import Answered, read
-from sagakit.engine.workers.across.awaited import Awaited
 from sagakit.engine.workers.across.notices import Notices
+from sagakit.engine.workers.waiting.answered import Answered, read
+from sagakit.engine.workers.waiting.awaited import Awaited
 
 Types = tuple[str, ...]
 """Wire names of events; none: whatever happens."""
