@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.acceptance.orders.messages import PlaceOrder
@@ -13,6 +13,7 @@ from tests.engine.stage import Ask, Stage, asking_app
 from tests.engine.workers.crew import Crew, crew
 from tests.engine.workers.test_waiting import asked_at, order_at
 
+from sagakit import App, End
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
 from sagakit.engine.workers.across.operating import SharedOperator
@@ -191,3 +192,33 @@ async def test_who_is_asked_asks_nobody_else() -> None:
         gate.set()
         await made.settle()
         assert not world.runs("confirm")
+
+
+async def test_an_action_on_one_that_has_just_begun_waits_until_it_has_read_what_the_instance_is_parked_on() -> None:
+    """Nobody knows then who lives: what is not here yet must not be taken for what nobody has code for."""
+    broken = [True]
+
+    def app() -> App:
+        app = App("t")
+
+        @app.process_manager(key="key", starts_with=Ask, name="count")
+        @dataclass(frozen=True)
+        class Count:
+            def react(self, event: Ask) -> End:
+                if broken:
+                    raise ValueError("a bug")
+                return End("completed")
+
+        return app
+
+    async with crew(app(), "a") as made:
+        await made.engines["a"].publish(Ask("k"))
+        await made.settle()
+        assert await made.engines["a"].status("t.count", "k") == "parked"
+        await made.leave("a")
+        broken.clear()
+        after = await made.join("b")
+        await after.operator.act(instance_id("t.count", "k"), "retry", **BY)
+        await made.settle()
+        assert await after.status("t.count", "k") == "completed"
+        assert not made.data.deliveries

@@ -122,8 +122,9 @@ class Team:
         operator.join(Desk(*parts, self.ownership.here, self.has_code_for, self.interest.waits))
 
     def has_code_for(self, consumer: str) -> bool:
-        """Whether some worker has."""
-        return any(one.partition("#")[0] == consumer for worker in self.membership.members for one in worker.declares)
+        """Whether some worker has; as long as it is not known who lives, some may."""
+        members = self.membership.members
+        return not members or any(one.partition("#")[0] == consumer for worker in members for one in worker.declares)
 
     def attach(self, recovery: Recovery, schedule: Schedule) -> None:
         """The parts that are made later."""
