@@ -1,13 +1,15 @@
-"""Real servers, each started by the first test that asks for it."""
+"""Real servers, each started by the first test that asks for it, and the stores that tests run on."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests import each_store as stores
 from tests.servers.shared import shared
 
 
@@ -49,3 +51,39 @@ def kafka_url(run_folder: Path) -> Generator[str]:
         return
     with shared("kafka", run_folder) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_schemas(postgres_server: str) -> Generator[stores.Schemas]:
+    """Schemas that tests use one after another."""
+    schemas = stores.Schemas(postgres_server)
+    yield schemas
+    schemas.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_on(*kinds, because): of the stores in tests/each_store.py, only these")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "each_store" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only_on")
+        kinds = only.args if only else stores.KINDS
+        opens_none = not inspect.iscoroutinefunction(metafunc.function)
+        metafunc.parametrize("each_store", kinds[:1] if opens_none else kinds, indirect=True)
+
+
+@pytest.fixture
+async def each_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[stores.Stores]:
+    """Run the test on each kind of store: see tests/each_store.py."""
+    schemas = request.getfixturevalue("postgres_schemas") if request.param == "postgresql" else None
+    now = stores.Stores(request.param, tmp_path, schemas)
+    stores.NOW.append(now)
+    with monkeypatch.context() as patch:
+        stores.prepare(patch, now)
+        yield now
+    stores.NOW.remove(now)
+    await now.close()
+    stores.shared_out.cache_clear()

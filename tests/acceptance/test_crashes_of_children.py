@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
-from tests.acceptance.orders.running import stores
+from tests.acceptance.orders.running import places
 from tests.acceptance.trips.agency import Agency, Reply
 from tests.acceptance.trips.processes import STAYS, TRIPS, trips
 from tests.acceptance.trips.running import End, end_of, run_trip
+from tests.each_store import IN_MEMORY, Stores
 
-from sagakit.ports import Store
-from sagakit.stores.sqlite import connection
 from sagakit.testing.faults import At, Fault
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)
@@ -55,41 +55,30 @@ CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 FAILURES = (Fault.ANSWER_LOST, Fault.COMMIT_LOST, Fault.FAILED)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(connection, "SETTINGS", {**connection.SETTINGS, "synchronous": "off"})
-    return request.param
-
-
 class Runs:
     """Runs one script on fresh stores, with and without faults."""
 
-    def __init__(self, kind: str, folder: Path, script: Script, *ways: str) -> None:
-        self._kind, self._folder, self._script = kind, folder, script
+    def __init__(self, stores: Stores, script: Script, *ways: str) -> None:
+        self._stores, self._script = stores, script
         self._app = trips(*ways)
-        self._count = 0
 
     async def run(self, *faults: At) -> tuple[End, Agency, list[str]]:
-        self._count += 1
-        folder = self._folder / str(self._count)
-        folder.mkdir()
-        make_store: Callable[[], Store] = stores(self._kind, folder)
-        agency = Agency(**self._script.replies)
-        store = await run_trip(self._app, make_store, agency, *faults, cancel_at=self._script.cancel_at)
-        return await end_of(make_store, agency), agency, store.operations
+        fresh, agency = self._stores.new(), Agency(**self._script.replies)
+        store = await run_trip(self._app, fresh.again, agency, *faults, cancel_at=self._script.cancel_at)
+        end = await end_of(fresh.again, agency)
+        await self._stores.discard(fresh)
+        return end, agency, store.operations
 
-    async def places(self) -> list[tuple[int, str | None]]:
-        """Where a fault may strike: every operation; on a disk, where the rest changes nothing, every commit."""
+    async def places(self, fault: Fault) -> list[tuple[int, str | None]]:
+        """Where this fault strikes."""
         _, _, operations = await self.run()
-        if self._kind == "memory":
-            return [(number, None) for number in range(1, len(operations) + 1)]
-        return [(number, "commit") for number in range(1, operations.count("commit") + 1)]
+        return places(self._stores.kind, operations, f"{self._script} {fault.name}")
 
 
 async def hold_against_faults(script: str, runs: Runs, faults: Sequence[Fault]) -> None:
     expected, _, _ = await runs.run()
-    for number, operation in await runs.places():
-        for fault in faults:
+    for fault in faults:
+        for number, operation in await runs.places(fault):
             at = f"{fault.name} at operation {number}"
             end, agency, _ = await runs.run(At(number, fault, operation))
             wanted = expected
@@ -102,22 +91,22 @@ async def hold_against_faults(script: str, runs: Runs, faults: Sequence[Fault]) 
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-async def test_a_fault_anywhere_changes_nothing(script: str, kind: str, tmp_path: Path) -> None:
-    await hold_against_faults(script, Runs(kind, tmp_path, SCRIPTS[script]), (*CRASHES, *FAILURES))
+async def test_a_fault_anywhere_changes_nothing(script: str, each_store: Stores) -> None:
+    await hold_against_faults(script, Runs(each_store, SCRIPTS[script]), (*CRASHES, *FAILURES))
 
 
 @pytest.mark.parametrize("way", ["steps", "manager"])
 @pytest.mark.parametrize("script", SCRIPTS)
-async def test_a_crash_anywhere_changes_nothing_in_any_way(script: str, way: str, tmp_path: Path) -> None:
-    await hold_against_faults(script, Runs("memory", tmp_path, SCRIPTS[script], way, way), CRASHES)
+async def test_a_crash_anywhere_changes_nothing_in_any_way(script: str, way: str) -> None:
+    await hold_against_faults(script, Runs(IN_MEMORY, SCRIPTS[script], way, way), CRASHES)
 
 
 @pytest.mark.parametrize("trip", TRIPS)
 @pytest.mark.parametrize("stay", STAYS)
 @pytest.mark.parametrize(("script", "statuses"), LAST.items(), ids=list(LAST))
 async def test_what_was_held_is_dropped_last_one_first(
-    trip: str, stay: str, script: str, statuses: list[str], tmp_path: Path
+    trip: str, stay: str, script: str, statuses: list[str], each_store: Stores
 ) -> None:
-    end, agency, _ = await Runs("memory", tmp_path, SCRIPTS[script], trip, stay).run()
+    end, agency, _ = await Runs(each_store, SCRIPTS[script], trip, stay).run()
     assert [status.partition(" ")[0] for status in end.statuses] == statuses
     assert agency.in_order(), agency.actions

@@ -11,12 +11,14 @@ from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import WAYS
 from tests.acceptance.orders.running import End, HastyClock, end_of, finish, mortal
 from tests.acceptance.orders.world import Reply, World
+from tests.each_store import ON_EACH_STORE, new_store
 
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.errors import KeyInFlight
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.crashes.disorder import LateProcesses, StaleLanes, ThriceLanes
 from sagakit.testing.manual import ManualEngine
+
+pytestmark = ON_EACH_STORE
 
 SCRIPT: dict[str, Reply | tuple[Reply, ...]] = {
     "ship order-1": "refused",
@@ -32,7 +34,7 @@ SEEDS = range(5)
 
 async def ends(way: str, send: Callable[[ManualEngine, str], object] | None = None) -> tuple[dict[str, End], World]:
     """How eight orders end that run at the same time."""
-    store, world = MemoryStore(), World(**SCRIPT)
+    store, world = new_store(), World(**SCRIPT)
     async with mortal(way, store, world, HastyClock()) as engine:
         for order in ORDERS:
             answer = (send or send_once)(engine, order)

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.each_store import AnyStore, Stores, only_on
 
 from sagakit import App, Retry, Saga, wire
 from sagakit.core.streams import instance_id
@@ -17,9 +17,6 @@ from sagakit.engine.operating.explain import explain
 from sagakit.engine.operating.explanation import Explanation
 from sagakit.engine.operating.facts import Gathering
 from sagakit.errors import UnknownMessage
-from sagakit.ports import Store
-from sagakit.stores.memory import MemoryData, MemoryStore
-from sagakit.stores.sqlite.store import SqliteStore
 from sagakit.testing.manual import ManualClock, ManualEngine, engine
 
 ID = instance_id("t.order", "a")
@@ -141,15 +138,10 @@ def shop(
 class Case:
     """One database on which engines run one after another, with one clock."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.kind = kind
-        self.path = folder / "t.db"
-        self.data = MemoryData()
+    def __init__(self, store: AnyStore) -> None:
+        self.store = store.again
         self.clock = ManualClock()
         self.world = World()
-
-    def store(self) -> Store:
-        return MemoryStore(self.data) if self.kind == "memory" else SqliteStore(self.path)
 
     @asynccontextmanager
     async def runs(self, app: App | None = None) -> AsyncIterator[ManualEngine]:
@@ -166,9 +158,9 @@ class Case:
             await store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    return Case(request.param, tmp_path)
+@pytest.fixture
+def case(each_store: Stores) -> Case:
+    return Case(each_store.new())
 
 
 async def place(one: ManualEngine) -> None:
@@ -417,6 +409,7 @@ async def test_a_version_that_is_gone(case: Case) -> None:
         await ends(one)
 
 
+@only_on("memory", "sqlite", because="where several engines may be, another one may have its code")
 async def test_a_consumer_that_is_gone(case: Case) -> None:
     case.world.down = {Reserve}
     async with case.runs() as one:

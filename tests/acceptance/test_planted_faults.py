@@ -17,6 +17,7 @@ from tests.acceptance import test_crash_everywhere as crash
 from tests.acceptance import test_disorder as disorder
 from tests.acceptance import test_slow_charge as slow
 from tests.acceptance import test_three_ways as ways
+from tests.each_store import IN_MEMORY
 from tests.engine import test_inbox as inbox
 from tests.engine import test_lanes as lanes
 from tests.engine.handlers import test_failures as failures
@@ -68,7 +69,7 @@ class Fault:
 
 
 def crashes(script: str, way: str = "code") -> Check:
-    return lambda patch, folder: crash.test_a_crash_anywhere_changes_nothing(way, script, "memory", folder)
+    return lambda patch, folder: crash.test_a_crash_anywhere_changes_nothing(way, script, IN_MEMORY)
 
 
 def ends(case: str, way: str = "code") -> Check:
@@ -105,7 +106,7 @@ def a_lost_answer_is_taken_for_written(patch: Patch) -> None:
 
 
 def fails_with_the_store(patch: Patch, folder: Path) -> Awaitable[None]:
-    return crash.test_a_failure_of_the_store_changes_nothing("code", "success", "memory", folder)
+    return crash.test_a_failure_of_the_store_changes_nothing("code", "success", IN_MEMORY)
 
 
 # ---------------------------------------------------------------------- 2: handled once inside the store

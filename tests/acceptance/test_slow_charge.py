@@ -19,10 +19,13 @@ from tests.acceptance.orders.processes import PROCESS, WAYS
 from tests.acceptance.orders.running import ORDER
 from tests.acceptance.orders.slow import CHARGES, FINISHES_AFTER, TIMEOUT, Gate, slow_app
 from tests.acceptance.orders.world import World
+from tests.each_store import ON_EACH_STORE
 from tests.engine.stage import until
 
 from sagakit import App, Saga
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 class Running:

@@ -6,8 +6,10 @@ import pytest
 from tests.acceptance.orders.processes import WAYS
 from tests.acceptance.orders.running import End, end_of, run_order
 from tests.acceptance.orders.world import Reply, World
+from tests.each_store import ON_EACH_STORE, new_store
 
-from sagakit.stores.memory import MemoryStore
+pytestmark = ON_EACH_STORE
+
 
 FORWARD = [
     *("PlaceOrder", "OrderPlaced"),
@@ -73,14 +75,14 @@ CASES: dict[str, tuple[dict[str, Reply | tuple[Reply, ...]], End]] = {
 @pytest.mark.parametrize("case", CASES)
 async def test_ends_the_same(way: str, case: str) -> None:
     script, expected = CASES[case]
-    store, world = MemoryStore(), World(**script)
+    store, world = new_store(), World(**script)
     await run_order(way, store.again, world)
     assert await end_of(store.again, world) == expected
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_undo_that_is_given_up_waits_for_a_person(way: str) -> None:
-    store, world = MemoryStore(), World(ship="refused", refund="broken")
+    store, world = new_store(), World(ship="refused", refund="broken")
     await run_order(way, store.again, world)
     end = await end_of(store.again, world)
     assert (end.status, end.reason) == ("compensation_failed", "Broken: refund is broken")
@@ -91,7 +93,7 @@ async def test_an_undo_that_is_given_up_waits_for_a_person(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["code", "steps"])
 async def test_an_undo_that_leads_to_no_event_is_done(way: str) -> None:
-    store, world = MemoryStore(), World(ship="refused", refund="nothing")
+    store, world = new_store(), World(ship="refused", refund="nothing")
     await run_order(way, store.again, world)
     end = await end_of(store.again, world)
     story = (*FORWARD[:7], "ShippingRefused", "RefundPayment", "CommandLedToNothing", *RELEASE, *CANCEL)

@@ -11,7 +11,7 @@ import apsw
 import pytest
 from tests.acceptance.orders.messages import OrderCancelled, PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, WAYS
-from tests.acceptance.orders.running import End, end_of, run_order, stores, topology
+from tests.acceptance.orders.running import End, end_of, run_order, topology
 from tests.acceptance.orders.world import World
 
 from sagakit.core.commit import Commit, Rejected
@@ -20,6 +20,7 @@ from sagakit.engine.engine import Engine
 from sagakit.errors import StoreFailed
 from sagakit.stores.postgres.store import PostgresStore
 from sagakit.stores.postgres.writing.writer import Writer
+from sagakit.stores.sqlite import SqliteStore
 from sagakit.stores.sqlite.owner import Owner
 from sagakit.stores.sqlite.queries import QUERIES
 
@@ -47,7 +48,7 @@ async def run(
 ) -> tuple[End, World, int]:
     """One order, with these of its transactions unconfirmed; how it ended, and how many there were."""
     folder.mkdir()
-    make_store, world = stores("sqlite", folder), World(ship="refused")
+    make_store, world = (lambda: SqliteStore(folder / "orders.db")), World(ship="refused")
     commit, number = Owner.commit, 0
 
     def counted(self: Owner, commits: Sequence[Commit]) -> list[Rejected | None]:

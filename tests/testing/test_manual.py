@@ -6,13 +6,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.stage import Ask, Stage, asking_app, until
 
 from sagakit import Retry
 from sagakit.errors import StoreFailed
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import START, ManualClock, engine
+
+pytestmark = ON_EACH_STORE
 
 
 async def test_time_stands_still_until_it_is_moved() -> None:
@@ -70,8 +72,9 @@ async def test_settle_leaves_what_is_not_due() -> None:
         assert running.next_due is not None
 
 
+@only_on("memory", because="the next one that opens it takes it away")
 async def test_settle_raises_what_ended_the_engine() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(asking_app(), store=store, provide={Stage: Stage()}) as running:
         await store.again().open()
         with pytest.raises(Exception, match="another engine"):
@@ -82,7 +85,7 @@ async def test_settle_raises_what_ended_the_engine() -> None:
 
 async def test_an_engine_that_stays_busy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sagakit.testing.manual.PATIENCE", 0.05)
-    store = FaultyStore(MemoryStore(), *(At(number, Fault.FAILED, "commit") for number in range(1, 99)))
+    store = FaultyStore(new_store(), *(At(number, Fault.FAILED, "commit") for number in range(1, 99)))
     async with engine(asking_app(), store=store, provide={Stage: Stage()}) as running:
         with pytest.raises(StoreFailed):
             await running.send(Ask())

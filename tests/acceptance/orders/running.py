@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from zlib import crc32
 
 from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, order_app
@@ -17,8 +17,6 @@ from sagakit.engine.limits import Limits
 from sagakit.engine.topology import Topology
 from sagakit.errors import StoreFailed
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
-from sagakit.stores.sqlite import SqliteStore
 from sagakit.testing.faults import At, FaultyStore, SimulatedCrash
 from sagakit.testing.manual import ManualClock, ManualEngine
 
@@ -44,11 +42,19 @@ def topology(way: str) -> Topology:
     return order_app(way).topology(provide=[World])
 
 
-def stores(kind: str, folder: Path) -> Callable[[], Store]:
-    """Makes stores of one kind, all on the same data."""
+EACH_OF = 8
+"""On a server, where a run takes a hundred times as long, one place in so many; others in other tests."""
+
+
+def places(kind: str, operations: Sequence[str], what: str) -> list[tuple[int, str | None]]:
+    """Where a fault strikes in a test of `what`: at every operation; on a disk, where the rest changes nothing, at
+    every commit; on a server at some of them."""
     if kind == "memory":
-        return MemoryStore().again
-    return lambda: SqliteStore(folder / "orders.db")
+        return [(number, None) for number in range(1, len(operations) + 1)]
+    commits = range(1, operations.count("commit") + 1)
+    if kind == "postgresql":
+        commits = commits[crc32(what.encode()) % EACH_OF :: EACH_OF]
+    return [(number, "commit") for number in commits]
 
 
 async def kill(engine: ManualEngine, before: set[asyncio.Task[None]]) -> None:

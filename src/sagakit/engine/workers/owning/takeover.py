@@ -90,6 +90,8 @@ class Takeovers:
         self._bring = bring
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._has_room = asyncio.Event()
+        self.waiting = 0
+        """How many of them go on when memory has room."""
         self.finished: list[Takeover] = []
         """Until the arrivals are read once more: what they hold may have been read by one of these."""
         self.arrivals_pass: Callable[[], asyncio.Future[None]] | None = None
@@ -175,8 +177,12 @@ class Takeovers:
         if self._lanes.unfinished >= PAGES * self._page:
             self._has_room.clear()
             timer = self._timers.at(self._timers.clock.now() + SLOWLY, self._has_room.set)
-            await self._has_room.wait()
-            timer.cancel()
+            self.waiting += 1
+            try:
+                await self._has_room.wait()
+            finally:
+                self.waiting -= 1
+                timer.cancel()
 
     def written(self) -> None:
         """A Commit was written."""
