@@ -84,11 +84,11 @@ async def test_settle_raises_what_ended_the_engine() -> None:
 
 
 async def test_an_engine_that_stays_busy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagakit.testing.manual.PATIENCE", 0.05)
     store = FaultyStore(new_store(), *(At(number, Fault.FAILED, "commit") for number in range(1, 99)))
     async with engine(asking_app(), store=store, provide={Stage: Stage()}) as running:
         with pytest.raises(StoreFailed):
             await running.send(Ask())
         await until(lambda: running.hand._sleepers)
+        monkeypatch.setattr("sagakit.testing.manual.PATIENCE", 0.05)
         with pytest.raises(AssertionError, match="still busy"):
             await running.advance(seconds=0)
