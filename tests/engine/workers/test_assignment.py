@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,12 +36,25 @@ def test_the_order_in_which_workers_are_seen_does_not_matter(names: list[str], s
         assert share_of(worker.id, workers) == share_of(worker.id, shuffled)
 
 
+def moved(names: list[str]) -> int:
+    """How many partitions have another owner when one more worker joins."""
+    before, after = owners(names), owners([*names, "one more"])
+    return sum(before[partition] != after[partition] for partition in range(PARTITIONS))
+
+
 @given(NAMES)
 def test_hardly_more_moves_than_has_to(names: list[str]) -> None:
-    more = [*names, "one more"]
-    before, after = owners(names), owners(more)
-    moved = sum(before[partition] != after[partition] for partition in range(PARTITIONS))
-    assert moved <= PARTITIONS / len(more) * 2 + 12, "a bounded share moves for the bound on loads"
+    fair = PARTITIONS / (len(names) + 1)
+    assert moved(names) <= min(2 * fair + 12, fair + 40), "a bounded share moves for the bound on loads"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
+def test_what_evenness_costs_does_not_grow_with_the_share(count: int) -> None:
+    """Beyond the share of who joins: shares that differ by one at most push others' partitions along."""
+    fair = PARTITIONS / (count + 1)
+    moves = [moved([f"host-{draw}/{number}" for number in range(count)]) for draw in range(6)]
+    assert max(moves) <= fair + 26
+    assert sum(moves) / len(moves) <= fair + 19
 
 
 @given(NAMES, st.data())
