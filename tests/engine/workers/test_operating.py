@@ -16,8 +16,8 @@ from tests.engine.workers.test_waiting import asked_at, order_at
 from sagakit import App, End
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
-from sagakit.engine.workers.across.operating import SharedOperator
-from sagakit.errors import NotFound, NotPossible, StaleVersion
+from sagakit.engine.workers.across.operating import PATIENCE, SharedOperator
+from sagakit.errors import NotFound, NotPossible, StaleVersion, WaitTimeout
 
 BY = {"by": "ann", "reason": "because"}
 NAMES = ("a", "b", "c")
@@ -173,6 +173,29 @@ async def test_the_owner_that_was_asked_crashes() -> None:
         await made.beat()
         await made.settle()
         assert (await asking).action == "retry"
+        assert len(stage.ended) == 4
+
+
+async def test_what_nobody_answers_in_time_is_done_all_the_same() -> None:
+    """Whoever asks is given the time in which others notice a crash; what was asked for outlives the wait."""
+    stage = Stage()
+    async with crew(asking_app(), *NAMES, provide={Stage: stage}) as made:
+        ask = Ask(asked_at(made, "b"))
+        stage.will(ask, *[TypeError("no")] * 3)
+        await made.engines["a"].send(ask)
+        await made.finish()
+        (parked,) = await made.engines["a"].store.find_deliveries(DeliveryQuery(state="parked"))
+        await made.crash("b", noticed=False)
+        asking = asyncio.create_task(made.engines["a"].operator.act_on_delivery(parked.id, "retry", **BY))
+        await made.rest()
+        await made.advance(PATIENCE + made.limits.lease)
+        assert not asking.done()
+        await made.advance(made.limits.lease)
+        with pytest.raises(WaitTimeout, match=f"owns {parked.id} has not answered.*whoever owns it next does it"):
+            await asking
+        made.data.expire(made.gone["b"])
+        await made.beat()
+        await made.settle()
         assert len(stage.ended) == 4
 
 

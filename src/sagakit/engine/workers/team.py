@@ -119,7 +119,9 @@ class Team:
     ) -> None:
         """A person's hands reach what others own."""
         self.operator, self._pauses = operator, pauses
-        operator.join(Desk(*parts, self.ownership.here, self.has_code_for, self.interest.waits))
+        operator.join(
+            Desk(*parts, self.ownership.here, self.has_code_for, self.interest.waits, self._engine.limits.lease)
+        )
 
     def has_code_for(self, consumer: str) -> bool:
         """Whether some worker has; as long as it is not known who lives, some may."""

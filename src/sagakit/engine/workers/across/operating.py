@@ -31,6 +31,7 @@ from sagakit.errors import (
     StaleVersion,
     StoreUnusable,
     TerminalError,
+    WaitTimeout,
 )
 from sagakit.ports import Chance, Store
 
@@ -38,7 +39,7 @@ OPERATOR = "sagakit.operator"
 """The consumer of such requests."""
 LANE = "!o/"
 PATIENCE = 30.0
-"""Seconds that the asker waits for an answer; what was asked for is done all the same."""
+"""Seconds that the asker waits for an answer, beside the time in which others notice that its owner is gone."""
 
 ERRORS: Mapping[str, type[TerminalError]] = {
     one.__name__: one for one in (NotFound, NotPossible, InvalidMessage, TerminalError)
@@ -74,6 +75,8 @@ class Desk:
     is_owned: Callable[[str], bool]
     """Whether any worker has the code for a consumer."""
     interest: Callable[[str], None]
+    lease: float
+    """Seconds after which others take over from one that has crashed: what it was asked for, too."""
 
 
 class SharedOperator(Operator):
@@ -140,7 +143,12 @@ class SharedOperator(Operator):
         self.desk.interest(request.correlation_id)
         try:
             self.desk.submit(draft)
-            answer: OperatorAnswered = await self.desk.watching.outcome(waiter, PATIENCE)
+            answer: OperatorAnswered = await self.desk.watching.outcome(waiter, PATIENCE + 2 * self.desk.lease)
+        except WaitTimeout as late:
+            raise WaitTimeout(
+                f"the worker that owns {target} has not answered: what was asked for stands in the log as "
+                f"{request.id}, and whoever owns it next does it"
+            ) from late
         finally:
             self.desk.watching.leave(waiter)
         if answer.error:
