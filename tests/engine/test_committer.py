@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,9 +33,11 @@ class Scripted:
         """The same for `committed`."""
         self.open = asyncio.Event()
         self.open.set()
+        self.on_commit: Callable[[], None] = lambda: None
 
     async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
         self.groups.append(list(commits))
+        self.on_commit()
         await self.open.wait()
         answer = self.script.pop(0) if self.script else None
         if isinstance(answer, BaseException):
@@ -57,10 +59,12 @@ class Desk:
         self.clock = ManualClock()
         self.told: list[tuple[Any, Result]] = []
         self.fatal: list[BaseException] = []
+        self.on_told: Callable[[], None] = lambda: None
         self.committer = Committer(self.store, self.clock, self._settled, self._die)  # type: ignore[arg-type]
 
     def _settled(self, draft: Draft, result: Result) -> None:
         self.told.append((draft.subject, result))
+        self.on_told()
 
     def _die(self, error: BaseException) -> None:
         self.fatal.append(error)
@@ -118,6 +122,46 @@ async def test_nothing_is_told_before_the_store_has_answered(desk: Desk) -> None
     assert not desk.committer.idle
     desk.store.open.set()
     await until(lambda: desk.told == [("one", None)])
+
+
+async def test_the_next_transaction_begins_before_those_of_the_last_are_told(desk: Desk) -> None:
+    desk.store.open.clear()
+    begun: list[int] = []
+    desk.on_told = lambda: begun.append(len(desk.store.groups))
+    desk.submit("first", "second")
+    await until(lambda: desk.store.groups)
+    desk.submit("third")
+    desk.store.open.set()
+    await until(lambda: len(desk.told) == 3)
+    assert desk.written == ["first", "second", "third"]
+    assert begun == [2, 2, 2]
+
+
+async def test_who_is_answered_is_told_so_though_the_next_transaction_never_ends(desk: Desk) -> None:
+    desk.store.open.clear()
+    desk.submit("first")
+    await until(lambda: desk.store.groups)
+    desk.submit("second")
+    desk.store.on_commit = desk.store.open.clear
+    desk.store.open.set()
+    await until(lambda: desk.told == [("first", None)])
+    await desk.committer.stop()
+    assert desk.told[0] == ("first", None)
+    assert isinstance(desk.told[1][1], Stopping)
+
+
+async def test_who_is_answered_is_told_so_when_it_ends_in_between(desk: Desk) -> None:
+    desk.store.open.clear()
+    desk.submit("first")
+    await until(lambda: desk.store.groups)
+    desk.submit("second")
+    desk.store.on_commit = lambda: desk.committer.end(Stopping("over"))
+    desk.store.open.set()
+    await until(lambda: desk.committer.idle)
+    assert desk.told[0] == ("first", None)
+    assert isinstance(desk.told[1][1], Stopping)
+    assert len(desk.told) == 2
+    assert not desk.fatal
 
 
 async def test_one_that_does_not_match_is_dropped_alone(desk: Desk) -> None:

@@ -1,4 +1,8 @@
-"""Group commit: one writer takes the Commits that wait, writes them in one transaction, and tells everyone."""
+"""Group commit: one writer takes the Commits that wait, writes them in one transaction, and tells everyone.
+
+Where more wait already, the next transaction is on its way before those of the last one are told: the store writes
+while the engine goes on with what is durable.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ from sagakit.ports import Clock, Store
 
 FIRST_PAUSE = 200_000
 LONGEST_PAUSE = 5_000_000
+TO_BEGIN = 2
+"""Turns of the loop after which a store has begun to write: it may do so in a task of its own."""
 
 _log = structlog.get_logger("sagakit.committer")
 
@@ -40,6 +46,8 @@ class Committer:
         self._waiting: list[Draft] = []
         self._writing: deque[Draft] = deque()
         """The transaction that is being written, without those that were told already."""
+        self._answered: deque[tuple[Draft, Rejected | None]] = deque()
+        """What was written, or dropped, and was not told yet."""
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -64,6 +72,7 @@ class Committer:
     def end(self, why: BaseException) -> None:
         """Write nothing any more: whoever waits is told why."""
         self._ended = self._ended or why
+        self._tell()
         untold = [*self._writing, *self._waiting]
         self._writing.clear()
         self._waiting.clear()
@@ -95,11 +104,13 @@ class Committer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                self.busy = True
                 while self._waiting:
                     drafts, self._waiting = self._waiting, []
-                    self.busy = True
                     await self._write(drafts)
-                    self.busy = False
+                    if not self._waiting:
+                        self._tell()
+                self.busy = False
                 self._drained.set()
         except asyncio.CancelledError:
             raise
@@ -118,7 +129,7 @@ class Committer:
                 observer.committing(drafts)
                 began = perf_counter()
             try:
-                results = await self._store.commit([draft.commit for draft in drafts])
+                results = await self._commit(drafts)
             except CommitLost as lost:
                 drafts = await self._look_up(drafts, lost)
                 continue
@@ -132,14 +143,27 @@ class Committer:
             self._recovered()
             if observer is not None:
                 observer.committed(drafts, results, began, perf_counter())
-            self._tell(results)
+            self._answered.extend(zip(self._writing, results, strict=False))  # none where it has ended meanwhile
+            self._writing.clear()
             return
         self.failure = None  # nothing is left to try it with: the next one at a door will
 
-    def _tell(self, results: list[Rejected | None]) -> None:
-        writing = self._writing
-        for result in results:
-            self._settled(writing.popleft(), result)
+    async def _commit(self, drafts: list[Draft]) -> list[Rejected | None]:
+        """Have it written, and meanwhile tell those whose transaction was answered before."""
+        writing = asyncio.ensure_future(self._store.commit([draft.commit for draft in drafts]))
+        try:
+            if self._answered:
+                for _ in range(TO_BEGIN):
+                    await asyncio.sleep(0)
+                self._tell()
+            return await writing
+        finally:
+            writing.cancel()
+
+    def _tell(self) -> None:
+        answered = self._answered
+        while answered:
+            self._settled(*answered.popleft())
 
     async def _look_up(self, drafts: list[Draft], lost: CommitLost) -> list[Draft]:
         """The answer was lost: find out which were written. Returns those that were not."""
