@@ -150,12 +150,14 @@ class Committer:
 
     async def _commit(self, drafts: list[Draft]) -> list[Rejected | None]:
         """Have it written, and meanwhile tell those whose transaction was answered before."""
-        writing = asyncio.ensure_future(self._store.commit([draft.commit for draft in drafts]))
+        commits = [draft.commit for draft in drafts]
+        if not self._answered:
+            return await self._store.commit(commits)
+        writing = asyncio.ensure_future(self._store.commit(commits))
         try:
-            if self._answered:
-                for _ in range(TO_BEGIN):
-                    await asyncio.sleep(0)
-                self._tell()
+            for _ in range(TO_BEGIN):
+                await asyncio.sleep(0)
+            self._tell()
             return await writing
         finally:
             writing.cancel()
