@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from tests.engine.stage import Ask, Stage, asking_app
+import asyncio
+from collections.abc import Sequence
+
+from tests.engine.stage import Ask, Stage, asking_app, until
 from tests.engine.workers.crew import crew
 from tests.engine.workers.test_waiting import asked_at
 
 from sagakit.core.cluster.members import Claim
-from sagakit.core.commit import Delivery, Envelope
+from sagakit.core.commit import Commit, Delivery, Envelope, Rejected
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.failures import MOST_CRASHES
 from sagakit.engine.limits import Limits
 from sagakit.engine.workers.owning.takeover import Takeover
+from sagakit.stores.memory import MemoryData, MemoryStore
 
 FIRST = Claim("c", 1, True)
 
@@ -113,3 +117,43 @@ async def test_many_are_taken_over_in_pages() -> None:
         for key in range(20):
             numbers = [ask.number for ask in stage.ended if ask.key == f"k{key}"]
             assert numbers == sorted(numbers)
+
+
+class LateAnswers(MemoryStore):
+    """What is written stands at once; the answer comes when the test lets it."""
+
+    def __init__(self, data: MemoryData) -> None:
+        super().__init__(data, shared=True)
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.written = asyncio.Event()
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Rejected | None]:
+        results = await super().commit(commits)
+        self.written.set()
+        await self.answers.wait()
+        return results
+
+
+async def test_what_was_read_before_its_own_commit_was_answered_comes_once() -> None:
+    stage = Stage()
+    async with crew(asking_app(), provide={Stage: stage}) as made:
+        store = LateAnswers(made.data)
+        engine = await made.join("a", store=store)
+        await made.settle()
+        team, ask = engine.team, Ask("k")
+        assert team is not None
+        stage.closes(ask)
+        store.answers.clear()
+        store.written.clear()
+        sending = asyncio.create_task(engine.send(ask))
+        await store.written.wait()
+        await team.handover.give(team.ownership.held(), 0.0)
+        team.membership.look()
+        await until(lambda: stage.began)
+        store.answers.set()
+        await sending
+        stage.opens(ask)
+        await made.settle()
+        assert stage.began == [ask]
+        assert not made.data.deliveries

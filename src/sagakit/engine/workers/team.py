@@ -275,7 +275,7 @@ class Team:
 
     def put(self, delivery: Delivery) -> None:
         """A delivery that is durable, into its lane if that is here."""
-        if not self.ownership.leaves(delivery):
+        if not self.ownership.leaves(delivery) and not self.takeovers.has_read(delivery.id):
             self._bring(delivery)
 
     def _home_of(self, delivery: Delivery) -> int:

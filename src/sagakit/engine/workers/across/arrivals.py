@@ -111,11 +111,10 @@ class Arrivals:
                 passing, self._passing = self._passing, []
                 for future in passing:
                     future.set_result(None)
-            taken = [*self._takeovers.finished]
             for delivery in found:
-                if not any(takeover.has_read(delivery.id) for takeover in taken):
+                if not self._takeovers.has_read(delivery.id):
                     self._bring(delivery)
-            self._takeovers.finished = [one for one in self._takeovers.finished if one not in finished]
+            self._takeovers.arrived(finished)
             for future in waiting:
                 if not future.done():
                     future.set_result(None)

@@ -18,6 +18,9 @@ from sagakit.engine.time.timers import Timers
 from sagakit.engine.workers.owning.ownership import Home, Ownership
 from sagakit.ports import Store
 
+KEPT = 60.0
+"""Seconds for which it is known what a takeover has read: the answer of an own Commit may come later than its row."""
+
 _log = structlog.get_logger("sagakit.workers")
 
 
@@ -32,6 +35,8 @@ class Takeover:
         self._upto = 0
         """The highest id that was left in the store."""
         self._first_left: int | None = None
+        self.ended_at = 0.0
+        """When all was read, by the loop's time."""
         self._read = array("q")
         """The ids of all that was read, in their order: what others wrote comes a second time as an arrival."""
 
@@ -93,7 +98,7 @@ class Takeovers:
         self.waiting = 0
         """How many of them go on when memory has room."""
         self.finished: list[Takeover] = []
-        """Until the arrivals are read once more: what they hold may have been read by one of these."""
+        """What arrives, or is written here, may have been read by one of these."""
         self.arrivals_pass: Callable[[], asyncio.Future[None]] | None = None
         """Ends when no arrivals are being read that were asked for earlier."""
         self.through_arrivals: Callable[[], Awaitable[None]] | None = None
@@ -113,6 +118,15 @@ class Takeovers:
         task = asyncio.create_task(self._run(takeover), name="sagakit takeover")
         self._tasks[task] = None
         task.add_done_callback(self._ended)
+
+    def has_read(self, id: int) -> bool:
+        """Whether one that has just finished has brought this delivery into its lane."""
+        return any(takeover.has_read(id) for takeover in self.finished)
+
+    def arrived(self, finished: Sequence[Takeover]) -> None:
+        """The arrivals were read once more since these had finished."""
+        past = asyncio.get_running_loop().time() - KEPT
+        self.finished = [one for one in self.finished if one.ended_at > past or one not in finished]
 
     async def stop(self) -> None:
         """Read no more."""
@@ -147,6 +161,7 @@ class Takeovers:
                 break
         for consumer, number in takeover.claims:
             self._ownership.taken(consumer, number)
+        takeover.ended_at = asyncio.get_running_loop().time()
         self.finished.append(takeover)
         _log.info("taken over", partitions=len(takeover.claims), suspect=len(takeover.suspect))
         self.on_live(takeover)
