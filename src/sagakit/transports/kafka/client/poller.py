@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
 from sagakit.transports.kafka.client.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from sagakit.transports.kafka.client.gap import Gap
 from sagakit.transports.kafka.client.topics import create_missing
 from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
@@ -77,6 +78,7 @@ class Poller:
         self._done: dict[Place, int] = {}
         self._doubted = self._paused = False
         self._handed = 0
+        self._gap = Gap(settings, group, self._topics)
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
         self.trouble = "no partitions yet"
 
@@ -119,11 +121,15 @@ class Poller:
     def _read(self) -> None:
         create_missing(self._settings, self._topics)
         consumer = Consumer({**_SETTINGS, **self._settings.client(), "group.id": self._group, "error_cb": self._failed})
-        consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._subscribe(consumer)
         try:
             while not self._ended.is_set():
                 self._serve(consumer)
                 self._hold_back(consumer)
+                if self._gap.found(consumer):
+                    _log.warning("nobody reads some of these topics: the group is joined anew", group=self._group)
+                    consumer.unsubscribe()
+                    self._subscribe(consumer)
                 first = consumer.poll(PULSE)
                 if first is not None:
                     self._hand([first])  # before any other call, in which its partition may be taken away
@@ -133,6 +139,9 @@ class Poller:
         finally:
             self._serve(consumer)
             consumer.close()
+
+    def _subscribe(self, consumer: Consumer) -> None:
+        consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def _serve(self, consumer: Consumer) -> None:
         while True:
@@ -162,7 +171,9 @@ class Poller:
         return self._handed - self._taking.received + self._taking.unfinished
 
     def _store(self, place: Place, consumer: Consumer) -> None:
-        consumer.store_offsets(offsets=[TopicPartition(*place, self._done.pop(place))])
+        offset = self._done.pop(place, None)
+        if offset is not None:
+            consumer.store_offsets(offsets=[TopicPartition(*place, offset)])
 
     def _hand(self, messages: Sequence[Message]) -> None:
         records = [_record(message) for message in messages if message.error() is None]
@@ -190,12 +201,13 @@ class Poller:
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
         self._paused = False  # these are not
+        self._gap.assigned()
         self._call(partial(self._begin, places))
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Called while the group waits for us: what is done is committed before another worker reads on."""
         places = [(one.topic, one.partition) for one in partitions]
-        stored = self._ask(self._taking.given_up(places, HAND_OVER_WITHIN))
+        stored = self._give_up(places, HAND_OVER_WITHIN)
         offsets = [TopicPartition(*one) for one in stored]
         if offsets:
             try:
@@ -207,7 +219,7 @@ class Poller:
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Others may have them already: nothing may be committed."""
-        self._ask(self._taking.given_up([(one.topic, one.partition) for one in partitions], 0))
+        self._give_up([(one.topic, one.partition) for one in partitions], 0)
 
     def _failed(self, error: KafkaError) -> None:
         if error.code() in _DOWN:
@@ -219,8 +231,11 @@ class Poller:
         text = f"{self._settings}: {'no broker can be reached' if down else self._settings.hide(error.str())}"
         self._call(lambda: setattr(self, "trouble", text))
 
-    def _ask(self, asked: Coroutine[Any, Any, Sequence[tuple[str, int, int]]]) -> Sequence[tuple[str, int, int]]:
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+    def _give_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
+        stored = asyncio.run_coroutine_threadsafe(self._taking.given_up(places, within), self._loop).result()
+        for place in places:  # were it ours once more, it might begin elsewhere
+            self._done.pop(place, None)
+        return stored
 
     def _call(self, function: Callable[[], object]) -> None:
         if not self._loop.is_closed():
