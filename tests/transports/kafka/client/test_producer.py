@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from tests.servers.kafka import Broker, broker
+from tests.transports.kafka.doors import until
 
 from sagakit.errors import PayloadTooLarge
-from sagakit.transports.kafka.client.producer import KafkaProducer, KafkaUnavailable
+from sagakit.transports.kafka.client.producer import PULSE, KafkaProducer, KafkaUnavailable, _limit
 from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings
 
@@ -118,9 +119,12 @@ async def test_a_broker_that_forgot_the_producer_gets_a_new_one(
     own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sagakit.transports.kafka.client.producer.DELIVERED_WITHIN", 1_500)
+    # were it seen to be away, a new producer would take its place before a record fails
+    monkeypatch.setattr(KafkaProducer, "_went_down", lambda self, text: None)
     async with producing(own_broker.url) as producer:
         await producer.write(record(topic, "1"))
         await producer.write(record(topic, "2"))
+        old = producer._current
         own_broker.kill()
         own_broker.start()
         while True:
@@ -130,6 +134,54 @@ async def test_a_broker_that_forgot_the_producer_gets_a_new_one(
                 await asyncio.sleep(0.05)
             else:
                 break
+        new = producer._current
+        assert new != old
+        late = asyncio.get_running_loop().create_future()
+        producer._settle([(late, old[1], KafkaError(KafkaError.UNKNOWN_PRODUCER_ID))])
+        with pytest.raises(KafkaUnavailable):
+            await late
+        await asyncio.sleep(2 * PULSE)
+        assert producer._current == new, "what the old one reports is not held against the new one"
+        late = asyncio.get_running_loop().create_future()
+        producer._settle([(late, new[1], KafkaError(KafkaError.UNKNOWN_PRODUCER_ID))])
+        await until(lambda: producer._current != new)
+
+
+async def test_nothing_fails_at_a_broker_that_was_away_while_nothing_was_written(
+    own_broker: Broker, topic: str
+) -> None:
+    async with producing(own_broker.url) as producer:
+        await producer.write(record(topic, "1"))
+        await producer.write(record(topic, "2"))
+        own_broker.kill()
+        await until(lambda: producer.ready() is not None)
+        own_broker.start()  # it has forgotten everything
+        await until(lambda: producer.ready() is None)
+        await producer.write(record(topic, "3"))
+
+
+async def test_who_is_told_nothing_tries_again(own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagakit.transports.kafka.client.producer._limit", lambda settings: 0.1)
+    async with producing(own_broker.url) as producer:
+        own_broker.pause()
+        with pytest.raises(KafkaUnavailable, match="reports nothing"):
+            await producer.write(record(topic, "1"))
+        own_broker.resume()
+        monkeypatch.setattr(producer, "_limit", 30)
+        while True:
+            try:
+                await producer.write(record(topic, "1"))
+            except KafkaUnavailable:  # in the producer that is being replaced
+                continue
+            break
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [("", 15), ("?message.timeout.ms=60000", 65), ("?delivery.timeout.ms=2500", 7.5), ("?message.timeout.ms=0", None)],
+)
+def test_a_report_is_awaited_as_long_as_the_driver_may_take(options: str, limit: float | None) -> None:
+    assert _limit(KafkaSettings.from_url(f"kafka://host{options}")) == limit
 
 
 async def test_what_is_in_flight_at_the_end_is_told(own_broker: Broker, topic: str) -> None:

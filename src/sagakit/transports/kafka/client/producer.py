@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -17,6 +18,8 @@ from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 
 DELIVERED_WITHIN = 10_000
 """Milliseconds until a record that is not delivered fails, to be tried again: nobody waits for a dead broker."""
+UNREPORTED_AFTER = 5.0
+"""Seconds after which a record that should have failed by then is not waited for any more."""
 PULSE = 0.5
 DOUBTED_AFTER = 2.0
 """Seconds without any broker until new records wait for one that tries whether it is back; if it is not, they fail at
@@ -44,6 +47,10 @@ _DOWN = frozenset(
 _log = structlog.get_logger("sagakit.kafka")
 
 
+_Report: TypeAlias = "tuple[asyncio.Future[None], int, KafkaError | None]"
+"""Of a record, which the producer of this generation has written or not."""
+
+
 class KafkaUnavailable(RetryableError):
     """The broker has not confirmed a record; it may have been written all the same."""
 
@@ -54,15 +61,16 @@ class KafkaProducer:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._reports: list[tuple[asyncio.Future[None], KafkaError | None]] = []
+        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._reports: list[_Report] = []
         self._down_since: float | None = None
         self._dead = False
         self._trial: asyncio.Future[None] | None = None
         self._trouble = ""
-        self._wedged: KafkaError | None = None
+        self._wedged = ""
         self._ended = threading.Event()
-        self._producer = self._make()
+        self._limit = _limit(settings)
+        self._current = (self._make(), 1)
         self._thread = threading.Thread(target=self._poll, name="sagakit kafka producer", daemon=True)
         self._thread.start()
 
@@ -73,15 +81,18 @@ class KafkaProducer:
         """
         trial = await self._admitted()
         done: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.add(done)
         try:
             self._produce(record, done)
-            await done
+            async with asyncio.timeout(self._limit):
+                await done
+        except TimeoutError as error:
+            self._wedged = "the driver reports nothing"
+            raise KafkaUnavailable(f"{self._settings}: {self._wedged}") from error
         except KafkaUnavailable:
             self._dead = self._dead or trial is not None
             raise
         finally:
-            self._waiting.discard(done)
+            self._waiting.pop(done, None)
             if trial is not None:
                 self._trial = None
                 trial.set_result(None)
@@ -96,7 +107,7 @@ class KafkaProducer:
             await asyncio.wait(set(self._waiting), timeout=within)
         self._ended.set()
         await asyncio.to_thread(self._thread.join)
-        self._fail_all("the producer was closed")
+        self._fail_all("the producer was closed", self._current[1])
 
     # ------------------------------------------------------------------ in the event loop
 
@@ -114,31 +125,38 @@ class KafkaProducer:
         return None
 
     def _produce(self, record: Record, done: asyncio.Future[None]) -> None:
+        producer, generation = self._current
+        self._waiting[done] = generation
         try:
-            self._producer.produce(
+            producer.produce(
                 record.topic,
                 value=record.value,
                 key=record.key,
                 headers=list(record.headers),
-                on_delivery=partial(self._reported, done),
+                on_delivery=partial(self._reported, done, generation),
             )
         except BufferError as error:
             raise KafkaUnavailable("too many records are in flight") from error
         except KafkaException as error:
             raise self._in_words(error.args[0]) from error
 
-    def _settle(self, reports: list[tuple[asyncio.Future[None], KafkaError | None]]) -> None:
-        for done, error in reports:
+    def _settle(self, reports: list[_Report]) -> None:
+        for done, generation, error in reports:
             if error is None:
                 self._came_up()
-            elif error.code() in _FORGOTTEN or (error.code() == KafkaError._MSG_TIMED_OUT and self._down_since is None):
-                self._wedged = error  # the broker is there: this producer is what does not get on
+            elif generation == self._current[1] and self._is_wedged(error):
+                self._wedged = self._settings.hide(error.str())
             if done.done():
                 continue
             if error is None:
                 done.set_result(None)
             else:
                 done.set_exception(self._in_words(error))
+
+    def _is_wedged(self, error: KafkaError) -> bool:
+        """Whether the broker is there, and this producer is what does not get on."""
+        timed_out = error.code() == KafkaError._MSG_TIMED_OUT
+        return error.code() in _FORGOTTEN or (timed_out and self._down_since is None)
 
     def _in_words(self, error: KafkaError) -> Exception:
         if error.code() == KafkaError._MSG_TIMED_OUT and self._trouble:
@@ -156,9 +174,9 @@ class KafkaProducer:
     def _came_up(self) -> None:
         self._down_since, self._dead, self._trouble = None, False, ""
 
-    def _fail_all(self, why: str) -> None:
-        for one in self._waiting:
-            if not one.done():
+    def _fail_all(self, why: str, of: int) -> None:
+        for one, generation in self._waiting.items():
+            if generation <= of and not one.done():
                 one.set_exception(KafkaUnavailable(f"{self._settings}: {why}"))
 
     # ------------------------------------------------------------------ in the thread
@@ -180,25 +198,31 @@ class KafkaProducer:
     def _poll(self) -> None:
         while not self._ended.is_set():
             try:
-                self._producer.poll(PULSE)
+                self._current[0].poll(PULSE)
                 if self._down_since is not None:
                     self._look()
-                elif self._wedged is not None:
+                elif self._wedged:
                     self._replace(self._wedged)
             except KafkaException as error:
-                self._replace(error.args[0])
+                self._replace(self._settings.hide(error.args[0].str()))
             self._tell()
-        self._producer.flush(0)
+        self._current[0].flush(0)
         self._tell()
 
     def _look(self) -> None:
-        """See whether a broker is back. One that merely hung up on an idle client is."""
+        """See whether a broker is back. One that merely hung up on an idle client is.
+
+        One that comes back may have forgotten this producer, or take it for another one. That is found out by records
+        that fail; where nothing is in flight, a new producer costs less.
+        """
         try:
-            self._producer.list_topics(timeout=PULSE)
+            self._current[0].list_topics(timeout=PULSE)
         except KafkaException as error:
             if error.args[0].fatal():
                 raise
         else:
+            if not self._waiting:
+                self._renew()
             self._call(self._came_up)
 
     def _tell(self) -> None:
@@ -206,8 +230,8 @@ class KafkaProducer:
             reports, self._reports = self._reports, []
             self._call(partial(self._settle, reports))
 
-    def _reported(self, done: asyncio.Future[None], error: KafkaError | None, _: Message) -> None:
-        self._reports.append((done, error))
+    def _reported(self, done: asyncio.Future[None], generation: int, error: KafkaError | None, _: Message) -> None:
+        self._reports.append((done, generation, error))
 
     def _failed(self, error: KafkaError) -> None:
         """What librdkafka tells besides reports; it goes on by itself, unless it is fatal."""
@@ -216,18 +240,27 @@ class KafkaProducer:
             text = "no broker can be reached" if down else self._settings.hide(error.str())
             self._call(partial(self._went_down, f"{self._settings}: {text}"))
 
-    def _replace(self, error: KafkaError) -> None:
-        """A broker that has forgotten this producer takes no more from it: a new one takes its place.
-
-        What was in flight fails, and is tried again by whoever waits for it.
-        """
-        self._wedged = None
-        why = self._settings.hide(error.str())
+    def _replace(self, why: str) -> None:
+        """A broker that has forgotten this producer takes no more from it: a new one takes its place."""
+        self._wedged = ""
         _log.warning("a new producer takes the place of one that failed", error=why)
-        old, self._producer = self._producer, self._make()
+        self._renew(why)
+
+    def _renew(self, why: str = "a new producer has begun") -> None:
+        """What is in flight fails, and is tried again by whoever waits for it."""
+        old, generation = self._current
+        self._current = (self._make(), generation + 1)
         old.purge()
-        self._call(partial(self._fail_all, why))
+        self._call(partial(self._fail_all, why, generation))
 
     def _call(self, function: Callable[[], None]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function)
+
+
+def _limit(settings: KafkaSettings) -> float | None:
+    """Seconds until a record is reported at the latest."""
+    names = ("message.timeout.ms", "delivery.timeout.ms")
+    given = next((settings.options[name] for name in names if name in settings.options), str(DELIVERED_WITHIN))
+    milliseconds = int(given) if given.isdecimal() else 0  # 0: without end
+    return milliseconds / 1000 + UNREPORTED_AFTER if milliseconds else None
