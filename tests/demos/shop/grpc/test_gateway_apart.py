@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from unittest import mock
 
@@ -103,13 +104,20 @@ async def test_an_order_is_accepted_while_nobody_keeps_orders(monkeypatch: pytes
     wiring = GrpcWiring({"order": "127.0.0.1:1", "inventory": "127.0.0.1:1", "payment": "127.0.0.1:1"})
     app = service_app("gateway", wiring)
     async with app.engine("memory://") as engine, wiring.answering("gateway", engine, 0):
-        transport = httpx.ASGITransport(gateway(engine, orders_there.OrdersThere(engine, wiring)))
+        book = orders_there.OrdersThere(engine, wiring)
+        transport = httpx.ASGITransport(gateway(engine, book))
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
             placed = await post(client, key="k-1")
             assert (placed.status_code, placed.json()["status"]) == (201, "PENDING")
             assert (await post(client, key="k-1")).content == placed.content
             found = await client.get(f"/orders/{placed.json()['id']}")
             assert (found.status_code, found.json()) == (200, placed.json())
+            waiting = asyncio.ensure_future(book.settled(placed.json()["id"], 60))
+            done, _ = await asyncio.wait([waiting], timeout=0.2)
+            assert not done, "who waits for an order that is not placed yet does not come again at once"
+            waiting.cancel()
+            await book.settled(placed.json()["id"], 0.05)
+            await book.settled("nobody", 60)
             unknown = await client.get("/orders/nobody")
             assert (unknown.status_code, unknown.json()["error"]) == (503, "not_yet")
             ready = await client.get("/health/ready")

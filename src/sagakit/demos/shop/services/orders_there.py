@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 import msgspec
 
 from sagakit import Engine, NotFound, Stopping, WaitTimeout
 from sagakit.core.commit import ENDED
+from sagakit.core.streams import stream_name
 from sagakit.demos.shop.order_book import Found, OrderView
 from sagakit.demos.shop.order_request import OrderRequest
 from sagakit.demos.shop.orders.messages import OrderPlaced
@@ -53,9 +55,17 @@ class OrdersThere:
         return Found(order, version)
 
     async def settled(self, order_id: str, within: float) -> None:
-        """Wait for the end of its saga, if that has begun."""
-        with suppress(WaitTimeout, Stopping, NotFound):
-            await self._engine.wait(self._process, order_id, timeout=within)
+        """Wait for the end of its saga, also where that has not begun: all that follows is one story."""
+        stream = stream_name(self._engine.topology.aggregates[Acceptance].name, order_id)
+        accepted = await self._engine.store.read_stream(stream, limit=1)
+        if not accepted:
+            return
+        story = accepted[0].correlation_id
+        with suppress(TimeoutError, Stopping):
+            async with asyncio.timeout(within), aclosing(self._engine.watch(correlation_id=story)) as updates:
+                async for _ in updates:
+                    if not await self._unsettled(order_id):
+                        return
 
     async def _unsettled(self, order_id: str) -> bool:
         """Whether its saga has not ended: then it is PENDING, whoever says so."""
