@@ -41,6 +41,7 @@ async def test_everything_adds_up_whoever_fails(victim: str, tmp_path: Path) -> 
 
 @pytest.mark.timeout(360)
 async def test_a_service_that_is_away_delays_its_orders_and_loses_none(tmp_path: Path) -> None:
+    """A payment service that is killed; then the broker, which comes back without its topics and its groups."""
     ids: list[str] = []
     with broker(tmp_path) as kafka:
         async with opened(tmp_path, kafka.url) as shop:
