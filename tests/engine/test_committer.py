@@ -11,7 +11,7 @@ import pytest
 from tests.engine.stage import Ask, Stage, asking_app, until
 
 from sagakit.core.commit import Commit, Rejected
-from sagakit.engine.committer import FIRST_PAUSE, LONGEST_PAUSE, Committer
+from sagakit.engine.committer import FIRST_PAUSE, LONGEST_PAUSE, TURNS, Committer
 from sagakit.engine.draft import Draft
 from sagakit.errors import CommitLost, Stopping, StoreFailed, StoreInUse, StoreUnusable
 from sagakit.stores.memory import MemoryStore
@@ -110,6 +110,39 @@ async def test_what_waits_is_written_together_in_its_order(desk: Desk) -> None:
     await until(lambda: len(desk.told) == 4)
     assert desk.written == ["first", "second", "third", "fourth"]
     assert [len(group) for group in desk.store.groups] == [1, 3]
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+async def test_where_others_share_the_store_a_transaction_waits_for_what_the_last_one_sets_going(
+    desk: Desk, gathers: bool
+) -> None:
+    def follow() -> None:
+        desk.on_told = lambda: None
+        asyncio.get_running_loop().call_soon(desk.submit, "follows")
+
+    desk.committer.gathers = lambda: gathers
+    desk.store.open.clear()
+    desk.submit("first")
+    await until(lambda: desk.store.groups)
+    desk.submit("waits")
+    desk.on_told = follow
+    desk.store.open.set()
+    await until(lambda: len(desk.told) == 3)
+    assert [len(group) for group in desk.store.groups] == ([1, 2] if gathers else [1, 1, 1])
+
+
+async def test_what_is_submitted_without_end_does_not_keep_a_transaction_waiting(desk: Desk) -> None:
+    desk.committer.gathers = lambda: True
+    loop = asyncio.get_running_loop()
+
+    def submit() -> None:
+        if not desk.store.groups:
+            desk.submit("one more")
+            loop.call_soon(submit)
+
+    submit()
+    await until(lambda: desk.store.groups)
+    assert len(desk.store.groups[0]) <= TURNS + 2
 
 
 async def test_nothing_is_told_before_the_store_has_answered(desk: Desk) -> None:
