@@ -113,13 +113,14 @@ async def test_a_long_event_is_looked_up() -> None:
         assert words.ANSWERED not in [notice.kind for notice in said]
 
 
-async def test_what_happened_before_the_word_came_is_looked_up() -> None:
+@pytest.mark.parametrize("kept", [awaited.NEWEST, 0])
+async def test_what_happened_before_the_word_came_is_told(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner reads the command by itself, and has handled it before it hears that somebody waits."""
-    stage = Stage()
-    async with crew(asking_app(), "a", "b", provide={Stage: stage}) as made:
+    monkeypatch.setattr(awaited, "NEWEST", kept)
+    async with crew(asking_app(), "a", "b", provide={Stage: Stage()}) as made:
         heard = made.data.listeners.pop(_id_of(made, "b"))
         waiting = asyncio.create_task(made.engines["a"].send_and_wait(Ask(asked_at(made, "b")), until=Told))
-        said = said_by(made, "a")
+        said, read = said_by(made, "a"), reads_of(made, "a")
         await made.rest()
         team = made.engines["b"].team
         assert team is not None
@@ -129,6 +130,27 @@ async def test_what_happened_before_the_word_came_is_looked_up() -> None:
         for notice in said:
             heard(Notice(notice.kind, notice.about, notice.to, _id_of(made, "a")))
         assert isinstance(await waiting, Told)
+        assert bool(read) is not bool(kept), "what is not kept is looked up"
+
+
+@pytest.mark.parametrize("few", [awaited.FEW, 1])
+async def test_a_saga_that_has_ended_before_the_word_came(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaited, "FEW", few)
+    async with crew(order_app("code"), "a", "b", provide={World: World(charge="refused")}) as made:
+        heard = made.data.listeners.pop(_id_of(made, "b"))
+        order = order_at(made, "b")
+        waiting = asyncio.create_task(made.engines["a"].send_and_wait(PlaceOrder(order), until=OrderConfirmed))
+        said = said_by(made, "a")
+        for _ in range(20):
+            await made.rest()
+            for engine in made.engines.values():
+                assert engine.team is not None
+                engine.team.arrivals.look()
+        assert not waiting.done()
+        for notice in said:
+            heard(Notice(notice.kind, notice.about, notice.to, _id_of(made, "a")))
+        with pytest.raises(Exception, match="charge says no"):
+            await waiting
 
 
 async def test_two_who_wait_for_different_events_of_a_story_are_both_told() -> None:

@@ -7,7 +7,7 @@ look into the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -29,6 +29,10 @@ MOST_BYTES = 3_000
 """Of an event that is sent to who waits for it: a word has room for it twice. A longer one is looked up."""
 LATELY = 10_000
 """Stories of which it is known that something of them was committed here just now: as many, and as many again."""
+NEWEST = 256
+"""Stories that have come here just now: for these, what was committed of them is kept until somebody waits."""
+FEW = 8
+"""Commits of one of them that are kept."""
 
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -43,19 +47,24 @@ class Asker(Waiter):
         self.worker = worker
         self.awaited = awaited
 
+    def settle(self) -> None:
+        """Nothing more is to be told."""
+        self.settled = True
+        self.awaited.settled(self.story.correlation_id)
+
     def answer(self, event: object) -> None:
         """The awaited event has come."""
-        self.settled = True
+        self.settle()
         self.awaited.came(self.story.correlation_id, event)
 
     def fail(self, error: Exception) -> None:
         """It will not come."""
-        self.settled = True
+        self.settle()
         self.awaited.failed(self.story.correlation_id, error)
 
     def doubt(self, reason: Exception | None) -> None:
         """It may not come any more: whoever waits has to look, now and later."""
-        self.settled = True
+        self.settle()
         self.awaited.doubted(self.story.correlation_id, self.worker)
 
 
@@ -72,8 +81,11 @@ class Awaited:
         """Who waits for which events of a story of which nothing has happened here yet."""
         self._stories = Stories(self._reach, Tracking(lambda: ()))
         """The same, of stories that have begun here."""
+        self._newest: dict[str, list[Draft]] = {}
         self._lately: set[str] = set()
         self._before: set[str] = set()
+        self._settled: list[str] = []
+        """Stories some of whose waiters were told just now."""
         notices.taken_by(words.WAITS, self._waits)
         notices.taken_by(words.AWAITS, self._awaits)
 
@@ -82,29 +94,49 @@ class Awaited:
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell the workers whom it concerns."""
         ids = dict.fromkeys(_stories_of(draft))
-        self._remember(ids)
+        if self._newest:
+            self._keep(ids, draft)
         if self._waiting:
             for id in ids:
-                self._begin(id)
+                if id in self._waiting:
+                    self._begin(id)
         if self._stories.by_id:
-            self._stories.committed(draft)
-            for id in ids:
-                self._tidy(id)
+            self._judge(draft)
         if self._all:
             self._tell_all(draft, ids)
-
-    def _remember(self, ids: Iterable[str]) -> None:
         if len(self._lately) > LATELY:
             self._lately, self._before = set(), self._lately
         self._lately.update(ids)
 
+    def arrived(self, id: str) -> None:
+        """Another worker has left something of a story to this one: it may be about to say that somebody waits."""
+        if id not in self._newest and id not in self._waiting and not self._was_lately(id):
+            self._newest[id] = []
+            if len(self._newest) > NEWEST:
+                del self._newest[next(iter(self._newest))]
+
+    def _was_lately(self, id: str) -> bool:
+        return id in self._lately or id in self._before
+
+    def _keep(self, ids: Collection[str], draft: Draft) -> None:
+        for id in ids:
+            kept = self._newest.get(id)
+            if kept is not None:
+                kept.append(draft)
+                if len(kept) > FEW or len(ids) > 1:
+                    del self._newest[id]
+
     def _begin(self, id: str) -> None:
-        waiting = self._waiting.pop(id, None)
-        if waiting is not None:
-            story = self._stories.get(id, tracked=False)
-            for worker, until in waiting:
-                story.waiters.append(Asker(story, until, worker, self))
-                story.awaited.update(until)
+        story = self._stories.get(id, tracked=False)
+        for worker, until in self._waiting.pop(id):
+            story.waiters.append(Asker(story, until, worker, self))
+            story.awaited.update(until)
+
+    def _judge(self, draft: Draft) -> None:
+        self._stories.committed(draft)
+        for id in self._settled:
+            self._tidy(id)
+        self._settled.clear()
 
     def _tidy(self, id: str) -> None:
         story = self._stories.by_id.get(id)
@@ -119,6 +151,10 @@ class Awaited:
         for id in dict.fromkeys((*ids, *(write.row.id for write in draft.commit.instances))):
             for worker in self._all.get(id, ()):
                 self._notices.add(words.NEWS, (id,), to=worker)
+
+    def settled(self, id: str) -> None:
+        """Somebody who waits for a story was told."""
+        self._settled.append(id)
 
     def came(self, id: str, event: object) -> None:
         """An event of a story that somebody waits for has come."""
@@ -173,10 +209,20 @@ class Awaited:
                 self._all.setdefault(id, {})[notice.sender] = None
             else:
                 self._waiting.setdefault(id, {})[notice.sender, until] = None
-            if id in self._lately or id in self._before:
+                kept = self._newest.pop(id, None)
+                if kept is not None:  # all that there is to tell
+                    self._catch_up(id, kept)
+                    continue
+            if self._was_lately(id):
                 self._notices.add(words.NEWS, (id,), to=notice.sender)
         _forget_oldest(self._waiting)
         _forget_oldest(self._all)
+
+    def _catch_up(self, id: str, kept: list[Draft]) -> None:
+        if kept:
+            self._begin(id)
+        for draft in kept:
+            self._judge(draft)
 
     def answered(self, id: str, type: str) -> None:
         """Those who wait for an event of this type of a story know it from another worker."""
