@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 import structlog
@@ -41,6 +38,7 @@ from sagakit.engine.workers.across.withdrawals import SharedWithdrawing, consume
 from sagakit.engine.workers.owning.assignment import declaration
 from sagakit.engine.workers.owning.handover import Handover
 from sagakit.engine.workers.owning.heart import Heart, Pulse
+from sagakit.engine.workers.owning.introduction import introduce
 from sagakit.engine.workers.owning.membership import Membership
 from sagakit.engine.workers.owning.ownership import Ownership
 from sagakit.engine.workers.owning.sharing import LimitSharing
@@ -173,8 +171,7 @@ class Team:
     async def join(self) -> None:
         """Live from now on."""
         topology, me = self._engine.topology, self.me
-        me.host, me.pid = me.host or socket.gethostname(), me.pid or os.getpid()
-        me.app, me.versions = topology.app, me.versions or _versions()
+        introduce(me, topology.app)
         taking = subscriptions(topology) if self.works else []
         if self.works:
             declared = sorted(levels(topology, (DOOR,)).items())
@@ -392,10 +389,3 @@ class Team:
     def fires(self, delivery: Delivery) -> bool:
         """Whether what is scheduled here is due here."""
         return self.ownership.here(delivery.consumer, partition_of(delivery))
-
-
-def _versions() -> str:
-    try:
-        return f"sagakit {version('sagakit')}"
-    except PackageNotFoundError:
-        return "sagakit"
