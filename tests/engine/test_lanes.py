@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 
 import pytest
 from tests.engine.stage import Ask, Stage, asking_app, numbers, until
 
 from sagakit.core.commit import Delivery, Envelope
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes import NEAR, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.errors import Stopping
 from sagakit.testing.manual import engine
@@ -413,3 +414,61 @@ async def test_one_that_became_another_engines_while_it_was_in_hand(cache: objec
         lanes.forget(lanes.get("a"))
         assert lanes.unfinished == 0
         assert not handling.errors
+
+
+# ---------------------------------------------------------------------- turns
+
+
+def of(type_: str, number: int) -> Delivery:
+    """A step of a process of this type."""
+    envelope = Envelope(f"{type_}-{number}", "command", "t.Ask", b"{}", "c", 0, sender=f"{type_}/{number}")
+    return Delivery(envelope, "t.ask", f"{type_}-{number}", id=number + 1)
+
+
+async def test_a_burst_of_one_type_delays_another_by_a_round_at_most() -> None:
+    async with running(workers=1) as (lanes, handling):
+        for number in range(5_000):
+            lanes.put(of("noisy", number))
+        for number in range(20):
+            lanes.put(of("quiet", number))
+        await until(lambda: lanes.idle)
+    places = [place for place, id in enumerate(handling.handled) if id.startswith("quiet")]
+    assert len(handling.handled) == 5_020
+    assert places[0] <= NEAR + 2
+    assert places[-1] <= 2 * NEAR  # by turns with the noisy one
+    noisy = [id for id in handling.handled if id.startswith("noisy")]
+    assert noisy == [f"noisy-{number}" for number in range(5_000)]
+
+
+async def test_what_comes_later_does_not_overtake_those_that_have_no_turn_yet() -> None:
+    async with running(workers=1) as (lanes, handling):
+        lanes.running = False
+        for number in range(2 * NEAR):
+            lanes.put(of("a", number))
+        lanes.start()
+        await until(lambda: len(handling.handled) > 10)
+        lanes.put(of("a", 9_999))
+        await until(lambda: lanes.idle)
+    assert handling.handled == [f"a-{number}" for number in (*range(2 * NEAR), 9_999)]
+
+
+async def test_between_two_rounds_the_loop_has_a_turn() -> None:
+    seen: list[int] = []
+    async with running(workers=1) as (lanes, handling):
+        for number in range(10 * NEAR):
+            lanes.put(of("a", number))
+        while not lanes.idle:
+            seen.append(len(handling.handled))
+            await asyncio.sleep(0)
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * NEAR
+
+
+async def test_what_is_cancelled_between_two_rounds_takes_no_lane_with_it() -> None:
+    async with running(workers=2) as (lanes, handling):
+        for number in range(5 * NEAR):
+            lanes.put(of("a", number))
+        while len(handling.handled) < NEAR:
+            await asyncio.sleep(0)
+        lanes.interrupt(lanes.all())  # none of them is being handled
+        await until(lambda: lanes.idle)
+    assert len(handling.handled) == 5 * NEAR

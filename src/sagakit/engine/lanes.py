@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 from sagakit.core.commit import Delivery
+from sagakit.core.limiting.turns import Group, Turns, group_of
 from sagakit.errors import Stopping
 
+NEAR = 128
+"""Lanes that are ready and first come, first served. Where there are more, groups of them take turns."""
 GRACE = 1.0
 """Seconds that a handler has to end after it was cancelled."""
 
@@ -65,6 +68,9 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._idle: OrderedDict[str, Lane] = OrderedDict()
         self._ready: deque[Lane] = deque()
+        self._far: Turns[Lane] = Turns()
+        """Those that are ready, too, and come after these: nothing while these are few."""
+        self._round_over = False
         self._workers: dict[asyncio.Task[None], Lane | None] = {}
         """With the lane that each handles, or has handled last."""
         self._resting: list[asyncio.Future[None]] = []
@@ -203,7 +209,10 @@ class Lanes:
         if lane.claimed:  # whoever has it releases it
             return
         lane.rests = False
-        self._ready.append(lane)
+        if len(self._ready) < NEAR and not self._far:
+            self._ready.append(lane)
+        else:
+            self._far.push(_group(lane), lane)
         if not self._waking:
             self._wake_worker()
 
@@ -274,7 +283,7 @@ class Lanes:
     @property
     def waiting(self) -> int:
         """Lanes that can go on as soon as a worker is free."""
-        return len(self._ready)
+        return len(self._ready) + len(self._far)
 
     @property
     def idle(self) -> bool:
@@ -333,7 +342,14 @@ class Lanes:
         while self.running:
             self._waking = False
             while self._ready and self.running:
+                if self._round_over:
+                    # the doors have a turn, too, and whoever writes what was done
+                    self._round_over, self._workers[worker] = False, None
+                    await asyncio.sleep(0)
+                    continue
                 lane = self._ready.popleft()
+                if self._far and not self._ready:
+                    self._come_near()
                 if self._ready and not self._waking:
                     self._wake_worker()
                 if lane.claims and self._hand_over(lane):
@@ -355,6 +371,12 @@ class Lanes:
             self._resting.append(resting)
             await resting
 
+    def _come_near(self) -> None:
+        """The next ones, of each group in turn."""
+        self._round_over = True
+        while self._far and len(self._ready) < NEAR:
+            self._ready.append(self._far.pop())
+
     def _ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.pop(worker, None)
         if worker.cancelled() and self._ready:
@@ -362,6 +384,14 @@ class Lanes:
         error = None if worker.cancelled() else worker.exception()
         if error is not None:  # no lane can be told what became of it
             self._on_fatal(error)
+
+
+def _group(lane: Lane) -> Group:
+    """Who takes turns with others: all of one process type, its commands too, or one handler."""
+    if not lane.queue:
+        return Group("")
+    head = lane.queue[0]
+    return group_of(head.consumer, head.envelope.sender)
 
 
 def _is_at_rest(lane: Lane) -> bool:

@@ -16,6 +16,11 @@ class Group(NamedTuple):
     part: str = ""
 
 
+def group_of(consumer: str, sender: str | None) -> Group:
+    """The group of a message for a consumer: the process that has sent it, else the consumer itself."""
+    return Group(consumer if sender is None else sender.rpartition("/")[0])
+
+
 class Turns(Generic[_T]):
     """First come, first served within a group."""
 
@@ -41,8 +46,9 @@ class Turns(Generic[_T]):
         queue = parts.get(group.part)
         if queue is None:
             queue = parts[group.part] = OrderedDict()
-        queue[item] = None
-        self._count += 1
+        if item not in queue:
+            queue[item] = None
+            self._count += 1
 
     def pop(self) -> _T:
         """The next one; its group has its next turn after all others."""

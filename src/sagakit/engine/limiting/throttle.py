@@ -8,7 +8,7 @@ from functools import partial
 from sagakit.core.commit import Delivery
 from sagakit.core.limiting.admission import Admission, Gate, Ticket
 from sagakit.core.limiting.pools import Share
-from sagakit.core.limiting.turns import Group
+from sagakit.core.limiting.turns import Group, group_of
 from sagakit.engine.handlers.runs import Run
 from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import BAD_KEY
@@ -83,8 +83,7 @@ class Throttle:
     def _ticket(self, lane: Lane, consumer: ServiceConsumer, delivery: Delivery, now: int) -> Ticket:
         values = [self._value(delivery, limiting.key) for limiting in consumer.limits]
         gates = self._admission.gates(consumer.name, consumer.limits, values, now)
-        sender = delivery.envelope.sender
-        owner = consumer.name if sender is None else sender.rpartition("/")[0]
+        owner = group_of(consumer.name, delivery.envelope.sender).owner
         group = Group(owner, "\n".join(one for one in values if one is not None))
         return Ticket(gates, group, (lane, delivery), now)
 
