@@ -11,6 +11,7 @@ import pytest
 from tests.engine.stage import RETRY, Ask, Declined, Stage, Told, asking_app, numbers, until
 
 from sagakit import App, OutcomeUnknown, Retry, Saga, UnknownMessage, wire
+from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Commit, Delivery
 from sagakit.engine.handlers.failures import MOST_CRASHES
 from sagakit.engine.limits import Limits
@@ -73,8 +74,8 @@ class Recording(MemoryStore):
         await self.written.wait()
         return answers
 
-    async def read_deliveries(self, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
-        page = await super().read_deliveries(after=after, limit=limit)
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
+        page = await super().read_deliveries(after=after, limit=limit, of=of)
         self.pages.append(len(page))
         return page
 
@@ -262,6 +263,63 @@ async def test_a_delivery_that_a_page_holds_already_is_not_taken_twice() -> None
         await running.settle()
         assert running._recovery.unfinished() == 0
     assert sorted(numbers(stage.began)) == list(range(12))
+
+
+def two_kinds() -> App:
+    """A noisy handler, and a quiet process with a handler of its own."""
+    app = asking_app(key=None)
+
+    @app.handles
+    async def undo(command: Undo, stage: Stage) -> Undone:
+        await stage.play(Ask(command.key, -1))
+        return Undone(command.key)
+
+    @app.saga(key="key", receives=Tick)
+    async def quiet(begun: Begun, saga: Saga) -> None:
+        await saga.receive(Tick)
+        await saga.do(Undo(begun.key), then=Undone)
+
+    return app
+
+
+async def with_a_backlog(store: MemoryStore, noisy: int, *, page: int) -> None:
+    """So many commands of one kind, and behind them an event for a process that waits for it."""
+    app = two_kinds()
+    seeding = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: Stage()})
+    await seeding.start()
+    await seeding.publish(Begun("old"))
+    seeding._processes.inline = False
+    seeding._lanes.running = False
+    for number in range(noisy):
+        await seeding.send(Ask(f"{number}", number))
+    await seeding.publish(Tick("old", 1))
+    await seeding.stop()
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+@pytest.mark.parametrize("noisy", [30, 600])
+async def test_a_backlog_of_one_kind_delays_no_other_by_more_than_a_bound(noisy: int, stuck: bool) -> None:
+    """What was outstanding and what is new; also while nothing of the noisy kind comes to an end."""
+    stage, store = Stage(), MemoryStore()
+    await with_a_backlog(store, noisy, page=2)
+    if stuck:
+        stage.closes(*(Ask(f"{number}", number) for number in range(noisy)))
+    limits = Limits(page=2, at_once=30)
+    async with engine(two_kinds(), store=store.again(), provide={Stage: stage}, limits=limits) as running:
+        await running.publish(Begun("new"))
+        await running.publish(Tick("new", 1))
+        await until(lambda: {Ask("old", -1), Ask("new", -1)} <= set(stage.ended))
+        assert running._recovery.reading or not stuck
+        assert len(stage.began) <= 2 * 30
+        if stuck:
+            stage.opens(*(Ask(f"{number}", number) for number in range(noisy)))
+        await running.settle()
+        assert not running._recovery.reading
+        assert running._recovery.unfinished() == 0
+        for key in ("old", "new"):
+            assert await running.status("t.quiet", key) == "completed"
+    assert sorted(one.number for one in stage.ended if one.number >= 0) == list(range(noisy))
+    assert await left(store) == []
 
 
 def saga_app() -> App:

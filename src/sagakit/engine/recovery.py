@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
 from sagakit.core.commit import Commit, Delivery, DeliveryChange, Envelope, Fence, Rejected, Subscription
+from sagakit.core.limiting.turns import Group, Turns, group_of
+from sagakit.engine.backlog import Backlog, Part
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import MOST_CRASHES, Failures
@@ -31,9 +33,9 @@ _log = structlog.get_logger("sagakit.recovery")
 class Recovery:
     """Brings outstanding deliveries into the lanes, in order, a bounded number at a time.
 
-    While deliveries wait in the store unread, new ones are left there too, and no process reacts inline: nothing
-    overtakes. After an unclean end the deliveries found are suspect: they run one at a time, the attempt written first,
-    so that a crash is charged to the one that ran.
+    While deliveries of a consumer wait in the store unread, new ones of it are left there too, and it does not react
+    inline: nothing overtakes. After an unclean end the deliveries found are suspect: they run one at a time, the
+    attempt written first, so that a crash is charged to the one that ran.
     """
 
     def __init__(
@@ -59,9 +61,7 @@ class Recovery:
         """Whether deliveries wait in the store unread."""
         self.on_reading: Callable[[bool], None] = lambda reading: None
         self._stranded: dict[str, set[int]] = {}
-        self._cursor = 0
-        self._left = 0
-        self._left_upto = 0
+        self._backlog = Backlog()
         self._first_left: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -70,7 +70,9 @@ class Recovery:
         self._suspect = False
         self.suspects: dict[int, None] = {}
         """The ids of those that may have been running when the engine before this one ended, in order."""
-        self._queue: deque[Lane] = deque()
+        self._queue: Turns[Lane] = Turns()
+        self._queued: dict[Lane, Group] = {}
+        """Lanes whose suspects wait for their turn, and with whom they take turns."""
         self._running: Delivery | None = None
         self._turn: Lane | None = None
         """The lane that was woken for its suspect to run next."""
@@ -87,13 +89,23 @@ class Recovery:
         self._suspect = suspect
         self._set_reading(True)
         while self.reading and self._lanes.unfinished < PAGES * self._page:
-            self._take_page(*await self._next_page())
+            await self._read_page(self._backlog.part_of(""))
         if self.stranded and not leave_unclaimed:
             raise UnknownMessage(
                 "the database holds messages that this app does not know:\n  " + "\n  ".join(self.stranded)
             )
         if self.reading:
+            await self._read_each()
             self._task = asyncio.create_task(self._read_on(), name="sagakit recovery")
+
+    async def _read_each(self) -> None:
+        """There is more than memory has room for: whose backlog is no longer than a page does not wait for others."""
+        had = Counter(delivery.consumer for delivery in self._lanes.deliveries())
+        parts = self._backlog.divide(self._topology.consumers)
+        self._processes.inline, self._processes.unread = True, {part.consumer or "" for part in parts}
+        for part in parts:
+            if had[part.consumer or ""] < self._page:
+                await self._read_page(part)
 
     def begin(self, topology: Topology) -> None:
         """Where several engines share the store: nothing is read before something is owned."""
@@ -117,30 +129,29 @@ class Recovery:
                 timer = self._timers.at(self._timers.clock.now() + SLOWLY, self._room.set)
                 await self._room.wait()
                 timer.cancel()
-            self._take_page(*await self._read(self._next_page))
+            await self._read(self._read_page, self._backlog.next())
 
-    async def _next_page(self) -> tuple[int, list[Delivery]]:
-        left_upto = self._left_upto
-        return left_upto, await self._store.read_deliveries(after=self._cursor, limit=self._page)
-
-    def _take_page(self, left_upto: int, page: list[Delivery]) -> None:
+    async def _read_page(self, part: Part) -> None:
+        upto = part.upto
+        page = await self._store.read_deliveries(after=part.cursor, limit=self._page, of=part.of)
+        others = self._topology.consumers if self._backlog.split and part.consumer is None else ()
         for delivery in page:
-            if delivery.id not in self._gone:
-                self._take(delivery)
-        last = page[-1].id if page else self._cursor
-        full = len(page) == self._page
-        self._cursor = last if full else max(last, left_upto)
-        if not full and self._left_upto <= self._cursor:
-            self._left = 0
+            if delivery.id not in self._gone and delivery.consumer not in others:
+                self._take(delivery, part)
+        part.end(page, upto, self._page)
+        if part.reading:
+            return
+        self._processes.unread.discard(part.consumer or "")
+        if not self._backlog.reading:
             self._gone.clear()
             self._set_reading(False)
 
-    def _take(self, delivery: Delivery) -> None:
+    def _take(self, delivery: Delivery, part: Part) -> None:
         if not self.claims(delivery):
             return
         is_old = self._first_left is None or delivery.id < self._first_left
         if not is_old:
-            self._left -= 1
+            part.left -= 1
         self._put(delivery, suspect=self._suspect and is_old)
 
     def bring(self, delivery: Delivery, *, suspect: bool) -> None:
@@ -194,18 +205,19 @@ class Recovery:
 
     def leave(self, delivery: Delivery) -> bool:
         """Whether a new delivery stays in the store for now, or was read from there already."""
-        if delivery.id <= self._cursor:
+        part = self._backlog.part_of(delivery.consumer)
+        if delivery.id <= part.cursor:
             return True
-        if not self.reading:
+        if not part.reading:
             return not (delivery.consumer in self._topology.consumers or self.claims(delivery))
         self._first_left = self._first_left or delivery.id
-        self._left_upto = max(self._left_upto, delivery.id)
-        self._left += 1
+        part.upto = max(part.upto, delivery.id)
+        part.left += 1
         return True
 
     async def find(self, command_id: str) -> int | None:
         """The delivery of a command that still waits in the store unread."""
-        after = self._cursor
+        after = self._backlog.cursor
         while self.reading and (page := await self._read(self._store.read_deliveries, after=after, limit=self._page)):
             for delivery in page:
                 if delivery.envelope.id == command_id:
@@ -215,7 +227,7 @@ class Recovery:
 
     def unfinished(self) -> int:
         """Deliveries that are still to be handled."""
-        return self._lanes.unfinished + self._left
+        return self._lanes.unfinished + self._backlog.left
 
     def written(self, commit: Commit) -> None:
         """A Commit was written while deliveries are being read."""
@@ -234,7 +246,8 @@ class Recovery:
         if self._running is delivery:
             return True
         if self._running is not None:
-            self._queue.append(lane)
+            group = self._queued[lane] = group_of(delivery.consumer, delivery.envelope.sender)
+            self._queue.push(group, lane)
             return False
         self._running, self._turn = delivery, None
         if delivery.crashes >= MOST_CRASHES:
@@ -309,13 +322,14 @@ class Recovery:
 
     def waits_for_turn(self, lane: Lane) -> bool:
         """Whether the head of this lane is a suspect that waits for another."""
-        return lane in self._queue
+        return lane in self._queued
 
     def give(self, lane: Lane) -> bool:
         """A lane goes to another engine. Whether something in it was suspect, and is still."""
         suspect = [delivery for delivery in lane.queue if delivery.id in self.suspects]
-        while lane in self._queue:
-            self._queue.remove(lane)
+        group = self._queued.pop(lane, None)
+        if group is not None:
+            self._queue.discard(group, lane)
         for delivery in suspect:
             self.passed(delivery)
         self.passes(lane)
@@ -323,7 +337,8 @@ class Recovery:
 
     def _wake_next(self) -> None:
         while self._queue:
-            lane = self._queue.popleft()
+            lane = self._queue.pop()
+            del self._queued[lane]
             self._lanes.wake(lane)
             if lane.queue and lane.queue[0].id in self.suspects:
                 self._turn = lane

@@ -63,6 +63,8 @@ class ProcessHandler:
         self._most = most
         self.inline = True
         """False while deliveries wait in the store unread: a reaction must not overtake them."""
+        self.unread: set[str] = set()
+        """Those whose deliveries do, where each consumer's are read for themselves."""
         self.is_paused: Callable[[str, str], bool] | None = None
         """Whether a lane of a process stands still; None while nothing does."""
         self._coming: dict[str, int] = {}
@@ -89,7 +91,7 @@ class ProcessHandler:
         if not self.inline or lane_key in self._coming or draft.depth == DEEPEST:
             self.deliver(draft, process, lane_key, envelopes)
             return
-        if self.is_paused is not None and self.is_paused(process.name, lane_key):
+        if process.name in self.unread or (self.is_paused is not None and self.is_paused(process.name, lane_key)):
             self.deliver(draft, process, lane_key, envelopes)
             return
         lane = self._lanes.get(lane_key)
