@@ -111,5 +111,7 @@ class Standing(Struct, frozen=True):
     """Instances by a status that waits for a person; counted up to a thousand."""
     ready: bool
     """Whether messages are accepted and handled."""
+    limited: Mapping[str, int]
+    """Deliveries that wait for a limit of their handler, by consumer."""
     partitions: Mapping[str, int]
     """Partitions by the worker that owns them; empty where one engine owns all."""

@@ -120,6 +120,7 @@ class Running:
         self._open_doors(read, notices)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
+        self.operator.waits_for = self._throttle.waits_for
         """A person's hands: what stands still and why, and what to do about it."""
 
     def _make_team(self, read: Reader, chance: Chance) -> Team | None:

@@ -11,6 +11,7 @@ from tests.engine.stage import Ask, Stage, Told, numbers, until
 from tests.engine.test_recovery import Begun, doomed
 
 from sagakit import App, AtOnce, Context, Rate, Refused, Retry, Saga
+from sagakit.core.queries import InstanceQuery
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
@@ -320,3 +321,45 @@ async def test_an_operator_may_have_a_lane_that_waits_and_it_waits_again() -> No
         running._lanes.release(lane)
         await running.settle()
         assert numbers(stage.began) == [0, 2, 1]
+
+
+async def test_explain_says_which_limit_it_waits_for_since_when_and_who_lets_it_through() -> None:
+    stage = Stage()
+    app = limited(at_once=[5, AtOnce(1, key="key")])
+
+    @app.saga(key="key")
+    async def one_step(begun: Begun, saga: Saga) -> None:
+        await saga.do(Ask("a"), then=Told)
+
+    stage.closes(Ask("a"))
+    async with engine(app, provide={Stage: stage}) as running:
+        await running.send(Ask("a"))
+        await running._breathe()
+        await running.advance(seconds=5)
+        await running.publish(Begun("x"))
+        await running._breathe()
+        (listed,) = await running.store.read_instances(InstanceQuery())
+        said = await running.operator.explain(listed.row.id)
+        assert said.situation == "waiting_for_limit"
+        assert said.why == (
+            "t.Ask waits since 2026-01-01 00:00:05 UTC for a limit of t.ask: at most 1 at once for each key (here 'a')"
+        )
+        assert said.since == running.hand.now()
+        assert said.who.startswith("nobody: it begins by itself, when others have ended")
+        waiting = (await running.store.read_deliveries())[-1]
+        _, told = await running.operator.explain_delivery(waiting.id)
+        assert (told.situation, told.why) == ("waiting_for_limit", said.why)
+        assert (await running.standing()).limited == {"t.ask": 1}
+        stage.opens(Ask("a"))
+        await running.settle()
+        assert (await running.standing()).limited == {}
+
+
+async def test_explain_says_when_the_next_token_comes() -> None:
+    stage = Stage()
+    async with engine(limited(rate=Rate(6, per=60)), provide={Stage: stage}) as running:
+        await send_all(running, [Ask("a", 0), Ask("a", 1)])
+        (waiting,) = await running.store.read_deliveries()
+        _, told = await running.operator.explain_delivery(waiting.id)
+        assert told.who.startswith("nobody: it begins by itself, at 2026-01-01 00:00:10 UTC at the earliest")
+        assert "at most 6 in 60 s" in told.why

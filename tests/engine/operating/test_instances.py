@@ -164,7 +164,7 @@ async def test_what_is_not_read_yet_is_not_passed_over() -> None:
     """The parked input of an instance may wait in the store behind what fills the memory."""
 
     async def code(placed: Placed, saga: Saga) -> None:
-        if placed.key == "bad":
+        if placed.key.startswith("bad"):
             raise ValueError("a bug")
         await saga.do(Reserve(placed.key), then=None)
 
@@ -172,12 +172,14 @@ async def test_what_is_not_read_yet_is_not_passed_over() -> None:
     async with running(world, app=shop(code)) as (one, store):
         for number in range(8):
             await placed(one, f"{number}")
+        other = await placed(one, "bad, and first of its kind: it is read with the first page")
         id = await placed(one, "bad")
     assert isinstance(store, MemoryStore)
     limits = Limits(page=1)
     async with engine(shop(code), provide={World: world}, store=store.again(), limits=limits) as one:
         with pytest.raises(NotPossible, match="still reads what is outstanding: try again in a moment"):
             await one.operator.act(id, "abandon", **WHO)
+        await one.operator.act(other, "abandon", **WHO)
         world.down.clear()
         await one.advance(seconds=60)
         await one.operator.act(id, "abandon", **WHO)

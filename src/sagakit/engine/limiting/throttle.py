@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 from sagakit.core.commit import Delivery
 from sagakit.core.limiting.admission import Admission, Gate, Ticket
@@ -14,6 +15,15 @@ from sagakit.engine.lanes import Lane, Lanes
 from sagakit.engine.routing import BAD_KEY
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import KeyOf, ServiceConsumer, Topology
+
+
+class Waiting(NamedTuple):
+    """What a delivery waits for."""
+
+    words: str
+    since: int
+    due_at: int | None
+    """When it may begin at the earliest, where time alone brings that about."""
 
 
 class Throttle:
@@ -77,6 +87,16 @@ class Throttle:
     def waiting(self) -> Mapping[str, int]:
         """How many deliveries wait for a limit, by consumer."""
         return self._admission.waiting
+
+    def waits_for(self, delivery: Delivery) -> Waiting | None:
+        """The limit that keeps a delivery from beginning; None if none does."""
+        lane = self._lanes.find(delivery.lane)
+        ticket: Ticket | None = None if lane is None else lane.ticket
+        if ticket is None or ticket.at is None or ticket.subject[1].id != delivery.id:
+            return None
+        gate = ticket.at
+        value = "" if gate.value is None else f" (here {gate.value!r})"
+        return Waiting(f"{gate.limiting.words}{value}", ticket.since, gate.pool.opens_at())
 
     # ------------------------------------------------------------------ tickets
 

@@ -75,5 +75,6 @@ class Visible(Running):
             waiters=self._watching.waiters,
             stuck=await stuck(self.store),
             ready=self.ready() is None,
+            limited=self._throttle.waiting,
             partitions={} if self.team is None else self.team.partitions,
         )

@@ -12,6 +12,8 @@ from sagakit.engine.operating.mending import (
     wait_of,
     what_is_paused,
     who_mends,
+    who_opens,
+    why_limited,
 )
 
 
@@ -35,12 +37,15 @@ def explain_delivery(standing: Standing, *, engine: bool) -> Explanation:
         who = "a deployment that declares it again"
     elif standing.unreadable:
         situation, why, who = "unreadable", f"nobody can decode it: {standing.unreadable}", "a person"
-    elif ahead is not None and head is not None:
+    elif ahead is not None and head is not None and standing.limit is None:
         situation, why = (
             "behind_another",
             f"it waits behind {head.envelope.type} (delivery {head.id}), which is {head.state}",
         )
         who, mend = who_mends(head), mends_of(ahead)
+    elif standing.limit is not None:
+        situation, why = "waiting_for_limit", why_limited(envelope.type, delivery.consumer, standing.limit)
+        who = who_opens(standing.limit)
     elif delivery.state == "retrying":
         situation, why, who = "retrying", f"it failed and is tried again: {delivery.error}", who_mends(delivery)
     elif delivery.state == "parked":

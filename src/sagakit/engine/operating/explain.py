@@ -26,6 +26,8 @@ from sagakit.engine.operating.mending import (
     wait_of,
     what_is_paused,
     who_mends,
+    who_opens,
+    why_limited,
 )
 
 
@@ -183,6 +185,10 @@ class Explaining:
         if not self._facts.runs and self._facts.owner is None:
             why = f"{envelope.type} is to be handled, and no engine runs on this database"
             return self._say("no_engine", why, envelope.recorded_at, "whoever runs the app", [wait_of(one)], [RUN])
+        if one.limit is not None:
+            why = why_limited(envelope.type, one.delivery.consumer, one.limit)
+            waits = [wait_of(one)]
+            return self._say("waiting_for_limit", why, one.limit.since, who_opens(one.limit), waits)
         why = f"{envelope.type} is being handled by {one.delivery.consumer}"
         return self._say("under_way", why, envelope.recorded_at, f"{one.delivery.consumer}", [wait_of(one)])
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 Situation: TypeAlias = Literal[
     "ended",
     "under_way",
+    "waiting_for_limit",
     "retrying",
     "parked_command",
     "parked_event",

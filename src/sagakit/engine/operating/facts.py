@@ -5,7 +5,7 @@ Without a topology (nobody runs the app here) what needs the code stays unknown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ from sagakit.core.queries import DeliveryQuery, OwnerSeen
 from sagakit.core.saga.compensation import SagaRecord
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.core.streams import lane_name
+from sagakit.engine.limiting.throttle import Waiting
 from sagakit.engine.routing import BAD_KEY
 from sagakit.engine.topology import ProcessConsumer, ServiceConsumer, Topology
 from sagakit.errors import NotFound, TerminalError
@@ -46,6 +47,8 @@ class Standing(Struct):
     """Why nobody can decode it."""
     touches: bool = True
     """Its handling may have had an effect outside."""
+    limit: Waiting | None = None
+    """The limit of its handler that it waits for, or that the head of its lane does."""
 
 
 class Child(Struct):
@@ -99,11 +102,20 @@ class Facts(Struct, kw_only=True):
 class Gathering:
     """Gathers facts from a store."""
 
-    def __init__(self, store: Store, topology: Topology | None, now: int, *, runs: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        topology: Topology | None,
+        now: int,
+        *,
+        runs: bool = False,
+        waits_for: Callable[[Delivery], Waiting | None] = lambda delivery: None,
+    ) -> None:
         self._store = store
         self._topology = topology
         self._now = now
         self._runs = runs
+        self._waits_for = waits_for
         self._pauses: list[Pause] = []
         self._consumers: Collection[str] = ()
 
@@ -169,6 +181,7 @@ class Gathering:
             bool(self._consumers) and delivery.consumer not in self._consumers,
             self._unreadable((delivery.envelope, *delivery.more)),
             (consumer is None or isinstance(consumer, ServiceConsumer)) and not delivery.lane.startswith(BAD_KEY),
+            self._waits_for(delivery if head is None else head.delivery),
         )
 
     def _unreadable(self, envelopes: Iterable[Envelope]) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sagakit.core.commit import Delivery, Pause
 from sagakit.core.process import PendingTimer, words_of
+from sagakit.engine.limiting.throttle import Waiting
 from sagakit.engine.operating.explanation import Blocker, Wait
 from sagakit.engine.operating.facts import Standing
 
@@ -84,3 +85,14 @@ def short(name: str) -> str:
 
 def time_of(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def why_limited(type: str, consumer: str, limit: Waiting) -> str:
+    """That something waits for a limit, in a sentence."""
+    return f"{type} waits since {time_of(limit.since)} for a limit of {consumer}: {limit.words}"
+
+
+def who_opens(limit: Waiting) -> str:
+    """Who lets through what waits for a limit."""
+    by_itself = "when others have ended" if limit.due_at is None else f"at {time_of(limit.due_at)} at the earliest"
+    return f"nobody: it begins by itself, {by_itself}; a deployment may declare a greater limit"

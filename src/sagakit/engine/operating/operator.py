@@ -12,6 +12,7 @@ from sagakit.core.commit import Delivery, Pause, PauseScope
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import lane_name
+from sagakit.engine.limiting.throttle import Waiting
 from sagakit.engine.operating.acting import Act, Acted, Acting
 from sagakit.engine.operating.deliveries import DeliveryActions
 from sagakit.engine.operating.delivery_explained import explain_delivery
@@ -72,6 +73,8 @@ class Operator:
         self._pauses = pauses
         self._topology, self._clock = router.topology, router.clock
         self._check_open = check_open
+        self.waits_for: Callable[[Delivery], Waiting | None] = lambda delivery: None
+        """The limit that a delivery waits for here."""
 
     # ------------------------------------------------------------------ looking
 
@@ -92,7 +95,7 @@ class Operator:
         return await Detector(self._store, self._topology, self._clock.now()).find(limit=limit, after=after)
 
     def _gathering(self) -> Gathering:
-        return Gathering(self._store, self._topology, self._clock.now(), runs=True)
+        return Gathering(self._store, self._topology, self._clock.now(), runs=True, waits_for=self.waits_for)
 
     # ------------------------------------------------------------------ instances and deliveries
 

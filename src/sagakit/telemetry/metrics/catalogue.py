@@ -84,6 +84,9 @@ OLDEST = _metric(
     "consumer",
     "state",
 )
+LIMITED = _metric(
+    "deliveries_limited", "gauge", "Deliveries in memory that wait for a limit of their handler.", "consumer"
+)
 UNREAD = _metric("deliveries_unread", "gauge", "Deliveries that are still in the store alone, after a start.")
 UNFINISHED = _metric("unfinished_deliveries", "gauge", "Accepted and not handled yet: what the doors bound.")
 BOUND = _metric(

@@ -115,6 +115,7 @@ def _gauges(standing: Standing, roles: Mapping[str, str]) -> Iterator[Metric]:
             leaving[consumer] = max(leaving[consumer], age)
     yield _gauge(catalogue.OUTBOX, {(consumer,): age for consumer, age in leaving.items()})
     yield _gauge(catalogue.STUCK, {(status,): count for status, count in standing.stuck.items()})
+    yield _gauge(catalogue.LIMITED, {(consumer,): count for consumer, count in standing.limited.items()})
     yield _gauge(catalogue.PARTITIONS, {(worker,): count for worker, count in standing.partitions.items()})
     plain: Mapping[catalogue.Metric, Callable[[Standing], float]] = {
         catalogue.UNREAD: lambda one: one.unread,
