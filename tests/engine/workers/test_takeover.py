@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from tests.engine.stage import Ask, Stage, asking_app, until
+from tests.engine.test_recovery import Begun, Tick, two_kinds
 from tests.engine.workers.crew import crew
 from tests.engine.workers.test_waiting import asked_at
 
@@ -157,3 +158,50 @@ async def test_what_was_read_before_its_own_commit_was_answered_comes_once() -> 
         await made.settle()
         assert stage.began == [ask]
         assert not made.data.deliveries
+
+
+def test_apart_each_consumer_goes_on_where_all_of_them_were() -> None:
+    takeover = Takeover([FIRST, Claim("c", 2, False), Claim("d", 1, False)])
+    takeover.leaves(delivery(9), own=True)
+    takeover.end([delivery(1), delivery(2)], 0, 2)
+    c, d = takeover.apart(takeover.claims)
+    assert (c.claims, c.suspect, d.claims, d.suspect) == ([("c", 1), ("c", 2)], {("c", 2)}, [("d", 1)], {("d", 1)})
+    for part in (c, d):
+        assert (part.begin(), part.has_read(2), part.is_old(delivery(8)), part.is_old(delivery(9))) == (
+            (2, 9),
+            True,
+            True,
+            False,
+        )
+    c.end([delivery(3)], 9, 2)
+    assert (c.has_read(3), d.has_read(3)) == (True, False)
+
+
+async def test_a_backlog_of_one_kind_that_is_taken_over_delays_no_other() -> None:
+    stage, asks = Stage(), [Ask(f"{number}", number) for number in range(60)]
+    limits = Limits(page=2, stop_within=1.0, hand_over_within=1.0)
+    async with crew(two_kinds(), "a", provide={Stage: stage}, limits=limits) as made:
+        seeding = made.engines["a"]
+        await seeding.publish(Begun("old"))
+        await made.settle()
+        await seeding.operator.pause("all", by="me", reason="test")
+        for one in asks:
+            await seeding.send(one)
+        await seeding.publish(Tick("old", 1))
+        await made.settle()
+        await made.leave("a")
+        stage.closes(*asks)
+        running = await made.join("b")
+        await running.operator.resume("all", by="me", reason="test")
+        await until(lambda: Ask("old", -1) in stage.ended)
+        await running.publish(Begun("new"))
+        await running.publish(Tick("new", 1))
+        await until(lambda: Ask("new", -1) in stage.ended)
+        assert running.team is not None
+        assert running.team.takeovers.busy  # the other one is still being read
+        stage.opens(*asks)
+        await made.finish()
+        assert not running.team.takeovers.busy
+        assert {await running.status("t.quiet", key) for key in ("old", "new")} == {"completed"}
+    assert sorted(one.number for one in stage.ended if one.number >= 0) == list(range(60))
+    assert made.data.deliveries == {}

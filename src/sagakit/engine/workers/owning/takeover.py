@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -57,6 +58,20 @@ class Takeover:
     def is_old(self, delivery: Delivery) -> bool:
         """Whether it was there before the partition was claimed."""
         return self._first_left is None or delivery.id < self._first_left
+
+    def apart(self, claims: Sequence[Home]) -> list[Takeover]:
+        """The same for these of its claims, one for each consumer: each goes on by itself."""
+        parts: dict[str, Takeover] = {}
+        for home in claims:
+            part = parts.get(home[0])
+            if part is None:
+                part = parts[home[0]] = Takeover(())
+                part._cursor, part._upto, part._first_left = self._cursor, self._upto, self._first_left
+                part._read = self._read[:]
+            part.claims.append(home)
+            if home in self.suspect:
+                part.suspect.add(home)
+        return list(parts.values())
 
     def begin(self) -> tuple[int, int]:
         """What the next page comes after, and what has to be in it."""
@@ -115,7 +130,10 @@ class Takeovers:
         """These are ours: read what is outstanding in them."""
         takeover = Takeover(claims)
         self._ownership.take(takeover.claims, takeover)
-        task = asyncio.create_task(self._run(takeover), name="sagakit takeover")
+        self._start(self._run(takeover))
+
+    def _start(self, run: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(run, name="sagakit takeover")
         self._tasks[task] = None
         task.add_done_callback(self._ended)
 
@@ -143,33 +161,50 @@ class Takeovers:
     async def _run(self, takeover: Takeover) -> None:
         if self.arrivals_pass is not None:
             await self.arrivals_pass()
-        while True:
+        for _ in range(PAGES):
             await self._room()
-            of = self._of(takeover)
-            if not of:  # all of it was handed over meanwhile
+            if await self._read_page(takeover):
                 return
-            after, upto = takeover.begin()
-            limit = self._page
-            page = await self._read(
-                self._store.read_deliveries, after=after, limit=limit, of=self._ownership.with_own(of)
-            )
-            if after and self.through_arrivals is not None:
-                # what was committed late, behind an earlier page, may be older than what this page holds
-                await self._read(self.through_arrivals)
-            self._take(takeover, page)
-            if takeover.end(page, upto, limit):
-                break
+        # more than memory has room for: a consumer whose backlog is short does not wait for that of another
+        left = [home for home in takeover.claims if self._is_taking(takeover, home)]
+        for part in takeover.apart(left):
+            self._ownership.take(part.claims, part)
+            self._start(self._read_on(part))
+
+    async def _read_on(self, takeover: Takeover) -> None:
+        while not await self._read_page(takeover):
+            await self._room()
+
+    async def _read_page(self, takeover: Takeover) -> bool:
+        """Whether it was the last one."""
+        of = self._of(takeover)
+        if not of:  # all of it was handed over meanwhile
+            return True
+        after, upto = takeover.begin()
+        limit = self._page
+        page = await self._read(self._store.read_deliveries, after=after, limit=limit, of=self._ownership.with_own(of))
+        if after and self.through_arrivals is not None:
+            # what was committed late, behind an earlier page, may be older than what this page holds
+            await self._read(self.through_arrivals)
+        self._take(takeover, page)
+        if not takeover.end(page, upto, limit):
+            return False
         for consumer, number in takeover.claims:
-            self._ownership.taken(consumer, number)
+            if self._is_taking(takeover, (consumer, number)):
+                self._ownership.taken(consumer, number)
         takeover.ended_at = asyncio.get_running_loop().time()
         self.finished.append(takeover)
         _log.info("taken over", partitions=len(takeover.claims), suspect=len(takeover.suspect))
         self.on_live(takeover)
+        return True
+
+    def _is_taking(self, takeover: Takeover, home: Home) -> bool:
+        return self._ownership.taking.get(home[0], {}).get(home[1]) is takeover
 
     def _of(self, takeover: Takeover) -> dict[str, set[int]]:
         of: dict[str, set[int]] = {}
         for consumer, number in takeover.claims:
-            if self._ownership.taking.get(consumer, {}).get(number) is takeover:
+            if self._is_taking(takeover, (consumer, number)):
                 of.setdefault(consumer, set()).add(number)
         return of
 
@@ -177,7 +212,7 @@ class Takeovers:
         for delivery in page:
             home = self._ownership.home_of_delivery(delivery)
             delivery.partition = home[1]
-            if self._ownership.taking.get(home[0], {}).get(home[1]) is not takeover:
+            if not self._is_taking(takeover, home):
                 continue  # handed over while it was read, or of the engine's own and for another
             if delivery.consumer != home[0]:  # the engine's own
                 self._bring(delivery)
