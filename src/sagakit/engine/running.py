@@ -120,7 +120,6 @@ class Running:
         self._open_doors(read, notices)
         self._links: Links | None = None
         self.operator = self._make_operator(chance)
-        self.operator.waits_for = self._throttle.waits_for
         """A person's hands: what stands still and why, and what to do about it."""
 
     def _make_team(self, read: Reader, chance: Chance) -> Team | None:
@@ -164,8 +163,8 @@ class Running:
         check_open = self._door.check_open
         parts = (self.store, acting, instances, deliveries, self._pauses, self._router, check_open)
         if self.team is None:
-            return Operator(*parts)
-        operator = SharedOperator(*parts)
+            return Operator(*parts, self._throttle.waits_for)
+        operator = SharedOperator(*parts, self._throttle.waits_for)
         desk = (self._router, self.store, chance, self._lanes, self._submit, self._watching)
         self.team.join_operator(operator, self._pauses, desk)
         return operator

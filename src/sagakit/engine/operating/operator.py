@@ -65,6 +65,7 @@ class Operator:
         pauses: Pauses,
         router: Router,
         check_open: Callable[[], None],
+        waits_for: Callable[[Delivery], Waiting | None],
     ) -> None:
         self._store = store
         self._acting = acting
@@ -73,8 +74,7 @@ class Operator:
         self._pauses = pauses
         self._topology, self._clock = router.topology, router.clock
         self._check_open = check_open
-        self.waits_for: Callable[[Delivery], Waiting | None] = lambda delivery: None
-        """The limit that a delivery waits for here."""
+        self._waits_for = waits_for
 
     # ------------------------------------------------------------------ looking
 
@@ -95,7 +95,7 @@ class Operator:
         return await Detector(self._store, self._topology, self._clock.now()).find(limit=limit, after=after)
 
     def _gathering(self) -> Gathering:
-        return Gathering(self._store, self._topology, self._clock.now(), runs=True, waits_for=self.waits_for)
+        return Gathering(self._store, self._topology, self._clock.now(), runs=True, waits_for=self._waits_for)
 
     # ------------------------------------------------------------------ instances and deliveries
 
