@@ -9,8 +9,8 @@ from collections.abc import Callable
 import structlog
 
 from sagakit.core.commit import Commit, Delivery, DeliveryChange, Envelope, Fence, Rejected, Subscription
+from sagakit.core.limiting.backlog import Backlog, Part
 from sagakit.core.limiting.turns import Group, Turns, group_of
-from sagakit.engine.backlog import Backlog, Part
 from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import MOST_CRASHES, Failures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sagakit.core.commit import Delivery, Envelope
-from sagakit.engine.backlog import Backlog, Part
+from sagakit.core.limiting.backlog import Backlog, Part
 
 
 def delivery(id: int) -> Delivery:
