@@ -114,7 +114,7 @@ class Running:
         self._schedule = self._make_schedule()
         if self.team is not None:
             self.team.attach(self._recovery, self._schedule)
-        self._door = Door(self._router, store, chance, submit, self._recovery.unfinished, self.limits.unfinished)
+        self._door = Door(self._router, store, chance, submit, self._load, self.limits.unfinished)
         self._door.failure = lambda: self._committer.failure
         self._door.observer = observer
         self._open_doors(read, notices)
@@ -180,7 +180,7 @@ class Running:
             ),
             self._submit,
             self._processes.abandon,
-            lambda: self._recovery.unfinished() < self.limits.unfinished,
+            lambda: self._load() < self.limits.unfinished,
             self._die,
         )
 
@@ -328,6 +328,11 @@ class Running:
                 self._throttle.let_go(lane)
             return False
         return not self._throttle.limited or self._throttle.admits(lane, delivery)
+
+    def _load(self) -> int:
+        """What the doors bound: without what waits for a limit, which is bounded for itself."""
+        unfinished = self._recovery.unfinished()
+        return unfinished if not self._throttle.limited else self._throttle.beside(unfinished, self.limits.unfinished)
 
     def _paused(self) -> None:
         """Something began to stand still, or goes on."""

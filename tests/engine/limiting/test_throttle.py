@@ -10,7 +10,7 @@ import pytest
 from tests.engine.stage import Ask, Stage, Told, numbers, until
 from tests.engine.test_recovery import Begun, doomed
 
-from sagakit import App, AtOnce, Context, Rate, Refused, Retry, Saga
+from sagakit import App, AtOnce, Busy, Context, Rate, Refused, Retry, Saga
 from sagakit.core.queries import InstanceQuery
 from sagakit.engine.limits import Limits
 from sagakit.stores.memory import MemoryStore
@@ -363,3 +363,19 @@ async def test_explain_says_when_the_next_token_comes() -> None:
         _, told = await running.operator.explain_delivery(waiting.id)
         assert told.who.startswith("nobody: it begins by itself, at 2026-01-01 00:00:10 UTC at the earliest")
         assert "at most 6 in 60 s" in told.why
+
+
+async def test_what_waits_for_a_limit_closes_no_door_until_it_is_very_much() -> None:
+    stage = Stage()
+    asks = [Ask("a", number) for number in range(30)]
+    stage.closes(asks[0])
+    async with engine(limited(at_once=1), provide={Stage: stage}, limits=Limits(unfinished=10)) as running:
+        await send_all(running, asks[:20])  # ten that wait, and ten that count
+        with pytest.raises(Busy):
+            await running.send(asks[20])
+        assert (await running.standing()).unfinished == 20
+        stage.opens(asks[0])
+        await running.settle()
+        await running.send(asks[-1])
+        await running.settle()
+        assert len(stage.ended) == 21

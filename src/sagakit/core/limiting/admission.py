@@ -62,6 +62,7 @@ class Admission:
         self._sweep_at = SWEEP
         self.waiting: dict[str, int] = {}
         """How many wait, by consumer."""
+        self.waiting_in_all = 0
 
     def gates(self, consumer: str, limits: Sequence[Limiting], values: Sequence[str | None], now: int) -> list[Gate]:
         """The gates of a message whose values for these limits are known; those of one value first."""
@@ -182,6 +183,7 @@ class Admission:
             self._wake_at(gate, at)
 
     def _count(self, consumer: str, by: int) -> None:
+        self.waiting_in_all += by
         left = self.waiting.get(consumer, 0) + by
         if left:
             self.waiting[consumer] = left

@@ -98,6 +98,10 @@ class Throttle:
         value = "" if gate.value is None else f" (here {gate.value!r})"
         return Waiting(f"{gate.limiting.words}{value}", ticket.since, gate.pool.opens_at())
 
+    def beside(self, unfinished: int, bound: int) -> int:
+        """What counts of so many unfinished deliveries at the doors: up to the bound those do not that wait here."""
+        return unfinished - min(self._admission.waiting_in_all, bound)
+
     # ------------------------------------------------------------------ tickets
 
     def _ticket(self, lane: Lane, consumer: ServiceConsumer, delivery: Delivery, now: int) -> Ticket:
