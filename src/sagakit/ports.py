@@ -233,7 +233,8 @@ class Cluster(Protocol):
         """What was written into these partitions by workers that did not own them, since the last call.
 
         Scheduled ones too. Nothing is lost, however late it was committed; what was there when a partition was claimed
-        may come here, and from `read_deliveries`, both. In the order of their ids.
+        may come here, and from `read_deliveries`, both. In the order of their ids. `owned` is not changed afterwards:
+        the very same again is known to say the same.
         """
         ...
 

@@ -20,3 +20,21 @@ def test_a_partition_is_leased_from_its_claim_until_it_was_given() -> None:
     seen.append(owned.is_leased(HOME))
     owned.gave(*HOME)
     assert [*seen, owned.is_leased(HOME)] == [False, True, True, True, False]
+
+
+def test_where_others_write_for_this_worker_is_told_anew_when_it_changes() -> None:
+    ownership = Ownership(lambda delivery: delivery.consumer)
+    ownership.read_beside(("beside",))
+    changes = (
+        lambda: ownership.take([("board", 1), ("board", 2)], Takeover([])),
+        lambda: ownership.taken("board", 1),
+        lambda: ownership.hand_over({"board": {1}}),
+        lambda: ownership.taken("board", 2),
+    )
+    told = []
+    for change in changes:
+        change()
+        told.append(ownership.arriving())
+        assert ownership.arriving() is told[-1], "as long as nothing changes it is not made again"
+    both, left = {"board": {1, 2}, "beside": {1, 2}}, {"board": {2}, "beside": {2}}
+    assert told == [both, both, left, left]

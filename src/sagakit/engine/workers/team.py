@@ -343,8 +343,7 @@ class Team:
 
     def _came(self, about: Sequence[str]) -> None:
         numbers = {int(one) for one in about}
-        held = self.ownership.held()
-        if any(not numbers.isdisjoint(own) for own in held.values()):
+        if any(not numbers.isdisjoint(own) for own in self.ownership.arriving().values()):
             self.arrivals.look()
 
     def _over(self, notice: Notice) -> None:

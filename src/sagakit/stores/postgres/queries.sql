@@ -214,7 +214,7 @@ LEFT JOIN (
     LEFT JOIN messages AS m ON m.position >= d.position AND m.position <= d.position + d.more
 ) ON
     d.arrived >= $1::bigint::text::xid8 AND d.writer IS DISTINCT FROM $2
-    AND d.partition = ANY ($3::integer[]) AND d.id <> ALL ($4::bigint[])
+    AND d.partition = ANY ($3::text::integer[]) AND d.id <> ALL ($4::text::bigint[])
 ORDER BY d.id, m.position
 
 -- name: begin_joining

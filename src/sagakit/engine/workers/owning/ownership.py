@@ -37,10 +37,12 @@ class Ownership:
         self.taking: dict[str, dict[int, TakenOver]] = {}
         self.leaving: dict[str, set[int]] = {}
         self._beside: tuple[str, ...] = ()
+        self._arriving: Owned | None = None
+        """What `arriving` says, until something changes: it is asked at each word of another worker."""
 
     def read_beside(self, consumers: Iterable[str]) -> None:
         """Deliveries for these are the engine's own: whoever owns a partition of what they are about has them."""
-        self._beside = tuple(consumers)
+        self._beside, self._arriving = tuple(consumers), None
 
     # ------------------------------------------------------------------ asked often
 
@@ -98,16 +100,19 @@ class Ownership:
 
     def take(self, claimed: Iterable[Home], by: TakenOver) -> None:
         """These are claimed, and being taken over."""
+        self._arriving = None
         for consumer, number in claimed:
             self.taking.setdefault(consumer, {})[number] = by
 
     def taken(self, consumer: str, number: int) -> None:
         """This is taken over: it is live."""
+        self._arriving = None
         if self.taking.get(consumer, {}).pop(number, None) is not None:
             self.live.setdefault(consumer, set()).add(number)
 
     def hand_over(self, given: Owned) -> None:
         """Nothing new begins in these."""
+        self._arriving = None
         for consumer, numbers in given.items():
             for number in numbers:
                 self.live.get(consumer, set[int]()).discard(number)
@@ -134,9 +139,11 @@ class Ownership:
         """All that is leased to this worker."""
         return _joined(self.live, self.taking, self.leaving)
 
-    def arriving(self) -> dict[str, set[int]]:
-        """Where what others write is for this worker."""
-        return self.with_own(self.held())
+    def arriving(self) -> Owned:
+        """Where what others write is for this worker: the very same as long as that has not changed."""
+        if self._arriving is None:
+            self._arriving = self.with_own(self.held())
+        return self._arriving
 
     def with_own(self, held: dict[str, set[int]]) -> dict[str, set[int]]:
         """With what the engine itself has to be told about these."""

@@ -9,6 +9,7 @@ than the few rows of other workers' consumers do, which are passed over here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 
 from sagakit.core.cluster.members import Owned
@@ -26,13 +27,18 @@ class Arrivals:
         """All transactions before this one had ended at the last read."""
         self._read: dict[int, int] = {}
         """What was read already of later ones: delivery and transaction."""
+        self._owned: Owned | None = None
+        self._partitions = ""
+        """Of what is owned, as the server reads it: the driver would look at each number several times."""
 
     async def read(self, connection: Connection, me: str, owned: Owned) -> list[Delivery]:
         """The deliveries in these partitions by others than `me`, in the order of their ids."""
-        partitions = set[int]().union(*owned.values())
-        if not partitions:
+        if owned is not self._owned:
+            self._owned, self._partitions = owned, array(set[int]().union(*owned.values()))
+        if self._partitions == array(()):
             return []
-        rows = await connection.fetch(QUERIES["read_arrived"], self._since, me, list(partitions), list(self._read))
+        given = (self._since, me, self._partitions, array(self._read))
+        rows = await connection.fetch(QUERIES["read_arrived"], *given)
         settled, found = rows[0][0], list[Delivery]()
         new: dict[int, int] = {}
         if rows[0][1] is not None:
@@ -45,3 +51,8 @@ class Arrivals:
         self._read = {id: xid for id, xid in (self._read | new).items() if xid >= settled}
         self._since = settled
         return found
+
+
+def array(numbers: Iterable[int]) -> str:
+    """Numbers as the server writes an array."""
+    return f"{{{','.join(map(str, numbers))}}}"
