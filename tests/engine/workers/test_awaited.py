@@ -102,6 +102,22 @@ async def test_what_an_engine_waited_for_is_forgotten_with_it(step: str) -> None
         await asyncio.gather(waiting, return_exceptions=True)
 
 
+async def test_who_cannot_be_told_finds_it_by_another_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with crew(order_app("code"), "a", "b", provide={World: World()}) as made:
+        order = order_at(made, "b")
+
+        def fails(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(awaited.Awaited, "came", fails)
+        waiting = asyncio.create_task(made.engines["a"].send_and_wait(PlaceOrder(order), until=OrderConfirmed))
+        await made.rest()
+        assert not waiting.done()
+        await made.advance(3)
+        assert await waiting == OrderConfirmed(order)
+        assert made.engines["b"].fatal is None
+
+
 async def test_a_long_event_is_looked_up() -> None:
     stage = Stage()
     async with crew(asking_app(), "a", "b", provide={Stage: stage}) as made:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
+import structlog
 
 from sagakit.core.cluster.members import Notice
 from sagakit.engine.draft import Draft
@@ -34,6 +35,7 @@ NEWEST = 256
 FEW = 8
 """Commits of one of them that are kept."""
 
+_log = structlog.get_logger("sagakit.watching")
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -94,6 +96,15 @@ class Awaited:
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell the workers whom it concerns."""
         ids = dict.fromkeys(_stories_of(draft))
+        try:
+            self._tell(draft, ids)
+        except Exception:  # they find it by another look; a bug in here must not keep the Commit from being settled
+            _log.exception("those who wait elsewhere could not be told")
+        if len(self._lately) > LATELY:
+            self._lately, self._before = set(), self._lately
+        self._lately.update(ids)
+
+    def _tell(self, draft: Draft, ids: Collection[str]) -> None:
         if self._newest:
             self._keep(ids, draft)
         if self._waiting:
@@ -104,9 +115,6 @@ class Awaited:
             self._judge(draft)
         if self._all:
             self._tell_all(draft, ids)
-        if len(self._lately) > LATELY:
-            self._lately, self._before = set(), self._lately
-        self._lately.update(ids)
 
     def arrived(self, id: str) -> None:
         """Another worker has left something of a story to this one: it may be about to say that somebody waits."""
