@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tests.engine.stage import Ask, Stage, asking_app, until
+from tests.engine.stage import Ask, Stage, asking_app, numbers, until
 from tests.engine.test_recovery import Begun, Tick, two_kinds
 from tests.engine.workers.crew import crew
 from tests.engine.workers.test_waiting import asked_at
@@ -15,10 +16,21 @@ from sagakit.core.commit import Commit, Delivery, Envelope, Rejected
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.failures import MOST_CRASHES
 from sagakit.engine.limits import Limits
+from sagakit.engine.recovery import PAGES
 from sagakit.engine.workers.owning.takeover import Takeover
 from sagakit.stores.memory import MemoryData, MemoryStore
 
 FIRST = Claim("c", 1, True)
+
+
+@dataclass(frozen=True)
+class Quick:
+    key: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    key: str
 
 
 def delivery(id: int) -> Delivery:
@@ -110,7 +122,7 @@ async def test_many_are_taken_over_in_pages() -> None:
         await made.settle()
         for number in range(200):
             await made.engines["a"].send(Ask(f"k{number % 20}", number))
-        await made.settle()
+        await made.rest()
         await made.leave("b")
         await made.engines["a"].operator.resume("all", by="ann", reason="go on")
         await made.finish()

@@ -31,7 +31,7 @@ class Visible(Running):
         """Whether all that runs are users' handlers: nothing can go on before one of them does."""
         still = self._lanes.working == self._services.calling and not self._lanes.waiting
         still = still and self._committer.idle and self._schedule.idle
-        return still and (self.team is None or not self.team.busy)
+        return still and (self.team is None or not self.team.moving)
 
     @property
     def next_due(self) -> int | None:

@@ -230,7 +230,12 @@ class Team:
     @property
     def busy(self) -> bool:
         """Whether something is on the way between workers, as far as this one knows."""
-        moving = self.membership.busy or self.takeovers.busy or self.handover.busy
+        return self.takeovers.busy or self.moving
+
+    @property
+    def moving(self) -> bool:
+        """The same, without what waits in the store until memory has room."""
+        moving = self.membership.busy or self.takeovers.reading or self.handover.busy
         moving = moving or self._pausing is not None
         return moving or self.arrivals.busy or self.notices.busy or self.rerouting.busy
 

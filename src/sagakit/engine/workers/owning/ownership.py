@@ -110,6 +110,10 @@ class Ownership:
         if self.taking.get(consumer, {}).pop(number, None) is not None:
             self.live.setdefault(consumer, set()).add(number)
 
+    def read_anew(self, consumer: str) -> None:
+        """What is live of a consumer is about to be taken over once more, from this worker itself."""
+        self.live.pop(consumer, None)
+
     def hand_over(self, given: Owned) -> None:
         """Nothing new begins in these."""
         self._arriving = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -26,13 +27,17 @@ _log = structlog.get_logger("sagakit.workers")
 
 
 class Takeover:
-    """One batch of claims. While its deliveries are read, new ones are left in the store: nothing overtakes."""
+    """One batch of claims. While its deliveries are read, new ones are left in the store: nothing overtakes.
 
-    def __init__(self, claims: Sequence[Claim]) -> None:
+    `after`: up to this id all is in memory already, and `known` beyond it.
+    """
+
+    def __init__(self, claims: Sequence[Claim], after: int = 0, known: Collection[int] = ()) -> None:
+        self.known = known
         self.suspect: set[Home] = {(one.consumer, one.partition) for one in claims if not one.clean}
         """Where somebody has crashed: what is found there may have been running."""
         self.claims = [(one.consumer, one.partition) for one in claims]
-        self._cursor = 0
+        self._cursor = after
         self._upto = 0
         """The highest id that was left in the store."""
         self._first_left: int | None = None
@@ -65,7 +70,7 @@ class Takeover:
         for home in claims:
             part = parts.get(home[0])
             if part is None:
-                part = parts[home[0]] = Takeover(())
+                part = parts[home[0]] = Takeover((), known=self.known)
                 part._cursor, part._upto, part._first_left = self._cursor, self._upto, self._first_left
                 part._read = self._read[:]
             part.claims.append(home)
@@ -126,9 +131,33 @@ class Takeovers:
         """Whether something is being taken over."""
         return bool(self._tasks)
 
+    @property
+    def reading(self) -> bool:
+        """Whether one of them goes on by itself: the others wait until memory has room."""
+        return len(self._tasks) > self.waiting
+
     def begin(self, claims: Sequence[Claim]) -> None:
         """These are ours: read what is outstanding in them."""
-        takeover = Takeover(claims)
+        self._begin(Takeover(claims))
+
+    def make_room(self, consumer: str, before: int) -> None:
+        """Memory holds too much for a consumer: what comes for it from this id on waits in the store, for its page."""
+        claims = [Claim(consumer, number, True) for number in self._ownership.live.get(consumer, ())]
+        homes = {(one.consumer, one.partition) for one in claims}
+        there = ((one.id, self._ownership.home_of_delivery(one)) for one in self._lanes.deliveries())
+        known = {id for id, home in there if id >= before and home in homes}
+        _log.warning("memory is full: what comes is read in pages", consumer=consumer, partitions=len(claims))
+        self._ownership.read_anew(consumer)
+        self._begin(Takeover(claims, before - 1, known))
+
+    def crowding(self) -> set[str]:
+        """The consumers for which memory holds more than a page, if it holds too much."""
+        if self._lanes.unfinished < PAGES * self._page:
+            return set()
+        counted = Counter(one.consumer for one in self._lanes.deliveries())
+        return {consumer for consumer, count in counted.items() if count >= self._page}
+
+    def _begin(self, takeover: Takeover) -> None:
         self._ownership.take(takeover.claims, takeover)
         self._start(self._run(takeover))
 
@@ -210,6 +239,8 @@ class Takeovers:
 
     def _take(self, takeover: Takeover, page: Sequence[Delivery]) -> None:
         for delivery in page:
+            if delivery.id in takeover.known:
+                continue
             home = self._ownership.home_of_delivery(delivery)
             delivery.partition = home[1]
             if not self._is_taking(takeover, home):
