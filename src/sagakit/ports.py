@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Worker
+from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
 from sagakit.core.commit import (
     Checkpoint,
     Commit,
@@ -216,6 +216,13 @@ class Cluster(Protocol):
 
     async def leases(self) -> list[Lease]:
         """Who owns what, of all that was ever claimed; also without joining."""
+        ...
+
+    async def read_unclaimed(self) -> list[Unclaimed]:
+        """Consumers that no living worker declares and for which deliveries are outstanding; also without joining.
+
+        By name. The engine's own consumers that stand beside the others (`sagakit.withdraw`, ...) are not among them.
+        """
         ...
 
     async def claim(self, wanted: Owned) -> list[Claim]:

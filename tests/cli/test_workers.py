@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,9 @@ import pytest
 from tests.cli.conftest import Sagakit
 from tests.cli.test_apps import GOOD
 from tests.cli.test_running import address, running, started
+
+from sagakit.app.stores import open_store
+from sagakit.core.commit import Commit, Delivery, Envelope
 
 PATIENCE = 40.0
 LISTENER = """@tills.on
@@ -105,3 +109,18 @@ def test_several_workers_need_a_store_that_they_share(folder: Path) -> None:
 def test_a_store_of_one_engine_has_no_workers(tmp_path: Path, sagakit: Sagakit) -> None:
     said = sagakit("workers", "list", "--db", str(tmp_path / "none.db"))
     assert said.code == 1
+
+
+def test_what_waits_for_code_that_no_worker_has_is_named(postgres_url: str, sagakit: Sagakit) -> None:
+    async def seed() -> None:
+        store = open_store(postgres_url)
+        await store.open()
+        envelope = Envelope("m", "command", "shop.Ship", b"{}", "m", 0)
+        deliveries = [Delivery(envelope, "shop.ship", f"lane {number}") for number in range(3)]
+        await store.commit([Commit(messages=[envelope], deliveries=deliveries)])
+        await store.close()
+
+    asyncio.run(seed())
+    said = sagakit("workers", "list", "--db", postgres_url)
+    assert said.code == 0
+    assert "3 deliveries wait for shop.ship, which no living worker has code for" in said.out

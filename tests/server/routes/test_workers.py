@@ -9,6 +9,7 @@ from tests.engine.workers.crew import Crew
 from tests.server.conftest import rooms
 
 from sagakit import Engine
+from sagakit.core.commit import Commit, Delivery, Envelope
 from sagakit.server.api import api
 
 
@@ -46,5 +47,16 @@ async def test_each_of_them_with_where_its_own_metrics_are() -> None:
 
 async def test_where_one_engine_owns_the_database_there_are_none() -> None:
     async with rooms().engine("memory://") as engine:
-        assert await asked(engine, "/api/v1/workers") == {"items": []}
+        assert await asked(engine, "/api/v1/workers") == {"items": [], "unclaimed": []}
         assert await asked(engine, "/metrics/targets") == []
+
+
+async def test_what_none_of_them_has_code_for() -> None:
+    crew = Crew(rooms())
+    engine = await crew.join("one")
+    await crew.settle()
+    envelope = Envelope("m", "command", "rooms.Gone", b"{}", "m", 0)
+    deliveries = [Delivery(envelope, "rooms.gone", "m")]
+    await engine.store.commit([Commit(messages=[envelope], deliveries=deliveries)])
+    assert (await asked(engine, "/api/v1/workers"))["unclaimed"] == [{"consumer": "rooms.gone", "deliveries": 1}]
+    await crew.leave("one")

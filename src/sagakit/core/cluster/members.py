@@ -15,6 +15,10 @@ Owned: TypeAlias = Mapping[str, Collection[int]]
 
 WITHDRAW = "sagakit.withdraw"
 """The consumer of what stands for a command that was given up while another worker had it: it carries that command."""
+OPERATOR = "sagakit.operator"
+"""The consumer of what an operator asks of the worker that owns what it is about."""
+BESIDE = (WITHDRAW, OPERATOR)
+"""Consumers of the engine's own: who owns what their deliveries are about carries them out."""
 
 
 class Worker(Struct, gc=False):
@@ -56,6 +60,13 @@ class Lease(Struct, frozen=True, gc=False):
     partition: int
     worker: str | None
     clean: bool
+
+
+class Unclaimed(Struct, frozen=True, gc=False):
+    """Work that nobody will do as things stand."""
+
+    consumer: str
+    deliveries: int
 
 
 class Notice(Struct, frozen=True, gc=False):

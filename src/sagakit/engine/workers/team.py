@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from sagakit.core.cluster.members import WITHDRAW, Notice, Owned, Worker
+from sagakit.core.cluster.members import BESIDE, OPERATOR, WITHDRAW, Notice, Owned, Worker
 from sagakit.core.commit import Delivery, Rejected
 from sagakit.core.lifecycle import OperatorAsked
 from sagakit.core.streams import partition, partition_of
@@ -30,7 +30,7 @@ from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.arrivals import Arrivals
 from sagakit.engine.workers.across.catching_up import CatchingUp
 from sagakit.engine.workers.across.notices import Notices
-from sagakit.engine.workers.across.operating import OPERATOR, Desk, SharedOperator
+from sagakit.engine.workers.across.operating import Desk, SharedOperator
 from sagakit.engine.workers.across.rerouting import Rerouting
 from sagakit.engine.workers.across.routes import Foreign, levels, most_at_once, subscriptions
 from sagakit.engine.workers.across.withdrawals import Parts as WithdrawalParts
@@ -50,8 +50,6 @@ from sagakit.ports import Chance, Cluster, Store
 
 BEATS = 4
 """Signs of life within the time of a lease."""
-BESIDE = (WITHDRAW, OPERATOR)
-"""Consumers of the engine's own: who owns what their deliveries are about carries them out."""
 POLL = 2_000_000
 """Microseconds between two looks for what notices should have told."""
 

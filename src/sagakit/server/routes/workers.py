@@ -9,6 +9,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
+from sagakit.core.cluster.members import Unclaimed
 from sagakit.engine.engine import Engine
 from sagakit.server.routes.answers import PROBLEMS
 from sagakit.server.showing.workers import WorkerView, workers_of
@@ -18,6 +19,8 @@ class Workers(Struct):
     """All of them; none where one engine owns the database alone."""
 
     items: list[WorkerView]
+    unclaimed: list[Unclaimed]
+    """What waits for consumers that none of them has code for."""
 
 
 class Targets(Struct):
@@ -37,7 +40,7 @@ def workers(engine: Engine) -> list[HTTPRouteHandler]:
 
     @get("/api/v1/workers", responses=PROBLEMS, summary="List the workers of the database", tags=["operating"])
     async def list_workers() -> Workers:
-        return Workers(await found())
+        return Workers(await found(), [] if cluster is None else await cluster.read_unclaimed())
 
     @get("/metrics/targets", include_in_schema=False)
     async def list_targets() -> list[Targets]:

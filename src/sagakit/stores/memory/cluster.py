@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 
 from msgspec.structs import replace
 
-from sagakit.core.cluster.members import WITHDRAW, Claim, Lease, Notice, Owned, Routes, Worker
+from sagakit.core.cluster.members import BESIDE, WITHDRAW, Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
 from sagakit.core.commit import Commit, Delivery, Rejected, Subscription
 from sagakit.core.streams import partition_of
 from sagakit.errors import LeaseLost, StoreFailed
@@ -99,6 +100,12 @@ class MemoryCluster:
         """Who owns what."""
         leases = self._data.leases
         return [replace(lease, clean=lease.clean and lease.worker is None) for _, lease in sorted(leases.items())]
+
+    async def read_unclaimed(self) -> list[Unclaimed]:
+        """Consumers that no living worker declares and for which deliveries are outstanding."""
+        declared = {one.partition("#")[0] for worker in self._data.workers.values() for one in worker.declares}
+        waiting = Counter(one.consumer for one in self._data.deliveries.values())
+        return [Unclaimed(*one) for one in sorted(waiting.items()) if one[0] not in (*BESIDE, *declared)]
 
     async def claim(self, wanted: Owned) -> list[Claim]:
         """Those that nobody else owns."""

@@ -282,6 +282,15 @@ DELETE FROM leases
 SELECT consumer, partition, worker, clean AND worker IS NULL
 FROM leases ORDER BY consumer COLLATE "C", partition
 
+-- name: read_unclaimed
+SELECT d.consumer, d.waiting FROM (SELECT consumer, count(*) AS waiting FROM deliveries GROUP BY consumer) AS d
+WHERE d.consumer <> ALL ($1::text[]) AND NOT EXISTS (
+    SELECT FROM workers AS w CROSS JOIN unnest(w.declares) AS declared
+    WHERE w.expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+        AND split_part(declared, '#', 1) = d.consumer
+)
+ORDER BY d.consumer COLLATE "C"
+
 -- name: claim
 INSERT INTO leases (consumer, partition, worker, clean)
 SELECT n.consumer, n.partition, $1, s.clean

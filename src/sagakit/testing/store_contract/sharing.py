@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 import pytest_asyncio
 
-from sagakit.core.cluster.members import WITHDRAW, Claim, Lease, Notice, Routes, Worker
+from sagakit.core.cluster.members import OPERATOR, WITHDRAW, Claim, Lease, Notice, Routes, Unclaimed, Worker
 from sagakit.core.commit import Commit, Delivery, Fence, Subscription
 from sagakit.core.streams import partition_of
 from sagakit.errors import LeaseLost, StoreFailed
@@ -65,6 +65,22 @@ class ClusterContract:
             await store.close()
 
     # ------------------------------------------------------------------ members
+
+    async def test_what_no_living_worker_has_code_for_is_named(self, join: Join, make_store: MakeStore) -> None:
+        one, cluster = await join("one")
+        _, two = await join("two", declares=("ship#3", "pay#1"))
+        consumers = ("board", "ship", "ship", "pay", WITHDRAW, OPERATOR, "gone")
+        envelope = message()
+        waiting = [delivery(envelope, consumer=name, lane=f"{name}/{at}") for at, name in enumerate(consumers)]
+        await write(one, Commit(messages=[envelope], deliveries=waiting))
+        assert await cluster.read_unclaimed() == [Unclaimed("gone", 1)]
+        await two.leave()
+        reader = make_store()
+        await reader.open(own=False)
+        assert reader.cluster is not None
+        left = [Unclaimed("gone", 1), Unclaimed("pay", 1), Unclaimed("ship", 2)]
+        assert await reader.cluster.read_unclaimed() == left
+        await reader.close()
 
     async def test_who_lives(self, join: Join, make_store: MakeStore) -> None:
         _, one = await join("one")

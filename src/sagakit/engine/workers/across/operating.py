@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sagakit.core.cluster.members import OPERATOR
 from sagakit.core.commit import Delivery, Envelope, PauseScope, Rejected
 from sagakit.core.lifecycle import OperatorActed, OperatorAnswered, OperatorAsked
 from sagakit.core.messages import derived_id
@@ -35,8 +36,6 @@ from sagakit.errors import (
 )
 from sagakit.ports import Chance, Store
 
-OPERATOR = "sagakit.operator"
-"""The consumer of such requests."""
 LANE = "!o/"
 PATIENCE = 30.0
 """Seconds that the asker waits for an answer, beside the time in which others notice that its owner is gone."""

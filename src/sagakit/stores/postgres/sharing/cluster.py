@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sagakit.core.cluster.members import WITHDRAW, Claim, Lease, Notice, Owned, Routes, Worker
+from sagakit.core.cluster.members import BESIDE, WITHDRAW, Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
 from sagakit.core.commit import Delivery, Subscription
 from sagakit.errors import StoreFailed, StoreInUse, StoreUnusable
 from sagakit.stores.postgres.address import Address, channel_of
@@ -116,6 +116,12 @@ class PostgresCluster:
         """Who owns what."""
         found = await self._readers().read(lambda connection: connection.fetch(QUERIES["read_leases"]))
         return [Lease(*row) for row in found]
+
+    async def read_unclaimed(self) -> list[Unclaimed]:
+        """Consumers that no living worker declares and for which deliveries are outstanding."""
+        query = QUERIES["read_unclaimed"]
+        found = await self._readers().read(lambda connection: connection.fetch(query, list(BESIDE)))
+        return [Unclaimed(*row) for row in found]
 
     async def claim(self, wanted: Owned) -> list[Claim]:
         """Those that nobody else owns."""

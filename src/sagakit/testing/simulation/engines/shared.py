@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 
-from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Worker
+from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
 from sagakit.core.commit import Commit, Delivery, Rejected, Subscription
 from sagakit.engine.workers.owning.heart import Heart
 from sagakit.errors import StoreFailed
@@ -135,6 +135,10 @@ class DrawnCluster:
     async def leases(self) -> list[Lease]:
         """Who owns what."""
         return await self._do("leases", self._cluster.leases)
+
+    async def read_unclaimed(self) -> list[Unclaimed]:
+        """Consumers that nobody declares and for which deliveries are outstanding."""
+        return await self._do("read_unclaimed", self._cluster.read_unclaimed)
 
     async def claim(self, wanted: Owned) -> list[Claim]:
         """Those that nobody else owns."""
