@@ -217,3 +217,52 @@ async def test_a_backlog_of_one_kind_that_is_taken_over_delays_no_other() -> Non
         assert {await running.status("t.quiet", key) for key in ("old", "new")} == {"completed"}
     assert sorted(one.number for one in stage.ended if one.number >= 0) == list(range(60))
     assert made.data.deliveries == {}
+
+
+async def test_what_others_send_does_not_fill_the_memory() -> None:
+    """What a slow handler cannot take yet waits in the store, and comes in order."""
+    stage, limits = Stage(), Limits(page=5, stop_within=1.0, hand_over_within=1.0)
+    async with crew(asking_app(), "a", provide={Stage: stage}, limits=limits) as made:
+        await made.join("b", works=False)
+        asks = [Ask(f"k{number % 20}", number) for number in range(200)]
+        stage.closes(*asks)
+        for ask in asks:
+            await made.engines["b"].send(ask)
+            if ask.number % 7 == 0:
+                await made.rest()
+        await made.rest()
+        assert made.engines["a"]._lanes.unfinished <= (PAGES + 2) * limits.page
+        assert len(made.data.deliveries) == 200
+        stage.opens(*asks)
+        await made.finish()
+        assert not made.data.deliveries
+        assert len(stage.began) == 200
+        for key in range(20):
+            assert numbers(stage.ended, f"k{key}") == list(range(key, 200, 20))
+        assert len(made.owned("a")["t.ask"]) == 256
+        assert not made.engines["a"].team.takeovers.busy  # type: ignore[union-attr]
+
+
+async def test_what_is_handled_fast_goes_on_beside_it() -> None:
+    """Only the consumer that fills the memory is read in pages."""
+    stage, limits, app = Stage(), Limits(page=5, stop_within=1.0, hand_over_within=1.0), asking_app()
+
+    @app.handles(key="key")
+    async def answer(command: Quick) -> Answered:
+        return Answered(command.key)
+
+    async with crew(app, "a", provide={Stage: stage}, limits=limits) as made:
+        await made.join("b", works=False)
+        asks = [Ask(f"k{number}", number) for number in range(60)]
+        stage.closes(*asks)
+        for ask in asks:
+            await made.engines["b"].send(ask)
+        await made.rest()
+        assert made.engines["a"].team.takeovers.busy  # type: ignore[union-attr]
+        for number in range(10):
+            await made.engines["b"].send(Quick(f"q{number}"))
+            await made.rest()
+        assert sum(one.type == "t.Answered" for one in made.data.messages) == 10
+        stage.opens(*asks)
+        await made.finish()
+        assert len(stage.ended) == 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from sagakit.core.commit import Delivery
 from sagakit.core.streams import partition_of
@@ -111,10 +111,9 @@ class Arrivals:
                 passing, self._passing = self._passing, []
                 for future in passing:
                     future.set_result(None)
-            crowding = self._takeovers.crowding() if found else set[str]()
             for delivery in found:
                 if not self._takeovers.has_read(delivery.id):
-                    self._bring(delivery, crowding)
+                    self._bring(delivery)
             self._takeovers.arrived(finished)
             for future in waiting:
                 if not future.done():
@@ -138,13 +137,13 @@ class Arrivals:
             if not future.done():
                 future.set_exception(why)
 
-    def _bring(self, delivery: Delivery, crowding: Collection[str]) -> None:
+    def _bring(self, delivery: Delivery) -> None:
         delivery.partition = partition_of(delivery)
         if delivery.state == "scheduled":
             if self.schedule is not None:
                 self.schedule.put(delivery)
             return
-        if delivery.consumer in crowding and self._ownership.here(delivery.consumer, delivery.partition):
+        if self._ownership.here(delivery.consumer, delivery.partition) and self._takeovers.crowds(delivery.consumer):
             self._takeovers.make_room(delivery.consumer, delivery.id)
             if self.schedule is not None:
                 self.schedule.lost()

@@ -115,6 +115,9 @@ class Takeovers:
         self._bring = bring
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._has_room = asyncio.Event()
+        self._crowding: set[str] = set()
+        self._counted = 0
+        """How much there was in memory when it was counted for whom; 0: not since it was full."""
         self.waiting = 0
         """How many of them go on when memory has room."""
         self.finished: list[Takeover] = []
@@ -150,12 +153,17 @@ class Takeovers:
         self._ownership.read_anew(consumer)
         self._begin(Takeover(claims, before - 1, known))
 
-    def crowding(self) -> set[str]:
-        """The consumers for which memory holds more than a page, if it holds too much."""
-        if self._lanes.unfinished < PAGES * self._page:
-            return set()
-        counted = Counter(one.consumer for one in self._lanes.deliveries())
-        return {consumer for consumer, count in counted.items() if count >= self._page}
+    def crowds(self, consumer: str) -> bool:
+        """Whether memory holds too much, and more than a page of that is for this consumer."""
+        there = self._lanes.unfinished
+        if there < PAGES * self._page:
+            self._counted = 0
+            return False
+        if not self._counted or there >= self._counted + self._page:
+            self._counted = there
+            counted = Counter(one.consumer for one in self._lanes.deliveries())
+            self._crowding = {name for name, count in counted.items() if count >= self._page}
+        return consumer in self._crowding
 
     def _begin(self, takeover: Takeover) -> None:
         self._ownership.take(takeover.claims, takeover)
