@@ -26,6 +26,7 @@ from tests.typing.accepted.orders import Order
 from sagakit import (
     ONE,
     App,
+    AtOnce,
     Context,
     Deadline,
     End,
@@ -33,6 +34,7 @@ from sagakit import (
     Forget,
     Message,
     Module,
+    Rate,
     Remind,
     Retry,
     Saga,
@@ -313,3 +315,9 @@ async def batch(order: OrderPlaced, saga: Saga) -> None:
     print(released.stock)  # 85: no such field
     for item, reason in released.failures():
         print(item + 1, reason)  # 86: an item is a str
+
+
+m.handles(at_once="5")  # 87: a number
+m.handles(rate=100)  # 88: in which time?
+m.handles(rate=Rate(100))  # 89: in which time?
+m.handles(at_once=AtOnce(5, "tenant_id"))  # 90: a key is given by name

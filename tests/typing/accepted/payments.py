@@ -16,7 +16,7 @@ from tests.typing.accepted.messages import (
     RefundPayment,
 )
 
-from sagakit import Context, Module, Retry, TerminalError
+from sagakit import AtOnce, Context, Module, Rate, Retry, TerminalError
 
 payments = Module("payments")
 
@@ -45,7 +45,12 @@ async def cards() -> AsyncIterator[Cards]:
         yield HttpCards(client)
 
 
-@payments.handles(retry=Retry(8, first=0.2, cap=60, never=TerminalError), timeout=timedelta(seconds=30))
+@payments.handles(
+    retry=Retry(8, first=0.2, cap=60, never=TerminalError),
+    timeout=timedelta(seconds=30),
+    at_once=[10, AtOnce(2, key="order_id")],
+    rate=Rate(100, per=timedelta(seconds=1), burst=10),
+)
 async def charge(command: ChargePayment, cards: Cards, context: Context) -> PaymentCharged | PaymentDeclined:
     payment_id = await cards.charge(command.total, idempotency_key=context.idempotency_key)
     if payment_id is None:
@@ -53,7 +58,9 @@ async def charge(command: ChargePayment, cards: Cards, context: Context) -> Paym
     return PaymentCharged(command.order_id, payment_id)
 
 
-@payments.handles(key="order_id", retry=[Retry(3, on=ConnectionError), Retry(None, first=timedelta(seconds=1))])
+@payments.handles(
+    key="order_id", at_once=5, retry=[Retry(3, on=ConnectionError), Retry(None, first=timedelta(seconds=1))]
+)
 async def refund(command: RefundPayment, cards: Cards) -> PaymentRefunded:
     await cards.refund(command.order_id, command.payment_id)
     return PaymentRefunded(command.order_id)
