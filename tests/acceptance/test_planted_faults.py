@@ -17,7 +17,7 @@ from tests.acceptance import test_crash_everywhere as crash
 from tests.acceptance import test_disorder as disorder
 from tests.acceptance import test_slow_charge as slow
 from tests.acceptance import test_three_ways as ways
-from tests.each_store import IN_MEMORY
+from tests.each_store import IN_MEMORY, new_store
 from tests.engine import test_inbox as inbox
 from tests.engine import test_lanes as lanes
 from tests.engine.handlers import test_failures as failures
@@ -25,7 +25,7 @@ from tests.engine.handlers import test_process_handler as processes
 from tests.engine.time import test_clock as clocks
 from tests.engine.time import test_firing as firings
 from tests.engine.time import test_schedule as schedules
-from tests.engine.time.stores import stores
+from tests.engine.time.stores import keeping
 
 from sagakit import OutcomeUnknown, Refused
 from sagakit.core.commit import Commit, Delivery, Rejected
@@ -501,24 +501,24 @@ FAULTS: dict[str, Fault] = {
             8,
             a_timer_comes_early,
             lambda _, folder: schedules.test_a_command_for_later_is_handled_when_it_is_due_and_not_before(
-                stores("memory", folder)
+                keeping(new_store())
             ),
         ),
         Fault(
             8,
             sleepers_are_not_found_at_the_start,
-            lambda _, folder: schedules.test_it_survives_a_restart(stores("memory", folder)),
+            lambda _, folder: schedules.test_it_survives_a_restart(keeping(new_store())),
         ),
         Fault(
             8,
             a_timer_that_fires_stays,
-            lambda _, folder: firings.test_a_month_passes_in_a_moment(stores("memory", folder)),
+            lambda _, folder: firings.test_a_month_passes_in_a_moment(keeping(new_store())),
         ),
         Fault(
             8,
             a_timer_that_is_forgotten_stays,
             lambda _, folder: firings.test_the_outcome_is_committed_first_and_the_timer_leaves_no_trace(
-                stores("memory", folder)
+                keeping(new_store())
             ),
         ),
         Fault(

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from tests.each_store import AnyStore, Around
 from tests.engine.stage import PATIENCE
 
 from sagakit import App, Retry, Saga
 from sagakit.core.commit import Commit, Instance, Rejected
 from sagakit.core.queries import InstanceQuery
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine
 
 
@@ -118,16 +118,16 @@ def moving(*, at_once: int = 10, undo: bool = False) -> App:
     return app
 
 
-class Counting(MemoryStore):
+class Counting(Around):
     """Keeps the Commits."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        super().__init__(None if store is None else store.data)
+    def __init__(self, store: AnyStore | None = None) -> None:
+        super().__init__(None if store is None else store.again())
         self.commits: list[Commit] = []
 
     async def commit(self, commits: Any) -> list[Rejected | None]:
         self.commits += commits
-        return await super().commit(commits)
+        return await self.inner.commit(commits)
 
 
 async def moved(running: ManualEngine, count: int, **asked: Any) -> GroupMoved:

@@ -8,15 +8,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.stage import Ask, Stage, asking_app, until
 
 from sagakit.core.commit import Commit, Rejected
 from sagakit.engine.committer import FIRST_PAUSE, LONGEST_PAUSE, TURNS, Committer
 from sagakit.engine.draft import Draft
 from sagakit.errors import CommitLost, Stopping, StoreFailed, StoreInUse, StoreUnusable
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import ManualClock, engine
+
+pytestmark = ON_EACH_STORE
 
 Result = Rejected | BaseException | None
 
@@ -145,6 +147,7 @@ async def test_what_is_submitted_without_end_does_not_keep_a_transaction_waiting
     assert len(desk.store.groups[0]) <= TURNS + 2
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_nothing_is_told_before_the_store_has_answered(desk: Desk) -> None:
     desk.store.open.clear()
     desk.submit("one", at_door=True)
@@ -205,6 +208,7 @@ async def test_one_that_does_not_match_is_dropped_alone(desk: Desk) -> None:
     assert desk.told == [("a", None), ("b", gone), ("c", None)]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_store_that_fails_is_tried_again_until_it_writes(desk: Desk) -> None:
     desk.store.script = [StoreFailed("disk full"), StoreFailed("disk full")]
     desk.submit("one")
@@ -341,7 +345,7 @@ async def test_after_the_stop_nothing_waits_for_ever(desk: Desk) -> None:
 
 async def test_a_failing_store_costs_no_attempt_and_runs_no_handler_again() -> None:
     stage = Stage()
-    store = FaultyStore(MemoryStore(), *(At(number, Fault.FAILED, "commit") for number in range(2, 6)))
+    store = FaultyStore(new_store(), *(At(number, Fault.FAILED, "commit") for number in range(2, 6)))
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())
         await until(lambda: running.ready() is not None)
@@ -362,15 +366,16 @@ async def test_a_failing_store_costs_no_attempt_and_runs_no_handler_again() -> N
 async def test_a_lost_answer_runs_no_handler_again() -> None:
     for fault in (Fault.ANSWER_LOST, Fault.COMMIT_LOST):
         stage = Stage()
-        store = FaultyStore(MemoryStore(), At(1, fault, "commit"), At(2, fault, "commit"))
+        store = FaultyStore(new_store(), At(1, fault, "commit"), At(2, fault, "commit"))
         async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
             await running.send(Ask())
             await running.settle()
         assert stage.began == [Ask()]
 
 
+@only_on("memory", because="the next one that opens it takes it away")
 async def test_the_engine_can_go_on_no_more_once_another_owns_the_store() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())
         await running.settle()

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 
 from sagakit import App, OutcomeUnknown, Saga
 from sagakit.core.queries import InstanceQuery
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.engine import Engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)

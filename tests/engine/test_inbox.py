@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import (
@@ -20,8 +21,9 @@ from sagakit import (
     UnknownMessage,
 )
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Begun:
 
 
 async def test_what_is_acknowledged_is_in_the_store_with_what_is_to_be_done() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask())
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         receipt = await running.send(Ask(), trace="00-trace-span-01")
@@ -49,7 +51,7 @@ async def test_what_is_acknowledged_is_in_the_store_with_what_is_to_be_done() ->
 
 
 async def test_a_key_gives_the_first_receipt_again_also_after_a_restart() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         first = await running.send(Ask(), idempotency_key="k")
         again = await running.send(Ask(), idempotency_key="k")
@@ -125,7 +127,7 @@ async def test_keys_of_different_messages_are_apart() -> None:
 
 
 async def test_a_message_that_does_not_fit_its_type_is_refused_with_its_field() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(asking_app(), store=store, provide={Stage: Stage()}) as running:
         with pytest.raises(InvalidMessage, match=r"t\.Ask: number: Expected `int`, got `str`"):
             await running.send(Ask("a", "one"))  # type: ignore[arg-type]

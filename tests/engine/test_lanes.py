@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 
 import pytest
+from tests.each_store import ON_EACH_STORE, only_on
 from tests.engine.stage import Ask, Stage, asking_app, numbers, until
 
 from sagakit.core.commit import Delivery, Envelope
@@ -15,6 +16,8 @@ from sagakit.engine.lanes import NEAR, Lane, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.errors import Stopping
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 def delivery(lane: str, number: int = 0, state: str = "ready") -> Delivery:
@@ -86,6 +89,7 @@ async def test_no_more_workers_than_the_bound() -> None:
         assert sorted(handling.handled) == [f"{key}-0" for key in "abcde"]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_nothing_is_handled_before_the_start() -> None:
     handling = Handling()
     lanes = handling.lanes = Lanes(handling, handling.errors.append, workers=2, cached=2)

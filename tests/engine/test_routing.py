@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import App, End, Message, Saga
+from sagakit.core.queries import InstanceQuery
 from sagakit.core.streams import instance_id
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Moved:
     number: int
 
 
-async def state(store: MemoryStore, process: str, key: str) -> dict[str, object]:
+async def state(store: AnyStore, process: str, key: str) -> dict[str, object]:
     reader = store.again()
     await reader.open(own=False)
     row = await reader.read_instance(instance_id(process, key))
@@ -52,7 +55,7 @@ class Hears:
 
 
 async def test_an_outcome_is_told_once_and_not_by_its_key_as_well() -> None:
-    app, stage, store = asking_app(), Stage(), MemoryStore()
+    app, stage, store = asking_app(), Stage(), new_store()
     app.process_manager(key="key", starts_with=Begun, name="hears")(Hears)
     async with engine(app, store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
@@ -64,7 +67,7 @@ async def test_an_outcome_is_told_once_and_not_by_its_key_as_well() -> None:
 
 
 async def test_an_outcome_is_told_to_others_by_their_key() -> None:
-    app, stage, store = asking_app(), Stage(), MemoryStore()
+    app, stage, store = asking_app(), Stage(), new_store()
     app.process_manager(key="key", starts_with=Begun, name="hears")(Hears)
 
     @app.process_manager(key="key", starts_with=Told)
@@ -80,14 +83,14 @@ async def test_an_outcome_is_told_to_others_by_their_key() -> None:
 
 
 async def test_an_event_whose_key_is_none_is_for_nobody() -> None:
-    app, store = asking_app(), MemoryStore()
+    app, store = asking_app(), new_store()
     app.process_manager(key="key", starts_with=Begun, name="hears")(Hears)
     async with engine(app, store=store, provide={Stage: Stage()}) as running:
         await running.publish(Begun(None))
         await running.settle()
-    assert [message.type for message in store.data.messages] == ["t.Begun"]
-    assert not store.data.instances
-    assert not store.data.deliveries
+        assert [message.type for message in await store.read_messages()] == ["t.Begun"]
+        assert not await store.read_instances(InstanceQuery())
+        assert not await store.read_deliveries()
 
 
 async def test_a_command_whose_key_is_none_waits_for_no_other() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sagakit.app import App
 from sagakit.engine.engine import Engine
@@ -15,6 +15,7 @@ from sagakit.engine.topology import Topology
 from sagakit.observer import Observer
 from sagakit.ports import Store
 from sagakit.stores.memory import MemoryStore
+from sagakit.testing.under_way import UnderWay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 10.0
@@ -72,7 +73,10 @@ class ManualEngine(Engine):
         observer: Observer | None = None,
     ) -> None:
         self.hand = clock or ManualClock()
-        super().__init__(topology, store, clock=self.hand, provide=provide, limits=limits, observer=observer)
+        self._asked = UnderWay(store)
+        counted = cast("Store", self._asked)
+        super().__init__(topology, counted, clock=self.hand, provide=provide, limits=limits, observer=observer)
+        self.store = store
         if self.team is not None:
             # no time passes: who lives is said by `team.beat`, and what no notice has told is not looked for
             self.team.beats_by_itself = False
@@ -112,7 +116,7 @@ class ManualEngine(Engine):
         limit = loop.time() + PATIENCE
         calm = rounds = 0
         while calm < 3:
-            calm = calm + 1 if self.idle and not self._is_due else 0
+            calm = calm + 1 if self.idle and not self._asked.count and not self._is_due else 0
             if self.fatal is not None:
                 raise self.fatal
             if loop.time() > limit:
@@ -139,7 +143,7 @@ class ManualEngine(Engine):
         while calm < 5:
             if loop.time() > limit:
                 raise AssertionError(f"the engine is still busy after {PATIENCE:g} s: its store may not answer")
-            calm = calm + 1 if self.quiet and not self._is_due else 0
+            calm = calm + 1 if self.quiet and not self._asked.count and not self._is_due else 0
             rounds += 1
             await _turn(rounds)
 

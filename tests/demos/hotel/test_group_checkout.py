@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 
 from sagakit import NotFound
+from sagakit.core.queries import InstanceQuery
 from sagakit.demos.hotel.app import hotel
 from sagakit.demos.hotel.batch import messages as of_batch
 from sagakit.demos.hotel.batch.group_checkout import check_out_group
@@ -19,6 +21,8 @@ from sagakit.demos.hotel.manager.group_checkout import GroupCheckout
 from sagakit.demos.hotel.stays.guest_stay import GuestStay
 from sagakit.demos.hotel.stays.messages import CheckIn, CheckOut, RecordCharge, RecordPayment
 from sagakit.testing import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 GUESTS = tuple(f"guest-{number:02}" for number in range(40))
 UNPAID = (GUESTS[3], GUESTS[17], GUESTS[39])
@@ -38,7 +42,7 @@ class Way:
 async def again_by_batch(running: ManualEngine, group: str) -> None:
     listed = await running.status(check_out_group, group)
     assert listed == "completed"
-    id = next(id for id, row in running.store.data.instances.items() if row.key == group)  # type: ignore[attr-defined]
+    (id,) = [one.row.id for one in await running.store.read_instances(InstanceQuery(key=group))]
     await running.operator.act(id, "rerun_failed", by="ann", reason="the three have paid")
 
 

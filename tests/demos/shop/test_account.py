@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 
 from sagakit.demos.shop.account import Account
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.orders.messages import Item, PlaceOrder
 from sagakit.demos.terminal import Line
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 told: list[Line] = []

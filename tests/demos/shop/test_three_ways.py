@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 
 from sagakit import ONE, TerminalError
 from sagakit.demos.shop.app import Way, shop_app
@@ -13,6 +14,8 @@ from sagakit.demos.shop.orders.messages import Item, OrderCancelled, OrderConfir
 from sagakit.demos.shop.orders.order import Order
 from sagakit.demos.shop.payments.cards import Cards
 from sagakit.testing.manual import START, ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 ways = pytest.mark.parametrize("way", ["code", "steps", "manager"])
 PROCESS = {"code": "orders.fulfil_order", "steps": "orders.fulfil_order", "manager": "orders.Fulfilment"}

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from tests.core.protocol.tables import Cell, read
+from tests.each_store import ON_EACH_STORE
 from tests.engine.doors.test_answering import Charge, Charged, Handed, Order, Refund, Refunded, answer, paying
 from tests.engine.stage import until
 
 from sagakit import Context
 from sagakit.core.lifecycle import HANDED_OVER
 from sagakit.core.queries import DeliveryQuery
+from sagakit.errors import KeyInFlight
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 CELLS = [cell for cell in read("answers").values() if cell.next is not None]
 
@@ -133,6 +137,11 @@ async def test_the_engine_does_what_the_cell_says(cell: Cell) -> None:
             await (case.answer(Charged("1")) if cell.state == "answered" else withdraw(case))
         else:
             await STATES[cell.state](case)
+        if running.team is not None and (cell.state, cell.event) == ("outstanding", "failed_park"):
+            with pytest.raises(KeyInFlight, match="answer again"):  # its run may be at another engine
+                await EVENTS[cell.event](case)
+            handed.gate.set()
+            return
         await EVENTS[cell.event](case)
         assert await case.state() == cell.next
         if step and cell.words.startswith("`answered`: late: a success"):

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 
 from sagakit import App, Context, KeyReused, Module, Retry
 from sagakit.declare import ReplierDeclaration
 from sagakit.ports import Origin
 from sagakit.testing import engine as manual_engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)

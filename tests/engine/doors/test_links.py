@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.each_store import ON_EACH_STORE
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import Doors, Module
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 class Line:

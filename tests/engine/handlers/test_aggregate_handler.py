@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, Around, new_store, only_on
 from tests.engine.stage import until
 
 from sagakit import App, Loaded, NotFound, StaleVersion
 from sagakit.core.commit import Commit, Delivery, Rejected
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -56,33 +58,30 @@ def adding_app(every: int = 100) -> App:
     return app
 
 
-class Recording(MemoryStore):
+class Recording(Around):
     """Keeps what it was given to commit, and can be made to wait."""
 
-    commits: list[Commit]
-    answers: list[Rejected | None]
-    gate: asyncio.Event
-
-    def again(self) -> Recording:
-        other = Recording(self.data)
-        other.commits, other.answers, other.gate = [], [], asyncio.Event()
-        other.gate.set()
-        return other
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Commit] = []
+        self.answers: list[Rejected | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def commit(self, commits):  # type: ignore[no-untyped-def]
         await self.gate.wait()
-        answers = await super().commit(commits)
+        answers = await self.inner.commit(commits)
         self.commits += commits
         self.answers += answers
         return answers
 
 
 def recording() -> Recording:
-    return Recording().again()
+    return Recording()
 
 
-async def left(store: MemoryStore) -> list[Delivery]:
-    reader = MemoryStore(store.data)
+async def left(store: AnyStore) -> list[Delivery]:
+    reader = store.again()
     await reader.open(own=False)
     return await reader.read_deliveries()
 
@@ -101,7 +100,7 @@ async def send_while_it_waits(running: ManualEngine, store: Recording, *numbers:
 
 
 async def test_decides_evolves_and_appends_to_its_stream() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(), store=store) as running:
         for number in (1, 2, -1, 0, 3):
             await running.send(Add(number=number))
@@ -116,6 +115,7 @@ async def test_decides_evolves_and_appends_to_its_stream() -> None:
     ]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_what_is_queued_is_folded_into_one_commit() -> None:
     store = recording()
     async with engine(adding_app(), store=store) as running:
@@ -126,6 +126,7 @@ async def test_what_is_queued_is_folded_into_one_commit() -> None:
     assert runs == [1, 3]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_run_has_a_longest() -> None:
     store = recording()
     async with engine(adding_app(), store=store, limits=Limits(run=2)) as running:
@@ -134,6 +135,7 @@ async def test_a_run_has_a_longest() -> None:
     assert [len(commit.done) for commit in store.commits if commit.done] == [1, 2, 2, 1]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_one_that_fails_splits_the_run_and_holds_what_is_behind_it() -> None:
     store = recording()
     async with engine(adding_app(), store=store) as running:
@@ -149,7 +151,7 @@ async def test_one_that_fails_splits_the_run_and_holds_what_is_behind_it() -> No
 
 
 async def test_a_wrongly_typed_event_fails_in_its_aggregate() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(), store=store) as running:
         await running.send(Add(number=99))
         await running.settle()
@@ -213,18 +215,18 @@ async def test_a_snapshot_is_written_every_so_many_events() -> None:
     assert [one.version for commit in store.commits for one in commit.snapshots] == [3, 6]
 
 
-class CountsReads(MemoryStore):
-    def __init__(self, store: MemoryStore) -> None:
-        super().__init__(store.data)
+class CountsReads(Around):
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(store.again())
         self.after: list[int] = []
 
     async def read_stream(self, stream: str, *, after: int = 0, limit: int = 1000):  # type: ignore[no-untyped-def]
         self.after.append(after)
-        return await super().read_stream(stream, after=after, limit=limit)
+        return await self.inner.read_stream(stream, after=after, limit=limit)
 
 
 async def test_a_load_begins_at_the_snapshot() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(every=3), store=store) as running:
         for number in range(1, 8):
             await running.send(Add(number=number))
@@ -235,8 +237,9 @@ async def test_a_load_begins_at_the_snapshot() -> None:
         assert counting.after == [6]
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_a_snapshot_of_other_code_is_not_used() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(every=3), store=store) as running:
         for number in range(1, 5):
             await running.send(Add(number=number))
@@ -251,7 +254,7 @@ async def test_a_snapshot_of_other_code_is_not_used() -> None:
 
 async def test_a_long_stream_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sagakit.engine.handlers.aggregate_handler.PAGE", 2)
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(every=0), store=store) as running:
         for number in range(1, 6):
             await running.send(Add(number=number))

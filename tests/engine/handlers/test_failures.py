@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.stage import RETRY, Ask, Declined, Stage, Told, asking_app
 
 from sagakit import App, Failed, OutcomeUnknown, Refused, Retry, Saga, TerminalError
@@ -13,8 +14,9 @@ from sagakit.core.commit import Delivery
 from sagakit.core.commit import Search as SearchRow
 from sagakit.core.streams import instance_id
 from sagakit.engine.handlers.process_handler import ProcessHandler
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 class Broken(TerminalError):
@@ -36,13 +38,13 @@ class Undone:
     key: str
 
 
-async def left(store: MemoryStore) -> list[Delivery]:
+async def left(store: AnyStore) -> list[Delivery]:
     reader = store.again()
     await reader.open(own=False)
     return await reader.read_deliveries()
 
 
-async def search(store: MemoryStore, process: str, key: str) -> SearchRow:
+async def search(store: AnyStore, process: str, key: str) -> SearchRow:
     reader = store.again()
     await reader.open(own=False)
     found = await reader.read_search(instance_id(process, key))
@@ -73,7 +75,7 @@ async def test_a_technical_error_is_tried_again_under_the_same_key() -> None:
 
 
 async def test_a_retry_is_written_before_it_waits() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), ConnectionError("down"))
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())
@@ -95,7 +97,7 @@ async def test_the_first_retry_that_names_the_error_decides() -> None:
 
 @pytest.mark.parametrize("error", [Broken("never"), ValueError("never said")])
 async def test_what_is_never_tried_again(error: Exception) -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), error)
     app = asking_app(retry=Retry(9, first=1.0, never=ValueError))
     async with engine(app, store=store, provide={Stage: stage}) as running:
@@ -109,7 +111,7 @@ async def test_what_is_never_tried_again(error: Exception) -> None:
 
 
 async def test_a_command_from_outside_parks_and_holds_its_lane() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), Broken("no way"))
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())
@@ -123,7 +125,7 @@ async def test_a_command_from_outside_parks_and_holds_its_lane() -> None:
 
 
 async def test_a_command_of_a_listener_parks() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), Broken("no way"))
     app = asking_app()
 
@@ -158,7 +160,7 @@ async def test_a_step_fails_to_its_process_and_never_parks() -> None:
         except OutcomeUnknown as unknown:
             told.append(unknown.reason)
 
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), ConnectionError("1"), ConnectionError("2"), ConnectionError("3"))
     async with engine(sending_app(saga), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
@@ -187,7 +189,7 @@ async def test_a_command_that_nobody_waits_for_fails_to_its_process_and_changes_
         saga.send(Ask(begun.key))
         await saga.do(Ask(begun.key, 1), then=Told)
 
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), Broken("no way"))
     async with engine(sending_app(saga), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
@@ -199,7 +201,7 @@ async def test_a_command_that_nobody_waits_for_fails_to_its_process_and_changes_
         ]
 
 
-async def types(running: ManualEngine, store: MemoryStore) -> list[str]:
+async def types(running: ManualEngine, store: AnyStore) -> list[str]:
     return [message.type for message in await store.read_messages()]
 
 
@@ -208,7 +210,7 @@ async def test_an_undo_parks_and_its_process_is_told() -> None:
         await saga.do(Ask(begun.key), then=Told, undo=Undo(begun.key))
         await saga.do(Ask(begun.key, 1), then=Told)
 
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask("a", 1), [Declined("a", "no")])
     stage.will(Ask("a", -1), Broken("cannot undo"))
     async with engine(sending_app(saga), store=store, provide={Stage: stage}) as running:
@@ -243,7 +245,7 @@ async def test_an_event_to_a_process_parks_with_its_instance() -> None:
         await saga.do(Ask(begun.key), then=Told)
         raise KeyError("a bug")
 
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(sending_app(saga), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
         await running.settle()
@@ -266,7 +268,7 @@ async def test_an_event_to_a_listener_parks_and_holds_nobody() -> None:
     async def hears(event: Begun) -> None:
         heard.append(event.key)
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(app, store=store) as running:
         await running.publish(Begun("a"))
         await running.publish(Begun("b"))
@@ -276,7 +278,7 @@ async def test_an_event_to_a_listener_parks_and_holds_nobody() -> None:
 
 
 async def test_an_event_to_a_forwarder_parks() -> None:
-    app, store = App("t"), MemoryStore()
+    app, store = App("t"), new_store()
 
     @app.publishes
     async def forward(event: Begun) -> Undone:
@@ -301,7 +303,7 @@ async def test_a_process_manager_is_told_of_what_was_given_up() -> None:
                 return ()
             return Ask(event.key) if isinstance(event, Begun) else ()
 
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), Broken("no way"))
     stage.will(Ask("b"), [])
     async with engine(app, store=store, provide={Stage: stage}) as running:
@@ -330,7 +332,7 @@ class DeepTold:
 
 
 async def test_a_key_that_cannot_be_found_parks_its_message_alone() -> None:
-    app, store, handled = App("t"), MemoryStore(), list[int]()
+    app, store, handled = App("t"), new_store(), list[int]()
 
     @app.handles(key="inner.key")
     async def dig(command: Deep) -> DeepTold:
@@ -356,7 +358,7 @@ async def test_the_key_of_an_event_that_cannot_be_found_parks_it_for_that_proces
     async def saga(begun: Begun, saga: Saga) -> None:
         await saga.do(Ask(begun.key), then=Told)
 
-    app, stage, store, heard = sending_app(saga), Stage(), MemoryStore(), list[str]()
+    app, stage, store, heard = sending_app(saga), Stage(), new_store(), list[str]()
 
     @app.on
     async def hears(event: Begun) -> None:
@@ -389,7 +391,7 @@ async def test_a_bug_of_the_engine_loses_no_delivery_and_does_not_spin(monkeypat
         await tell_sender(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ProcessHandler, "tell_sender", fails_twice)
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(sending_app(saga), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
         await running.settle()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import pytest
+from tests.each_store import ON_EACH_STORE, Around, new_store
 from tests.engine.operating.shop import (
     WHO,
     Charge,
@@ -44,7 +45,8 @@ from sagakit.core.commit import Commit, Envelope
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ async def broken_later(placed: Placed, saga: Saga) -> None:
     raise KeyError("a bug")
 
 
-class OneByOne(MemoryStore):
+class OneByOne(Around):
     """A store that remembers what was written together."""
 
     def __init__(self) -> None:
@@ -91,7 +93,7 @@ class OneByOne(MemoryStore):
 
     async def commit(self, commits: Any) -> Any:
         self.written += commits
-        return await super().commit(commits)
+        return await self.inner.commit(commits)
 
     def of(self, type: str) -> Commit:
         (found,) = [one for one in self.written if any(message.type == type for message in one.messages)]
@@ -447,7 +449,7 @@ async def test_charges_are_not_parked_while_they_are_tried() -> None:
 
 async def test_one_whose_process_is_declared_no_more_can_be_abandoned_and_that_is_told() -> None:
     heard: list[Any] = []
-    store = MemoryStore()
+    store = new_store()
     async with running(World(), store=store) as (one, _):
         id = await placed(one)
     async with running(World(), app=listening(handlers(App("t")), heard), store=store) as (one, _):
@@ -468,7 +470,7 @@ async def test_a_parent_is_told_of_a_child_whose_process_is_declared_no_more() -
 
         return app
 
-    store = MemoryStore()
+    store = new_store()
     whole, later = parents(App("t")), parents(App("t"))
 
     @whole.saga(key="key", receives=Shipped, name="child")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, Around, new_store, only_on
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
 
 from sagakit import App, Cancelled, End, Message, NotFound, Refused, Saga, Undoing
@@ -16,8 +17,9 @@ from sagakit.core.commit import Commit, Delivery, Instance, Search
 from sagakit.core.streams import instance_id
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def ticking_app() -> App:
     return app
 
 
-class Recording(MemoryStore):
+class Recording(Around):
     """Keeps what it was given to commit, and can be made to wait."""
 
     def __init__(self) -> None:
@@ -94,34 +96,34 @@ class Recording(MemoryStore):
 
     async def commit(self, commits):  # type: ignore[no-untyped-def]
         await self.gate.wait()
-        answers = await super().commit(commits)
+        answers = await self.inner.commit(commits)
         self.commits += commits
         return answers
 
 
-async def opened(store: MemoryStore) -> MemoryStore:
+async def opened(store: AnyStore) -> AnyStore:
     reader = store.again()
     await reader.open(own=False)
     return reader
 
 
-async def row(store: MemoryStore, process: str = "t.ticks", key: str = "a") -> Instance:
+async def row(store: AnyStore, process: str = "t.ticks", key: str = "a") -> Instance:
     found = await (await opened(store)).read_instance(instance_id(process, key))
     assert found is not None
     return found
 
 
-async def search(store: MemoryStore, process: str = "t.ticks", key: str = "a") -> Search:
+async def search(store: AnyStore, process: str = "t.ticks", key: str = "a") -> Search:
     found = await (await opened(store)).read_search(instance_id(process, key))
     assert found is not None
     return found
 
 
-async def left(store: MemoryStore) -> list[Delivery]:
+async def left(store: AnyStore) -> list[Delivery]:
     return await (await opened(store)).read_deliveries()
 
 
-async def numbers(store: MemoryStore, key: str = "a") -> list[int]:
+async def numbers(store: AnyStore, key: str = "a") -> list[int]:
     state = msgspec.json.decode((await row(store, key=key)).state)
     return state["state"]["numbers"]
 
@@ -142,7 +144,7 @@ async def told_while_it_waits(running: ManualEngine, store: Recording, *events: 
 
 
 async def test_starts_once_for_a_key() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun("a"))
         await running.publish(Begun("b"))
@@ -155,7 +157,7 @@ async def test_starts_once_for_a_key() -> None:
 
 
 async def test_a_used_key_stays_used() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.publish(Tick(number=100))
@@ -169,7 +171,7 @@ async def test_a_used_key_stays_used() -> None:
 
 
 async def test_an_event_that_finds_no_instance_is_counted() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Tick())
         await running.settle()
@@ -180,7 +182,7 @@ async def test_an_event_that_finds_no_instance_is_counted() -> None:
 
 
 async def test_what_comes_after_the_end_is_recorded_as_late() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.publish(Tick(number=100))
@@ -236,6 +238,7 @@ async def test_what_people_look_for_is_written_when_it_changes() -> None:
     assert found.trace_id == "0af7651916cd43dd8448eb211c80319c"
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_what_comes_while_the_lane_is_held_waits_and_is_folded_into_one_commit() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
@@ -248,6 +251,7 @@ async def test_what_comes_while_the_lane_is_held_waits_and_is_folded_into_one_co
     assert [entry.version for entry in history] == [1, 2, 3, 4, 5]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_run_has_a_longest() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store, limits=Limits(run=2)) as running:
@@ -270,6 +274,7 @@ async def test_several_events_of_one_commit_for_one_instance() -> None:
     assert [reaction.version for reaction in last.reactions] == [2, 3]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_nothing_overtakes_a_delivery_that_is_being_written() -> None:
     """A lane that is idle again is not reacted in inline while the Commit before has a delivery for it."""
     store = Recording()
@@ -294,6 +299,7 @@ async def test_nothing_overtakes_a_delivery_that_is_being_written() -> None:
     assert await numbers(store) == [1, 2, 3]
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_listener_that_sends_commands_while_the_process_is_busy() -> None:
     app, store = ticking_app(), Recording()
 
@@ -312,7 +318,7 @@ async def test_a_listener_that_sends_commands_while_the_process_is_busy() -> Non
 
 
 async def test_an_inline_reaction_that_fails_parks_and_the_commit_of_its_event_stands() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.publish(Tick(number=13))
@@ -327,7 +333,7 @@ async def test_an_inline_reaction_that_fails_parks_and_the_commit_of_its_event_s
     assert await numbers(store) == []
 
 
-class SlowToRead(MemoryStore):
+class SlowToRead(Around):
     """The next reading of an instance waits."""
 
     def __init__(self) -> None:
@@ -339,7 +345,7 @@ class SlowToRead(MemoryStore):
         self.reads += 1
         if self.reads == 1:
             await self.gate.wait()
-        return await super().read_instance(id)
+        return await self.inner.read_instance(id)
 
 
 async def test_what_came_before_the_one_that_fails_is_not_taken_by_a_parked_instance() -> None:
@@ -364,6 +370,7 @@ async def test_what_came_before_the_one_that_fails_is_not_taken_by_a_parked_inst
     assert await left(store) == []
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_queued_one_that_fails_parks_alone_and_what_came_before_it_stands() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
@@ -378,7 +385,7 @@ async def test_a_queued_one_that_fails_parks_alone_and_what_came_before_it_stand
 
 
 async def test_the_second_event_of_a_commit_that_fails_parks_and_the_first_stands() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.send(Ring(number=12))
@@ -393,7 +400,7 @@ async def test_a_start_that_fails_leaves_a_parked_instance() -> None:
     async def saga(begun: Begun, saga: Saga) -> None:
         raise ValueError("not today")
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(saga_app(saga), store=store, provide={Stage: Stage()}) as running:
         await running.publish(Begun())
         await running.settle()
@@ -404,7 +411,7 @@ async def test_a_start_that_fails_leaves_a_parked_instance() -> None:
 
 
 async def test_a_parked_instance_takes_nothing_after_a_restart_either() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.publish(Tick(number=13))
@@ -416,7 +423,7 @@ async def test_a_parked_instance_takes_nothing_after_a_restart_either() -> None:
 
 
 async def test_a_state_that_does_not_fit_its_class_parks() -> None:
-    app, store = App("t"), MemoryStore()
+    app, store = App("t"), new_store()
 
     @app.process_manager(key="key", starts_with=Begun)
     @dataclass(frozen=True)
@@ -442,7 +449,7 @@ async def test_an_error_inside_the_library_parks_the_instance_and_not_what_told_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sagakit.core.process_manager.live.ManagerLive._told", lambda self, given: 1 / 0)
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await running.settle()
@@ -480,7 +487,7 @@ async def test_a_failed_compensation_queues_nothing_and_records_what_comes_as_la
         monkeypatch.setattr(
             ProcessHandler, "inline", property(lambda self: False, lambda self, value: None), raising=False
         )
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask("a", 2), [Declined("a", "no")])
     stage.will(Ask("a", -1), *[ConnectionError("down")] * 9)
     app = saga_app(twice, Tick)
@@ -532,7 +539,7 @@ async def test_an_evicted_instance_is_undone_from_its_record() -> None:
 
 
 async def test_code_that_contradicts_the_record_parks_and_names_the_step() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(saga_app(twice, Tick), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun())
         await running.settle()
@@ -551,7 +558,7 @@ async def test_code_that_contradicts_the_record_parks_and_names_the_step() -> No
 
 
 async def test_an_instance_whose_version_is_not_declared_any_more_parks() -> None:
-    app, store = App("t"), MemoryStore()
+    app, store = App("t"), new_store()
     app.process_manager(key="key", starts_with=Begun, name="ticks", version=1)(Ticks)
     async with engine(app, store=store) as running:
         await running.publish(Begun())
@@ -566,9 +573,10 @@ async def test_an_instance_whose_version_is_not_declared_any_more_parks() -> Non
     assert (await row(store, key="b")).definition == 2
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_what_reacted_in_a_commit_that_was_dropped_is_forgotten() -> None:
     """A second run's outcome reacts inline, and is discarded whole: the instance goes on from what stands."""
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     app = saga_app(twice, Tick)
     async with engine(app, store=store, provide={Stage: stage}) as running:
         stage.closes(Ask("a", 1))
@@ -579,7 +587,7 @@ async def test_what_reacted_in_a_commit_that_was_dropped_is_forgotten() -> None:
         stage.opens(Ask("a", 1))
         await running.settle()
         assert (await row(store, "t.saga")).version == 1
-        assert not [write for write in store.data.messages if write.type == "t.Told"]
+        assert not [write for write in await store.read_messages() if write.type == "t.Told"]
         await running.publish(Tick())
         await running.settle()
         assert (await row(store, "t.saga")).version == 2
@@ -588,7 +596,7 @@ async def test_what_reacted_in_a_commit_that_was_dropped_is_forgotten() -> None:
 async def test_a_draft_that_cannot_be_routed_lets_go_of_the_instances_that_reacted_in_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app, store = ticking_app(), MemoryStore()
+    app, store = ticking_app(), new_store()
 
     @app.process_manager(key="key", starts_with=Begun)
     @dataclass(frozen=True)
@@ -607,7 +615,7 @@ async def test_a_draft_that_cannot_be_routed_lets_go_of_the_instances_that_react
     async with engine(app, store=store) as running:
         with pytest.raises(RuntimeError, match="a bug"):
             await running.publish(Begun())
-        assert store.data.messages == []
+        assert await store.read_messages() == []
         failing.clear()
         await running.publish(Begun())
         await running.publish(Tick(number=1))
@@ -619,7 +627,7 @@ async def test_a_draft_that_cannot_be_routed_lets_go_of_the_instances_that_react
 
 
 async def test_a_cancel_undoes_what_was_done() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(saga_app(twice, Tick), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun())
         await running.settle()
@@ -641,7 +649,7 @@ async def test_what_is_not_there_cannot_be_cancelled() -> None:
 
 
 async def test_a_cancel_before_a_step_has_begun_takes_it_out_of_its_lane() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask("a", 0))
     async with engine(saga_app(twice, Tick), store=store, provide={Stage: stage}) as running:
         await running.send(Ask("a", 0))  # holds the lane of the step's command
@@ -683,7 +691,7 @@ class Careful:
 
 @pytest.mark.parametrize("running_do", [True, False])
 async def test_a_process_manager_is_told_of_a_cancel_and_undoes_by_itself(running_do: bool) -> None:
-    app, stage, store = asking_app(), Stage(), MemoryStore()
+    app, stage, store = asking_app(), Stage(), new_store()
 
     @app.handles(key="key")
     async def undo(command: Undo, stage: Stage) -> Undone:
@@ -767,7 +775,7 @@ def playing_app(rounds: int) -> App:
 
 
 async def test_processes_that_answer_each_other_for_long() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(playing_app(500), store=store) as running:
         await asyncio.gather(*(running.publish(Ping(key, 0)) for key in "abc"))
         await running.settle()
@@ -776,6 +784,7 @@ async def test_processes_that_answer_each_other_for_long() -> None:
     assert await left(store) == []
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_processes_that_answer_each_other_at_the_same_time_hold_nobody() -> None:
     store = Recording()
     async with engine(playing_app(20), store=store) as running:
@@ -806,6 +815,7 @@ async def test_the_first_event_of_a_commit_that_fails_parks_and_the_second_waits
     assert len(store.commits) == 4
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_what_a_run_told_others_before_it_failed_stands() -> None:
     app, store = App("t"), Recording()
 
@@ -841,7 +851,7 @@ async def test_what_a_run_told_others_before_it_failed_stands() -> None:
 
 
 async def test_an_outcome_whose_process_has_moved_on_is_made_again() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(saga_app(twice, Tick), store=store, provide={Stage: stage}) as running:
         stage.closes(Ask("a", 1))
         await running.publish(Begun())
@@ -886,13 +896,14 @@ async def test_a_run_of_an_instance_that_has_moved_on_is_made_again() -> None:
     assert await left(store) == []
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_of_a_run_with_one_that_is_gone_the_others_stand() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await queued(running, 1, 2, 3)
-        ids = sorted(store.data.deliveries)
-        del store.data.deliveries[ids[1]]
+        ids = sorted(store.inner.data.deliveries)
+        del store.inner.data.deliveries[ids[1]]
         running._lanes.start()
         await running.settle()
         assert await numbers(store) == [1, 3]
@@ -904,6 +915,7 @@ async def test_of_a_run_with_one_that_is_gone_the_others_stand() -> None:
     assert await left(store) == []
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_once_deliveries_have_come_reactions_are_inline_again() -> None:
     store = Recording()
     async with engine(ticking_app(), store=store) as running:
@@ -916,6 +928,7 @@ async def test_once_deliveries_have_come_reactions_are_inline_again() -> None:
     assert await numbers(store) == [1, 2, 3]
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_so_they_are_after_a_commit_with_a_delivery_was_dropped() -> None:
     stage, store = Stage(), Recording()
     app = ticking_app()
@@ -930,7 +943,7 @@ async def test_so_they_are_after_a_commit_with_a_delivery_was_dropped() -> None:
         await running.publish(Begun())
         await running.send(Ask("a", 5))
         await until(lambda: stage.now)
-        (delivery,) = store.data.deliveries.values()
+        (delivery,) = store.inner.data.deliveries.values()
         delivery.attempt += 1  # as if another engine had taken it over
         running._processes.inline = False
         stage.opens(Ask("a", 5))
@@ -942,8 +955,9 @@ async def test_so_they_are_after_a_commit_with_a_delivery_was_dropped() -> None:
     assert await numbers(store) == [6]
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_one_that_would_park_but_is_gone_holds_nobody() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(ticking_app(), store=store) as running:
         await running.publish(Begun())
         await queued(running, 13, 2)

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.stage import Ask, Told
 
 from sagakit import App
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass
@@ -103,7 +105,7 @@ async def test_an_async_function_provides_what_it_returns() -> None:
 
 async def test_one_that_fails_keeps_the_engine_from_starting_and_closes_the_others() -> None:
     log: list[str] = []
-    store = MemoryStore()
+    store = new_store()
     with pytest.raises(ConnectionError, match="no cards"):
         async with engine(app_with(log, fails=True), store=store):
             pass
@@ -112,7 +114,7 @@ async def test_one_that_fails_keeps_the_engine_from_starting_and_closes_the_othe
 
 
 async def test_one_that_fails_to_close_does_not_keep_the_store_open() -> None:
-    app, store = App("t"), MemoryStore()
+    app, store = App("t"), new_store()
 
     @app.provides
     async def settings() -> AsyncIterator[Settings]:

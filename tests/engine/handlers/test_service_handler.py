@@ -7,13 +7,15 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.stage import RETRY, Ask, Declined, Stage, Told, asking_app, until
 
 from sagakit import App, Context, Loaded, NotFound, Retry
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Announced:
     total: int
 
 
-async def story(store: MemoryStore) -> list[Envelope]:
+async def story(store: AnyStore) -> list[Envelope]:
     reader = store.again()
     await reader.open(own=False)
     return await reader.read_messages()
 
 
-async def left(store: MemoryStore) -> list[Delivery]:
+async def left(store: AnyStore) -> list[Delivery]:
     reader = store.again()
     await reader.open(own=False)
     return await reader.read_deliveries()
@@ -49,7 +51,7 @@ def plain_app(function: object, **options: object) -> App:
 
 
 async def test_the_command_and_its_outcome_are_in_the_log_and_the_delivery_is_gone() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), [Told("a", 1), Told("a", 2)])
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         receipt = await running.send(Ask())
@@ -66,7 +68,7 @@ async def test_the_command_and_its_outcome_are_in_the_log_and_the_delivery_is_go
 async def test_the_ids_of_outputs_are_the_same_at_every_run() -> None:
     ids: list[list[str]] = []
     for _ in range(2):
-        stage, store = Stage(), MemoryStore()
+        stage, store = Stage(), new_store()
         async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
             envelope = running._door.new_envelope(Ask(), "command")
             envelope.id = envelope.correlation_id = "the same"
@@ -84,7 +86,7 @@ async def test_the_ids_of_outputs_are_the_same_at_every_run() -> None:
     ],
 )
 async def test_what_does_not_fit_fails_in_its_handler(answer: object, error: str) -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), answer)
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())
@@ -106,7 +108,7 @@ async def test_a_plain_function_runs_in_a_thread_and_holds_nobody() -> None:
         assert gate.wait(10)
         return Told(command.key, command.number)
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(plain_app(ask), store=store) as running:
         await running.send(Ask())
         await running.send(Ask("b"))
@@ -125,7 +127,7 @@ async def test_no_more_threads_than_the_bound_and_one_that_waits_for_a_thread_ca
         assert gate.wait(10)
         return Told(command.key, command.number)
 
-    app, store = plain_app(ask, timeout=5.0, retry=Retry(1)), MemoryStore()
+    app, store = plain_app(ask, timeout=5.0, retry=Retry(1)), new_store()
     async with engine(app, store=store, limits=Limits(threads=1)) as running:
         await running.send(Ask(number=1))
         await until(lambda: began)
@@ -147,7 +149,7 @@ async def test_an_error_of_a_thread_is_an_error_like_any_other() -> None:
             raise error
         return Told(command.key)
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(plain_app(ask, retry=RETRY), store=store) as running:
         await running.send(Ask())
         for _ in range(2):
@@ -181,7 +183,7 @@ async def test_the_answer_of_what_was_left_behind_is_nobodys() -> None:
         ended.append(context.attempt)
         return Told(command.key, context.attempt)
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(plain_app(ask, timeout=5.0, retry=RETRY), store=store) as running:
         await running.send(Ask())
         await running.advance(seconds=5)
@@ -227,7 +229,7 @@ async def test_a_handler_that_lets_a_cancellation_out_has_failed() -> None:
 
 
 async def test_a_listener_sends_commands_in_the_commit_that_takes_its_event() -> None:
-    app, stage, store = asking_app(), Stage(), MemoryStore()
+    app, stage, store = asking_app(), Stage(), new_store()
 
     @app.on
     def react(event: Begun) -> list[Ask]:
@@ -315,7 +317,7 @@ def adding_app(seen: list[Loaded[object]]) -> App:
 
 async def test_a_forwarder_sees_the_aggregate_as_it_stood_at_the_event() -> None:
     seen: list[Loaded[object]] = []
-    store = MemoryStore()
+    store = new_store()
     async with engine(adding_app(seen), store=store) as running:
         for number in (1, 2, 3, 0):
             await running.send(Add("a", number))
@@ -365,7 +367,7 @@ async def test_the_context_names_the_message() -> None:
 
 
 async def test_the_engine_serves_a_declined_command_as_well() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask(), [Declined("a", "no")])
     async with engine(asking_app(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask())

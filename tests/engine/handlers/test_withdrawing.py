@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.stage import RETRY, Ask, Stage, Told, asking_app, until
 
 from sagakit import App, Saga
 from sagakit.core.commit import Delivery
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def asking_saga(*, key: str | None = "key") -> App:
     return app
 
 
-async def left(store: MemoryStore) -> list[Delivery]:
+async def left(store: AnyStore) -> list[Delivery]:
     reader = store.again()
     await reader.open(own=False)
     return await reader.read_deliveries()
@@ -86,7 +88,7 @@ async def cancelled(running: ManualEngine) -> None:
 
 @pytest.mark.parametrize("key", ["key", None])
 async def test_while_it_waits_to_be_tried_again(key: str | None) -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.will(Ask("a"), ConnectionError("down"))
     async with engine(asking_saga(key=key), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
@@ -105,7 +107,7 @@ async def test_while_it_waits_to_be_tried_again(key: str | None) -> None:
 
 @pytest.mark.parametrize("key", ["key", None])
 async def test_while_it_waits_for_a_worker(key: str | None) -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask("busy"))
     app = asking_saga(key=key)
     async with engine(app, store=store, provide={Stage: stage}, limits=Limits(at_once=2)) as running:
@@ -130,7 +132,7 @@ async def test_while_it_waits_for_a_worker(key: str | None) -> None:
 
 async def test_while_its_lane_is_ready_but_not_handled_yet() -> None:
     """The head of a lane that waits for a worker is taken out: the worker finds it empty, and the lane lives on."""
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(asking_saga(), store=store, provide={Stage: stage}) as running:
         running._lanes.running = False  # no worker takes anything
         await running.publish(Begun("a"))
@@ -149,7 +151,7 @@ async def test_while_its_lane_is_ready_but_not_handled_yet() -> None:
 
 
 async def test_while_it_stands_behind_another_in_its_lane() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask("a", 9))
     async with engine(asking_saga(), store=store, provide={Stage: stage}) as running:
         await running.send(Ask("a", 9))
@@ -166,7 +168,7 @@ async def test_while_it_stands_behind_another_in_its_lane() -> None:
 
 @pytest.mark.parametrize("key", ["key", None])
 async def test_while_it_runs(key: str | None) -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask("a"))
     async with engine(asking_saga(key=key), store=store, provide={Stage: stage}) as running:
         await running.publish(Begun("a"))
@@ -183,7 +185,7 @@ async def test_while_it_runs(key: str | None) -> None:
 @pytest.mark.parametrize("lets_out", [ConnectionError("interrupted"), None])
 async def test_whatever_a_cancelled_handler_makes_of_it(lets_out: Exception | None) -> None:
     """It is withdrawn all the same, and its worker goes on as any other."""
-    app, stage, store, pending = App("t"), Stage(), MemoryStore(), list[int]()
+    app, stage, store, pending = App("t"), Stage(), new_store(), list[int]()
 
     @app.handles
     async def ask(command: Ask, stage: Stage) -> Told:
@@ -222,7 +224,7 @@ async def test_whatever_a_cancelled_handler_makes_of_it(lets_out: Exception | No
 
 async def test_the_command_of_an_aggregate_whose_run_is_being_written() -> None:
     """The Commit that gives it up comes first: the whole run is dropped, and decided again without it."""
-    app, stage, store = App("t"), Stage(), MemoryStore()
+    app, stage, store = App("t"), Stage(), new_store()
     app.aggregate(key="key")(Sum)
 
     @app.handles

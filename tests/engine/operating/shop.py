@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.each_store import new_store
+
 from sagakit import App, Context, Retry, Saga
 from sagakit.core.commit import Delivery, Instance, Search
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
 
 WHO = {"by": "ada", "reason": "by hand"}
@@ -148,7 +149,7 @@ def shop(code: Callable[..., Any] = order) -> App:
 async def running(
     world: World, *, app: App | None = None, store: Store | None = None
 ) -> AsyncIterator[tuple[ManualEngine, Store]]:
-    store = store or MemoryStore()
+    store = store or new_store()
     async with engine(app or shop(), provide={World: world}, store=store) as one:
         yield one, store
 

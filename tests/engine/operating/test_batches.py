@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.house import Group, GroupMoved, House, Move, Moved, counts, moved, moving, the_one
 from tests.engine.stage import until
 
 from sagakit import App, Retry, Saga
 from sagakit.engine.limits import Limits
 from sagakit.errors import NotPossible
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 WHO: dict[str, Any] = {"by": "ada", "reason": "they have paid"}
 
@@ -57,7 +59,7 @@ async def test_what_fails_once_more_can_be_run_once_more() -> None:
 
 
 async def test_a_rerun_goes_on_with_the_next_engine() -> None:
-    house, store = House(), MemoryStore()
+    house, store = House(), new_store()
     app = moving(at_once=2)
     house.refuses = frozenset(range(20))
     limits = Limits(stop_within=0.05)

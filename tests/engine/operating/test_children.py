@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.operating.shop import WHO
 
 from sagakit import App, NotDone, Saga
 from sagakit.core.streams import instance_id
 from sagakit.errors import TerminalError
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def nested(at: str, world: World) -> App:
 
 
 @asynccontextmanager
-async def stuck(at: str, world: World) -> AsyncGenerator[tuple[ManualEngine, MemoryStore]]:
+async def stuck(at: str, world: World) -> AsyncGenerator[tuple[ManualEngine, AnyStore]]:
     """A parent whose child waits for a person."""
-    store = MemoryStore()
+    store = new_store()
     async with engine(nested(at, world), store=store) as one:
         await one.send(Begin("a"))
         await one.settle()
@@ -124,25 +126,25 @@ async def stuck(at: str, world: World) -> AsyncGenerator[tuple[ManualEngine, Mem
         yield one, store
 
 
-async def parked(store: MemoryStore) -> int:
+async def parked(store: AnyStore) -> int:
     (found,) = [one for one in await store.read_deliveries() if one.state == "parked"]
     return found.id
 
 
-async def act(one: ManualEngine, store: MemoryStore, action: str) -> None:
+async def act(one: ManualEngine, store: AnyStore, action: str) -> None:
     await one.operator.act(CHILD, action, **WHO)  # type: ignore[arg-type]
 
 
-async def drop_delivery(one: ManualEngine, store: MemoryStore, action: str) -> None:
+async def drop_delivery(one: ManualEngine, store: AnyStore, action: str) -> None:
     await one.operator.act_on_delivery(await parked(store), "drop", **WHO)
 
 
-async def edit_delivery(one: ManualEngine, store: MemoryStore, action: str) -> None:
+async def edit_delivery(one: ManualEngine, store: AnyStore, action: str) -> None:
     payload = {"key": "a", "wrong": False}
     await one.operator.act_on_delivery(await parked(store), "edit", payload=payload, **WHO)
 
 
-Act = Callable[[ManualEngine, MemoryStore, str], Any]
+Act = Callable[[ManualEngine, AnyStore, str], Any]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ async def test_an_undo_that_was_a_saga_and_was_undone_waits_for_a_person() -> No
         await saga.do(Hold("parent"), then=Held, undo=GiveBack(start.key))
         raise NotDone("enough")
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(app, store=store) as one:
         await one.send(Begin("a"))
         await one.settle()

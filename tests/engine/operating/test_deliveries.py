@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.operating.shop import (
     RETRY,
     WHO,
@@ -30,9 +31,10 @@ from sagakit.core.queries import DeliveryQuery
 from sagakit.engine.limits import Limits
 from sagakit.errors import InvalidMessage, NotPossible
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 async def parked_note(one: ManualEngine, store: Store, **fields: Any) -> Delivery:
@@ -43,7 +45,7 @@ async def parked_note(one: ManualEngine, store: Store, **fields: Any) -> Deliver
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Store:
-    return MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "t.db")
+    return new_store() if request.param == "memory" else SqliteStore(tmp_path / "t.db")
 
 
 async def test_a_parked_message_is_tried_in_a_new_round_of_attempts(store: Store) -> None:
@@ -277,8 +279,9 @@ async def test_a_message_without_a_key_goes_to_its_lane_once_it_has_one() -> Non
     assert world.notes == ["x"]
 
 
+@only_on("memory", "sqlite", because="where several engines may be, another one may have its code")
 async def test_what_nobody_claims_can_be_left_and_dropped() -> None:
-    store, world = MemoryStore(), World(down={Reserve})
+    store, world = new_store(), World(down={Reserve})
     async with running(world, store=store) as (one, _):
         await placed(one)
     other = App("t")

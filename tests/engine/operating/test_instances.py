@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.operating.shop import (
     WHO,
     Charge,
@@ -29,8 +30,9 @@ from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.streams import lane_name
 from sagakit.engine.limits import Limits
 from sagakit.errors import InvalidMessage, NotPossible, StoreInUse
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 async def test_a_cancel_undoes_what_is_done_and_says_who_and_why() -> None:
@@ -108,7 +110,7 @@ async def test_an_instance_whose_code_failed_goes_on(action: Any) -> None:
         if broken:
             raise ValueError("a bug")
 
-    world, store = World(), MemoryStore()
+    world, store = World(), new_store()
     async with running(world, app=shop(code), store=store) as (one, _):
         id = await placed(one)
         assert (await row(store, id)).status == "parked"
@@ -160,6 +162,7 @@ async def test_a_parked_instance_that_is_paused_and_resumed_is_parked_still() ->
         assert not await store.read_deliveries()
 
 
+@only_on("memory", "sqlite", because="where several engines may be, an action waits until it is read")
 async def test_what_is_not_read_yet_is_not_passed_over() -> None:
     """The parked input of an instance may wait in the store behind what fills the memory."""
 
@@ -174,7 +177,6 @@ async def test_what_is_not_read_yet_is_not_passed_over() -> None:
             await placed(one, f"{number}")
         other = await placed(one, "bad, and first of its kind: it is read with the first page")
         id = await placed(one, "bad")
-    assert isinstance(store, MemoryStore)
     limits = Limits(page=1)
     async with engine(shop(code), provide={World: world}, store=store.again(), limits=limits) as one:
         with pytest.raises(NotPossible, match="still reads what is outstanding: try again in a moment"):
@@ -188,6 +190,7 @@ async def test_what_is_not_read_yet_is_not_passed_over() -> None:
         assert not await one.store.read_deliveries()
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_an_action_that_waits_for_its_turn_is_told_when_the_engine_dies() -> None:
     async with running(World()) as (one, _):
         id = await placed(one)
@@ -284,7 +287,7 @@ async def test_a_step_that_needs_a_result_is_not_skipped() -> None:
 
 
 async def test_what_an_operator_did_is_replayed() -> None:
-    world, store = World(down={Reserve}), MemoryStore()
+    world, store = World(down={Reserve}), new_store()
     async with running(world, store=store) as (one, _):
         id = await placed(one)
         await one.operator.act(id, "give_result", **WHO, message="t.Reserved", payload={"key": "a"})
@@ -296,7 +299,7 @@ async def test_what_an_operator_did_is_replayed() -> None:
 
 
 async def test_an_instance_of_a_version_that_is_gone_can_be_undone() -> None:
-    world, store = World(), MemoryStore()
+    world, store = World(), new_store()
     async with running(world, store=store) as (one, _):
         id = await placed(one)
     app = shop()

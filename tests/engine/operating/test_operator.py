@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.operating.shop import (
     WHO,
     Charge,
@@ -30,8 +31,9 @@ from sagakit import App, Saga
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.core.queries import DeliveryQuery
 from sagakit.errors import NotPossible, StoreFailed
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import At, Fault, FaultyStore
+
+pytestmark = ON_EACH_STORE
 
 
 async def waits(placed: Placed, saga: Saga) -> None:
@@ -167,7 +169,7 @@ async def test_whoever_asked_may_go_away() -> None:
 
 
 async def test_an_action_that_cannot_be_written_changes_nothing() -> None:
-    world, data = World(down={Charge}), MemoryStore()
+    world, data = World(down={Charge}), new_store()
     async with running(world, store=data) as (one, _):
         id = await placed(one)
         count = len(await data.read_messages())
@@ -188,7 +190,7 @@ async def test_an_action_that_cannot_be_written_changes_nothing() -> None:
         assert (await row(data, id)).status == "compensated"
 
 
-async def story(store: FaultyStore, data: MemoryStore) -> None:
+async def story(store: FaultyStore, data: AnyStore) -> None:
     """A cancel that fails to undo, and is taken up again; each action is repeated until it stands."""
     world = World(down={Charge, Release})
     async with running(world, store=store) as (one, _):
@@ -201,12 +203,12 @@ async def story(store: FaultyStore, data: MemoryStore) -> None:
 
 
 async def test_a_lost_answer_anywhere_is_looked_up() -> None:
-    counting = FaultyStore(MemoryStore())
-    await story(counting, MemoryStore())
+    counting = FaultyStore(new_store())
+    await story(counting, new_store())
     commits = counting.operations.count("commit")
     assert commits > 5
     for number in range(1, commits + 1):
-        data = MemoryStore()
+        data = new_store()
         await story(FaultyStore(data, At(number, Fault.ANSWER_LOST, "commit")), data)
         reader = data.again()
         await reader.open(own=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.operating.shop import (
     WHO,
     Note,
@@ -21,7 +22,8 @@ from tests.engine.operating.shop import (
 
 from sagakit import NotFound, Saga
 from sagakit.errors import NotPossible
-from sagakit.stores.memory import MemoryStore
+
+pytestmark = ON_EACH_STORE
 
 
 async def napping(placed: Placed, saga: Saga) -> None:
@@ -57,7 +59,7 @@ async def test_what_is_paused_stands_still_and_goes_on(scope: Any, name: str) ->
 
 
 async def test_a_pause_outlives_the_engine() -> None:
-    store, world = MemoryStore(), World()
+    store, world = new_store(), World()
     async with running(world, store=store) as (one, _):
         await one.operator.pause("process", "t.order", **WHO)
         id = await placed(one)

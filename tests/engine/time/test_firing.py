@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from tests.each_store import ON_EACH_STORE, Stores, new_store, only_on
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
-from tests.engine.time.stores import NewStore, stores
+from tests.engine.time.stores import NewStore, keeping
 
 from sagakit import App, End, Forget, Message, OutcomeUnknown, Remind, Saga
 from sagakit.core.commit import Delivery
@@ -21,9 +21,10 @@ from sagakit.core.queries import DeliveryQuery
 from sagakit.core.saga.live import SagaLive
 from sagakit.engine.handlers.failures import MOST_CRASHES
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import At, Fault, FaultyStore, SimulatedCrash
 from sagakit.testing.manual import ManualClock, ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Undone:
     key: str
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def again(request: pytest.FixtureRequest, tmp_path: Path) -> NewStore:
+@pytest.fixture
+def again(each_store: Stores) -> NewStore:
     """Makes stores, all on the same data."""
-    return stores(request.param, tmp_path)
+    return keeping(each_store.new())
 
 
 def app_of(code: object, *receives: type) -> App:
@@ -329,10 +330,11 @@ async def nap(begun: Begun, saga: Saga) -> None:
     await saga.do(Ask(begun.key), then=Told)
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_firing_that_brings_the_engine_down_is_charged_and_given_up_and_no_other_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store, clock, app, stage = MemoryStore(), ManualClock(), app_of(nap), Stage()
+    store, clock, app, stage = new_store(), ManualClock(), app_of(nap), Stage()
     react = SagaLive.react
 
     def crash(self: SagaLive, given: Input) -> Reacted:
@@ -364,11 +366,12 @@ async def test_a_firing_that_brings_the_engine_down_is_charged_and_given_up_and_
     await running.stop()
 
 
+@only_on("memory", "sqlite", because="on a server it takes long: acceptance/test_crash_everywhere.py has crashes there")
 async def test_a_crash_at_any_operation_delays_a_sleeper_and_nothing_else() -> None:
     """Each engine of a life of ten days crashes at one operation; the next one goes on from there."""
 
     async def live(fault: At | None) -> tuple[FaultyStore, list[str]]:
-        inner, clock, stage = MemoryStore(), ManualClock(), Stage()
+        inner, clock, stage = new_store(), ManualClock(), Stage()
         first = FaultyStore(inner, *([fault] if fault else []))
         app = app_of(hurried_after_a_nap)
         store: Store = first
@@ -377,7 +380,7 @@ async def test_a_crash_at_any_operation_delays_a_sleeper_and_nothing_else() -> N
             running = ManualEngine(app.topology(provide=[Stage]), store, provide={Stage: stage}, clock=clock)
             try:
                 await running.start()
-                if not inner.data.messages:
+                if not await running.store.read_messages():
                     await running.publish(Begun())
                 await running.advance(days=10)
                 await running.settle()

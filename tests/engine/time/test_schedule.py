@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, Around, Stores, new_store, only_on
 from tests.engine.stage import Ask, Stage, Told, asking_app, numbers, until
 
 from sagakit import App, KeyReused, Saga, StoreFailed, UnknownMessage
@@ -22,10 +22,10 @@ from sagakit.engine.limits import Limits
 from sagakit.engine.time.firing import Firing
 from sagakit.errors import StoreUnusable
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
-from sagakit.stores.sqlite.store import SqliteStore
 from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import START, ManualClock, ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 NewStore = Callable[[], Store]
 
@@ -35,12 +35,10 @@ class Renamed:
     key: str = "a"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def again(request: pytest.FixtureRequest, tmp_path: Path) -> NewStore:
+@pytest.fixture
+def again(each_store: Stores) -> NewStore:
     """Makes stores, all on the same data."""
-    if request.param == "memory":
-        return MemoryStore().again
-    return lambda: SqliteStore(tmp_path / "t.db")
+    return each_store.new().again
 
 
 async def scheduled(store: Store) -> list[Delivery]:
@@ -196,11 +194,12 @@ async def test_it_survives_a_crash_and_sleepers_are_no_suspects(again: NewStore)
         assert sorted(numbers(stage.began)) == list(range(10))
 
 
+@only_on("memory", because="it counts turns of the event loop")
 @pytest.mark.parametrize("fault", list(Fault))
 @pytest.mark.parametrize("number", [2, 3])
 async def test_a_store_that_fails_while_it_fires(number: int, fault: Fault) -> None:
     """Commit 1 schedules it, 2 fires it, 3 handles it."""
-    stage, inner, clock = Stage(), MemoryStore(), ManualClock()
+    stage, inner, clock = Stage(), new_store(), ManualClock()
     store = FaultyStore(inner, At(number, fault, "commit"))
     before = asyncio.all_tasks()
     running = ManualEngine(asking_app().topology(provide=[Stage]), store, provide={Stage: stage}, clock=clock)
@@ -230,7 +229,7 @@ async def test_a_store_that_fails_while_it_fires(number: int, fault: Fault) -> N
 # ---------------------------------------------------------------------- the store keeps the rest
 
 
-class Counting(MemoryStore):
+class Counting(Around):
     """Counts what is read of the schedule, and can fail at it."""
 
     def __init__(self, *args: Any) -> None:
@@ -247,11 +246,11 @@ class Counting(MemoryStore):
         if self.fails:
             self.fails -= 1
             raise self.failure
-        return await super().read_scheduled(after=after, limit=limit, of=of)
+        return await self.inner.read_scheduled(after=after, limit=limit, of=of)
 
     async def commit(self, commits):  # type: ignore[no-untyped-def]
         self.commits.append(list(commits))
-        return await super().commit(commits)
+        return await self.inner.commit(commits)
 
 
 async def send_many(store: Store, count: int) -> ManualClock:
@@ -273,10 +272,11 @@ async def test_thousands_that_are_due_at_once_are_all_handled_and_few_are_in_mem
         assert await scheduled(running.store) == []
 
 
+@only_on("memory", "sqlite", because="where several engines may be, it is read for each partition that is claimed")
 async def test_an_idle_engine_reads_the_schedule_once_and_writes_in_groups() -> None:
     stage, store = Stage(), Counting()
     clock = await send_many(store, 500)
-    store = Counting(store.data)
+    store = Counting(store.again())
     async with engine(asking_app(key=None), store=store, provide={Stage: stage}, clock=clock) as running:
         await running.advance(seconds=99)
         assert store.reads == 1
@@ -290,7 +290,7 @@ async def test_an_idle_engine_reads_the_schedule_once_and_writes_in_groups() -> 
 async def test_a_schedule_that_cannot_be_read_is_read_later() -> None:
     stage, store = Stage(), Counting()
     clock = await send_many(store, 1_500)
-    store = Counting(store.data)
+    store = Counting(store.again())
     async with engine(asking_app(key=None), store=store, provide={Stage: stage}, clock=clock) as running:
         store.fails = 3
         clock.set(clock.now() + 200_000_000)
@@ -305,7 +305,7 @@ async def test_a_schedule_that_cannot_be_read_is_read_later() -> None:
 async def test_a_store_that_is_lost_while_the_schedule_is_read_ends_the_engine() -> None:
     store = Counting()
     clock = await send_many(store, 1_500)
-    store = Counting(store.data)
+    store = Counting(store.again())
     running = ManualEngine(asking_app(key=None).topology(provide=[Stage]), store, provide={Stage: Stage()}, clock=clock)
     await running.start()
     store.fails, store.failure = 1, StoreUnusable("the disk is gone")
@@ -318,7 +318,7 @@ async def test_a_store_that_is_lost_while_the_schedule_is_read_ends_the_engine()
 async def test_a_firing_that_fails_inside_the_engine_stays_and_keeps_no_other_from_firing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stage, store, write = Stage(), MemoryStore(), Firing.write
+    stage, store, write = Stage(), new_store(), Firing.write
 
     async def fails(self: Firing, draft: Draft, delivery: Delivery, *, inline: bool) -> None:
         await write(self, draft, delivery, inline=inline)
@@ -341,7 +341,7 @@ async def test_a_firing_that_fails_inside_the_engine_stays_and_keeps_no_other_fr
 
 
 async def test_a_stop_while_something_fires_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage, store, gate, write = Stage(), MemoryStore(), asyncio.Event(), Firing.write
+    stage, store, gate, write = Stage(), new_store(), asyncio.Event(), Firing.write
     monkeypatch.setattr("sagakit.engine.running.GRACE", 0.01)
 
     async def hangs(self: Firing, draft: Draft, delivery: Delivery, *, inline: bool) -> None:
@@ -354,7 +354,10 @@ async def test_a_stop_while_something_fires_loses_nothing(monkeypatch: pytest.Mo
     running.hand.set(running.hand.now() + 10_000_000)
     await until(lambda: not running._schedule.idle)
     await running.stop()
-    assert len(store.data.deliveries) == 1
+    reader = store.again()
+    await reader.open(own=False)
+    assert len(await scheduled(reader)) == 1
+    await reader.close()
     monkeypatch.setattr(Firing, "write", write)
     async with engine(asking_app(), store=store.again(), provide={Stage: stage}, clock=running.hand) as running:
         await running.settle()
@@ -362,7 +365,7 @@ async def test_a_stop_while_something_fires_loses_nothing(monkeypatch: pytest.Mo
 
 
 async def test_what_is_due_waits_while_too_much_is_unfinished_but_not_for_ever() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     app = asking_app(key=None)
     clock = await send_many(store, 500)
     limits = Limits(unfinished=50)
@@ -404,8 +407,9 @@ async def test_what_nobody_claims_stays_and_is_told_of_and_the_rest_goes_on(agai
         assert await scheduled(running.store) == []
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_a_command_whose_shape_has_changed_meanwhile_parks_when_it_is_due() -> None:
-    store, clock = MemoryStore(), ManualClock()
+    store, clock = new_store(), ManualClock()
     async with engine(asking_app(), store=store, provide={Stage: Stage()}, clock=clock) as running:
         await running.send(Ask(), after=10)
     (row,) = store.data.deliveries.values()

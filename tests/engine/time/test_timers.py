@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
 from sagakit import Engine, Retry
 from sagakit.engine.time.timers import Timers
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualClock
+
+pytestmark = ON_EACH_STORE
 
 SECOND = 1_000_000
 
@@ -118,7 +120,7 @@ async def test_with_the_systems_clock_a_retry_is_not_early_and_hardly_late() -> 
         return await play(command)
 
     stage.play = play_and_note  # type: ignore[method-assign]
-    running = Engine(app.topology(provide=[Stage]), MemoryStore(), provide={Stage: stage})
+    running = Engine(app.topology(provide=[Stage]), new_store(), provide={Stage: stage})
     await running.start()
     assert await running.send_and_wait(Ask(), until=Told) == Told()
     await running.stop()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.stage import until
 from tests.engine.watching.chain import (
     Charge,
@@ -23,9 +24,11 @@ from tests.engine.watching.chain import (
 from sagakit import App, OutcomeUnknown, Receipt, Refused, Retry, Saga, TerminalError, WaitTimeout
 from sagakit.engine.limits import Limits
 from sagakit.errors import Stopping
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import ManualEngine, engine
+
+FOLLOWED = "where several engines share a store, stories are looked up: tests/engine/workers/test_waiting.py"
+pytestmark = [ON_EACH_STORE, only_on("memory", "sqlite", because=FOLLOWED)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ async def test_an_event_at_the_end_of_a_chain() -> None:
 
 
 async def test_after_the_fact() -> None:
-    script, store = Script(answers={"Finalize": PaymentFailed("a")}), MemoryStore()
+    script, store = Script(answers={"Finalize": PaymentFailed("a")}), new_store()
     async with engine(chain(), store=store, provide={Script: script}) as running:
         receipt = await running.send(Place())
         await running.settle()
@@ -87,7 +90,7 @@ async def test_a_failure_anywhere_is_told_when_nothing_else_can_lead_there(
 
 @pytest.mark.parametrize(("at", "answer", "error", "words"), FAILURES)
 async def test_and_told_at_once_after_the_fact(at: str, answer: Any, error: type[Exception], words: str) -> None:
-    script, store = Script(answers={at: answer}), MemoryStore()
+    script, store = Script(answers={at: answer}), new_store()
     async with engine(chain(), store=store, provide={Script: script}) as running:
         receipt = await running.send(Place(), idempotency_key="k")
         await running.settle()
@@ -107,7 +110,8 @@ async def test_a_side_story_that_parks_is_not_the_answer() -> None:
         waiting = asyncio.create_task(running.send_and_wait(Place(), until=WANTED))
         await until(lambda: "Charge" in script.began)
         await running.advance(seconds=1)
-        later = asyncio.create_task(waited(running, Receipt("", next(iter(running.store.data.stories)))))  # type: ignore[attr-defined]
+        [placed] = await running.store.read_messages(limit=1)
+        later = asyncio.create_task(waited(running, Receipt("", placed.correlation_id)))
         await running.advance(seconds=1)
         assert not waiting.done()
         assert not later.done()
@@ -146,8 +150,9 @@ async def test_a_wait_needs_to_know_for_what() -> None:
             await running.wait(until=PaymentFinalized)  # type: ignore[call-overload]
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_a_parked_command_that_is_tried_again_goes_on() -> None:
-    script, store = Script(answers={"Charge": Broken("no card")}), MemoryStore()
+    script, store = Script(answers={"Charge": Broken("no card")}), new_store()
     async with engine(chain(), store=store, provide={Script: script}) as running:
         receipt = await running.send(Place())
         await running.settle()
@@ -166,7 +171,7 @@ async def test_a_parked_command_that_is_tried_again_goes_on() -> None:
 
 
 async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_over() -> None:
-    script, store = Script(closed={"Charge"}), MemoryStore()
+    script, store = Script(closed={"Charge"}), new_store()
     limits = Limits(stop_within=0.01)
     async with engine(chain(), store=store, provide={Script: script}, limits=limits) as running:
         receipts = [await running.send(Place(str(number))) for number in range(12)]
@@ -186,7 +191,7 @@ async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_o
 
 
 async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
-    script, store = Script(closed={"Charge"}), MemoryStore()
+    script, store = Script(closed={"Charge"}), new_store()
     async with engine(chain(), store=store, provide={Script: script}, limits=Limits(stop_within=0.01)) as running:
         for number in range(12):
             await running.send(Place(str(number)))
@@ -275,7 +280,7 @@ async def test_the_failure_that_closes_the_last_way_is_told(
 
 
 async def test_a_store_that_cannot_be_read_is_asked_again() -> None:
-    store = MemoryStore()
+    store = new_store()
     faulty = FaultyStore(store, At(1, Fault.FAILED, "read_story"), At(2, Fault.FAILED, "read_story"))
     script = Script(answers={"Charge": Declined("a", "poor")})
     async with engine(chain(), store=faulty, provide={Script: script}) as running:
@@ -328,7 +333,7 @@ async def test_a_process_of_another_story_goes_on_in_this_one() -> None:
         begun = await running.send(Elsewhere("a"))
         waiting = asyncio.create_task(running.send_and_wait(Place("a"), until=Charged))
         await until(lambda: "Charge" in script.began)
-        (story,) = {one.correlation_id for one in running.store.data.messages} - {begun.correlation_id}  # type: ignore[attr-defined]
+        (story,) = {one.correlation_id for one in await running.store.read_messages()} - {begun.correlation_id}
         later = asyncio.create_task(running.wait(until=Charged, correlation_id=story))
         await running.advance(seconds=1)
         assert not waiting.done()

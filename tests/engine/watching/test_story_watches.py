@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.stage import Stage, until
 from tests.engine.watching.chain import Declined, Place, Placed, Script, chain
 from tests.engine.watching.watched import Begun, Nudged, counting, taken, two_steps
@@ -13,8 +14,10 @@ from tests.engine.watching.watched import Begun, Nudged, counting, taken, two_st
 from sagakit import CursorGone, NotFound, Stopping, TerminalError, Update
 from sagakit.engine.limits import Limits
 from sagakit.engine.watching.updates import MOST
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+FOLLOWED = "where several engines share a store, stories are looked up: tests/engine/workers/test_waiting.py"
+pytestmark = [ON_EACH_STORE, only_on("memory", "sqlite", because=FOLLOWED)]
 
 TYPES = ["c.Place", "c.Placed", "c.Charge", "c.Charged", "c.Finalize", "c.PaymentFinalized"]
 
@@ -71,11 +74,12 @@ async def test_what_is_over_is_told_at_once() -> None:
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_cursor_goes_on_where_it_was_left(restarted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sagakit.engine.watching.looking_back.STORY_PAGE", 4)
-    store = MemoryStore()
+    store = new_store()
     async with engine(chain(), store=store, provide={Script: Script()}) as running:
         receipt = await running.send(Place())
         await running.settle()
-    store = store.again() if restarted else MemoryStore(store.data)
+    if restarted:
+        store = store.again()
     async with engine(chain(), store=store, provide={Script: Script()}) as running:
         for after in range(len(TYPES) + 1):
             updates = await taken(running.watch(correlation_id=receipt.correlation_id, after=str(after)))
@@ -100,7 +104,7 @@ async def test_first_what_was_missed_then_live() -> None:
 
 
 async def test_it_waits_for_a_person_until_one_comes() -> None:
-    script, store = Script(answers={"Charge": Broken("no card")}), MemoryStore()
+    script, store = Script(answers={"Charge": Broken("no card")}), new_store()
     async with engine(chain(), store=store, provide={Script: script}) as running:
         receipt = await running.send(Place())
         updates = running.watch(correlation_id=receipt.correlation_id)
@@ -111,9 +115,9 @@ async def test_it_waits_for_a_person_until_one_comes() -> None:
         await updates.aclose()
         again = running.watch(correlation_id=receipt.correlation_id)
         assert (await anext(again)).status == "parked"
-        (parked,) = store.data.deliveries
+        (parked,) = await store.read_deliveries()
         script.answers.clear()
-        await running.operator.act_on_delivery(parked, "retry", by="ann", reason="the card is there")
+        await running.operator.act_on_delivery(parked.id, "retry", by="ann", reason="the card is there")
         told = await taken(again)
         assert types(told)[-3:] == TYPES[3:]
         assert told[-1].status == "ended"
@@ -168,8 +172,9 @@ async def test_a_cursor_that_is_none_is_told_so_with_how_it_stands(after: str, w
         assert gone.value.current == Update("ended", "", None, "6")
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_so_is_one_past_what_is_kept() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(chain(), store=store, provide={Script: Script()}) as running:
         receipt = await running.send(Place())
         await running.settle()
@@ -188,8 +193,9 @@ async def test_what_is_not_there() -> None:
         assert not running._watching
 
 
+@only_on("memory", because="its data are changed behind its back")
 async def test_a_message_whose_class_is_gone_is_told_by_its_name() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(chain(), store=store, provide={Script: Script()}) as running:
         receipt = await running.send(Place())
         await running.settle()

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store, only_on
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app, until
 from tests.engine.watching.watched import Begun, Nudged, counting
 
 from sagakit import App, OutcomeUnknown, Receipt, Refused, Saga, Stopping, TerminalError, Update, WaitTimeout
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 class Broken(TerminalError):
@@ -83,7 +85,7 @@ def placing_app() -> App:
 
 
 async def test_gives_the_event_once_it_is_durable() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     async with engine(placing_app(), store=store, provide={Stage: stage}) as running:
         assert await running.send_and_wait(Place(), until=Told) == Told("a", 0)
         assert "t.Told" in [message.type for message in await store.read_messages()]
@@ -230,7 +232,7 @@ async def test_a_failure_while_it_looks_back_does_not_hide_what_came_before(monk
 
         async def failing_meanwhile(*args: Any, **options: Any) -> Any:
             stage.opens(Ask())
-            await running.settle()
+            await until(lambda: running.idle)  # to settle would be to wait for this answer
             return await read_story(*args, **options)
 
         monkeypatch.setattr(running.store, "read_story", failing_meanwhile)
@@ -249,7 +251,7 @@ async def test_a_failure_while_it_looks_back_is_told_where_nothing_came(monkeypa
         async def failing_meanwhile(*args: Any, **options: Any) -> Any:
             story = await read_story(*args, **options)
             stage.opens(Ask())
-            await running.settle()
+            await until(lambda: running.idle)  # to settle would be to wait for this answer
             return story
 
         monkeypatch.setattr(running.store, "read_story", failing_meanwhile)
@@ -281,8 +283,9 @@ async def test_nobody_waits_on_for_an_engine_that_has_stopped() -> None:
         await waiting
 
 
+@only_on("memory", because="the next one that opens it takes it away")
 async def test_nor_for_one_that_cannot_go_on() -> None:
-    stage, store = Stage(), MemoryStore()
+    stage, store = Stage(), new_store()
     stage.closes(Ask())
     async with engine(placing_app(), store=store, provide={Stage: stage}) as running:
         waiting = asyncio.create_task(running.send_and_wait(Place(), until=Told))

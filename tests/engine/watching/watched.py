@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from tests.engine.stage import Ask, Declined, Stage, Told, asking_app
 
 from sagakit import App, Engine, Saga, Update
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine
 
 FIRST, SECOND = Ask("a", 1), Ask("a", 2)
@@ -86,4 +85,4 @@ def waits_for(engine: Engine) -> bool:
     return bool(engine._watching)
 
 
-__all__ = ["FIRST", "SECOND", "Declined", "ManualEngine", "MemoryStore", "Stage"]
+__all__ = ["FIRST", "SECOND", "Declined", "ManualEngine", "Stage"]

@@ -6,6 +6,7 @@ import pytest
 from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
+from tests.each_store import ON_EACH_STORE
 from tests.engine.house import Counting, House, moved, moving
 from tests.engine.stage import Ask, Stage, asking_app, until
 from tests.telemetry.reading import counted
@@ -14,6 +15,8 @@ from sagakit import Busy, KeyReused
 from sagakit.engine.limits import Limits
 from sagakit.telemetry import Telemetry
 from sagakit.testing import manual
+
+pytestmark = ON_EACH_STORE
 
 
 async def placed(way: str, world: World, seconds: float = 0) -> dict[str, float]:

@@ -11,14 +11,16 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from tests.each_store import ON_EACH_STORE, Around, new_store
 
 from sagakit import App, Message, Retry, Saga, Step
 from sagakit.core.commit import Commit
 from sagakit.core.queries import InstanceQuery
 from sagakit.engine.handlers.processes.attributes import gathered
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing import engine
+
+pytestmark = ON_EACH_STORE
 
 
 class Colour(Enum):
@@ -94,7 +96,7 @@ def as_manager(*names: str) -> App:
     return app
 
 
-class Counting(MemoryStore):
+class Counting(Around):
     """A store that counts what is written for those who search."""
 
     def __init__(self) -> None:
@@ -103,7 +105,7 @@ class Counting(MemoryStore):
 
     async def commit(self, commits: Any) -> Any:
         self.written += sum(len(one.search) for one in commits if isinstance(one, Commit))
-        return await super().commit(commits)
+        return await self.inner.commit(commits)
 
 
 async def attributes(store: Store, key: str = "o-1") -> dict[str, Any]:
@@ -146,7 +148,7 @@ async def test_what_is_not_declared_is_not_kept_and_costs_nothing() -> None:
 
 
 async def test_they_are_kept_over_an_end_and_a_restart_and_no_late_event_changes_them() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(as_code(), store=store) as one:
         await one.publish(Placed("o-1"))
         await one.settle()
@@ -167,7 +169,7 @@ async def test_one_that_parks_is_found_by_them() -> None:
     async def order(placed: Placed, saga: Saga) -> None:
         raise ValueError("a bug")
 
-    store = MemoryStore()
+    store = new_store()
     async with engine(app, store=store) as one:
         await one.publish(Placed("o-1"))
         await one.settle()
@@ -177,7 +179,7 @@ async def test_one_that_parks_is_found_by_them() -> None:
 async def test_of_a_step_saga() -> None:
     app = handlers()
     app.step_saga("order", Step(Pay, then=Paid), starts_with=Placed, key="id", attributes=("receipt", "total"))
-    store = MemoryStore()
+    store = new_store()
     async with engine(app, store=store) as one:
         await one.publish(Placed("o-1"))
         await one.settle()

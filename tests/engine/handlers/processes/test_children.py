@@ -22,14 +22,16 @@ from tests.acceptance.trips.messages import (
     TripBooked,
 )
 from tests.acceptance.trips.processes import MEAL, STAY, STAYS, TRIP, meal, trips, with_handlers
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store, only_on
 from tests.engine.stage import until
 
 from sagakit import App, NotFound, OutcomeUnknown, Refused, Saga
 from sagakit.core.commit import Commit, DeliveryChange, Fence
 from sagakit.core.streams import instance_id
 from sagakit.engine.limits import Limits
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Go:
 
 @asynccontextmanager
 async def running(
-    agency: Agency, app: App | None = None, *, store: MemoryStore | None = None, limits: Limits | None = None
+    agency: Agency, app: App | None = None, *, store: AnyStore | None = None, limits: Limits | None = None
 ) -> AsyncIterator[ManualEngine]:
     async with engine(app or trips(), provide={Agency: agency}, store=store, limits=limits) as one:
         yield one
@@ -98,7 +100,7 @@ async def test_a_parent_awaits_its_child() -> None:
 
 
 async def test_an_outcome_belongs_to_the_command_that_started_the_process() -> None:
-    store = MemoryStore()
+    store = new_store()
     async with running(Agency(), store=store) as one:
         receipt = await one.send(BookTrip("t"))
         await one.settle()
@@ -146,7 +148,7 @@ async def test_a_hundred_sagas_inside_one_another() -> None:
 
 @pytest.mark.parametrize("cached", [1, 1_000])
 async def test_instances_that_have_left_the_memory(cached: int) -> None:
-    store, limits = MemoryStore(), Limits(cached=cached, stop_within=0.01)
+    store, limits = new_store(), Limits(cached=cached, stop_within=0.01)
     for way in STAYS:
         agency, key = Agency(), f"t in {way}"
         agency.closes("hold key")
@@ -291,7 +293,7 @@ async def test_a_cancel_of_the_parent_at_every_point(at: str) -> None:
 
 async def race(turns: int, *, cancel_first: bool) -> tuple[str, bool]:
     """A cancel of the trip and the end of its stay, so many turns of the loop apart: how the stay ended."""
-    agency, store = Agency(), MemoryStore()
+    agency, store = Agency(), new_store()
     agency.closes("hold key")
     async with running(agency, store=store) as one:
         await one.send(BookTrip("t"))
@@ -312,6 +314,7 @@ async def race(turns: int, *, cancel_first: bool) -> tuple[str, bool]:
     return stay, any(envelope.type == "sagakit.CancelChild" for envelope in log)
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_cancel_races_the_end_of_the_child() -> None:
     seen = {await race(turns, cancel_first=first) for turns in range(12) for first in (True, False)}
     # undone in time; done before its parent was cancelled; done, and its parent heard of it after it had given it up
@@ -478,7 +481,7 @@ async def test_a_batch_of_children() -> None:
 @pytest.mark.parametrize("undo", [True, False])
 @pytest.mark.parametrize("again", [True, False])
 async def test_a_batch_of_children_is_cancelled_with_its_parent(undo: bool, again: bool) -> None:
-    (app, done), store = batching(undo=undo), MemoryStore()
+    (app, done), store = batching(undo=undo), new_store()
     async with engine(app, store=store) as one:
         await one.send(Begin("p"))
         await one.settle()
@@ -625,7 +628,7 @@ def breaking(*, broken: bool, at_start: bool = False) -> App:
     return app
 
 
-async def retry_parked(store: MemoryStore) -> None:
+async def retry_parked(store: AnyStore) -> None:
     """As an operator does."""
     await store.open()
     for delivery in await store.read_deliveries():
@@ -638,7 +641,7 @@ async def retry_parked(store: MemoryStore) -> None:
 @pytest.mark.parametrize("at_start", [False, True])
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_parked_child_is_waited_for(at_start: bool, cancelled: bool) -> None:
-    store, agency = MemoryStore(), Agency()
+    store, agency = new_store(), Agency()
     async with running(agency, breaking(broken=True, at_start=at_start), store=store) as one:
         await one.send(Begin("a"))
         await one.settle()

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from tests.core.protocol.tables import Cell, read
+from tests.each_store import ON_EACH_STORE, AnyStore, new_store
 from tests.engine.operating.shop import WHO
 
 from sagakit import App, NotFound, OutcomeUnknown, Refused, Saga
 from sagakit.core.streams import instance_id
 from sagakit.errors import TerminalError
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine, engine
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Bench:
     """A parent "a" and its child "one"."""
 
     one: ManualEngine
-    store: MemoryStore
+    store: AnyStore
     told: list[str] = field(default_factory=list[str])
     """What parents were told."""
     dropped: list[str] = field(default_factory=list[str])
@@ -292,7 +294,7 @@ CELLS = [cell for cell in read("children").values() if cell.next is not None]
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 async def test_the_code_does_what_the_cell_says(cell: Cell) -> None:
     benches: list[Bench] = []
-    store = MemoryStore()
+    store = new_store()
     async with engine(app_of(lambda: benches[0]), store=store) as one:
         bench = Bench(one, store)
         benches.append(bench)

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 
 from sagakit import App, Saga
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.draft import Draft
 from sagakit.ports import Store
-from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite import SqliteStore
 from sagakit.testing import engine
 from sagakit.testing.manual import ManualClock, ManualEngine
+
+pytestmark = ON_EACH_STORE
 
 UNMATCHED = "sagakit.EventUnmatched"
 ID = instance_id("t.order", "o-1")
@@ -106,7 +108,7 @@ async def test_where_nothing_is_declared_they_do_not_wait() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_they_wait_over_a_restart(kind: str, tmp_path: Path) -> None:
-    store = MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "early.db")
+    store = new_store() if kind == "memory" else SqliteStore(tmp_path / "early.db")
     clock = ManualClock()
     async with engine(as_manager()[0], store=store, clock=clock) as one:
         await publish(one, Paid(1))

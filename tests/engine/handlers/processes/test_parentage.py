@@ -6,12 +6,14 @@ import pytest
 from tests.acceptance.trips.agency import Agency
 from tests.acceptance.trips.messages import BookTrip
 from tests.acceptance.trips.processes import MEAL, STAY, TRIP, trips
+from tests.each_store import ON_EACH_STORE, new_store
 
 from sagakit.core.streams import instance_id, lane_name
 from sagakit.engine.handlers.processes import parentage
 from sagakit.engine.handlers.processes.parentage import children_of, parent_of
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import engine
+
+pytestmark = ON_EACH_STORE
 
 
 @pytest.fixture(params=[1, 100])
@@ -21,7 +23,7 @@ def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 
 
 async def test_children_and_parents(page: int) -> None:
-    store = MemoryStore()
+    store = new_store()
     async with engine(trips(), provide={Agency: Agency()}, store=store) as one:
         for key in ("t", "u"):
             await one.send(BookTrip(key))
@@ -39,7 +41,7 @@ async def test_children_and_parents(page: int) -> None:
 async def test_no_more_instances_are_looked_at_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parentage, "PAGE", 1)
     monkeypatch.setattr(parentage, "MOST", 1)
-    store = MemoryStore()
+    store = new_store()
     async with engine(trips(), provide={Agency: Agency()}, store=store) as one:
         await one.send(BookTrip("t"))
         await one.settle()
