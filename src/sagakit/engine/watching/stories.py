@@ -101,8 +101,15 @@ class Stories:
         lost = [one for one in draft.handled if self._may_lead_to(one, waiter)]
         reason = self._failure(waiter, draft) or refusal(waiter, self._handled(lost, draft))
         goes_on = any(one.envelope.correlation_id == waiter.story.correlation_id for one in draft.commit.deliveries)
-        if lost or reason is not None or not (waiter.reachable or goes_on):
+        if lost or reason is not None or not (waiter.reachable or goes_on) or self._is_answer(waiter, draft):
             waiter.doubt(reason)
+
+    def _is_answer(self, waiter: Waiter, draft: Draft) -> bool:
+        """Whether a participant has answered, or an operator acted: nothing of the story was handled here for it."""
+        story = waiter.story.correlation_id
+        return not any(one.envelope.correlation_id == story for one in draft.handled) and any(
+            one.correlation_id == story for one in draft.commit.messages
+        )
 
     def _is_on_its_way(self, waiter: Waiter, draft: Draft) -> bool:
         for write in draft.commit.instances:  # first: that is the cheaper look, and mostly enough
