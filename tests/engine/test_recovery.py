@@ -251,6 +251,7 @@ async def test_while_it_reads_nothing_overtakes(page: int) -> None:
     assert await left(store) == []
 
 
+@only_on("memory", because="it counts turns of the event loop")
 async def test_a_delivery_that_a_page_holds_already_is_not_taken_twice() -> None:
     """Its Commit was durable before the page was read, and is settled after."""
     stage, store = Stage(), new_store()

@@ -27,8 +27,7 @@ from sagakit.errors import Stopping
 from sagakit.testing.faults import At, Fault, FaultyStore
 from sagakit.testing.manual import ManualEngine, engine
 
-FOLLOWED = "where several engines share a store, stories are looked up: tests/engine/workers/test_waiting.py"
-pytestmark = [ON_EACH_STORE, only_on("memory", "sqlite", because=FOLLOWED)]
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -170,6 +169,7 @@ async def test_a_parked_command_that_is_tried_again_goes_on() -> None:
         assert await waiting == PaymentFinalized("a")
 
 
+@only_on("memory", "sqlite", because="several engines read in other pages: workers/test_takeover.py")
 async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_over() -> None:
     script, store = Script(closed={"Charge"}), new_store()
     limits = Limits(stop_within=0.01)
@@ -190,6 +190,7 @@ async def test_while_deliveries_wait_in_the_store_unread_nothing_is_said_to_be_o
         assert [str(answer) for answer in answers] == ["poor"] * 12
 
 
+@only_on("memory", "sqlite", because="several engines read in other pages: workers/test_takeover.py")
 async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
     script, store = Script(closed={"Charge"}), new_store()
     async with engine(chain(), store=store, provide={Script: script}, limits=Limits(stop_within=0.01)) as running:
@@ -204,7 +205,7 @@ async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
         await until(lambda: script.began.count("Charge") == 12 + 5)
         # it stands behind what is unread; as soon as it fails it is told, whatever is unread still
         story = next(iter(running._watching._stories.by_id.values()))
-        assert story.known
+        await until(lambda: story.known)
         script.gates["Charge"].set()
         while not waiting.done():
             await running.advance(seconds=1)
@@ -212,6 +213,7 @@ async def test_what_is_sent_meanwhile_is_told_its_failure_at_once() -> None:
             await waiting
 
 
+@only_on("memory", "sqlite", because="where several engines share a store, nobody looks through one memory")
 async def test_many_who_ask_at_the_same_time_share_one_look() -> None:
     script = Script(closed={"Charge"})
     async with engine(chain(), provide={Script: script}) as running:
@@ -366,6 +368,7 @@ async def test_a_cancel_is_told_in_the_story_that_it_ends() -> None:
             await running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="k")
 
 
+@only_on("memory", "sqlite", because="among several engines the words differ: it led to no event")
 async def test_a_command_whose_key_is_used_is_told_so_though_its_namesake_goes_on() -> None:
     async with engine(owned(), provide={Script: Script()}) as running:
         first = asyncio.create_task(running.send_and_wait(Elsewhere("a"), until=Charged))

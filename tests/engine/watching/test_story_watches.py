@@ -16,8 +16,8 @@ from sagakit.engine.limits import Limits
 from sagakit.engine.watching.updates import MOST
 from sagakit.testing.manual import engine
 
-FOLLOWED = "where several engines share a store, stories are looked up: tests/engine/workers/test_waiting.py"
-pytestmark = [ON_EACH_STORE, only_on("memory", "sqlite", because=FOLLOWED)]
+CURSORS = "its cursors are written out, and positions on PostgreSQL have gaps"
+pytestmark = ON_EACH_STORE
 
 TYPES = ["c.Place", "c.Placed", "c.Charge", "c.Charged", "c.Finalize", "c.PaymentFinalized"]
 
@@ -34,6 +34,7 @@ def statuses(updates: list[Update]) -> list[str]:
     return [update.status for update in updates]
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_how_it_stands_then_every_message_then_the_end() -> None:
     script = Script(closed={"Charge"})
     async with engine(chain(), provide={Script: script}) as running:
@@ -52,6 +53,7 @@ async def test_how_it_stands_then_every_message_then_the_end() -> None:
         assert not running._watching
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_the_end_may_come_without_a_message() -> None:
     script = Script(closed={"Mailed"})
     async with engine(chain(), provide={Script: script}) as running:
@@ -64,6 +66,7 @@ async def test_the_end_may_come_without_a_message() -> None:
             assert await taken(updates) == [Update("ended", "", None, "6")]
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_what_is_over_is_told_at_once() -> None:
     async with engine(chain(), provide={Script: Script()}) as running:
         receipt = await running.send(Place())
@@ -71,6 +74,7 @@ async def test_what_is_over_is_told_at_once() -> None:
         assert await taken(running.watch(correlation_id=receipt.correlation_id)) == [Update("ended", "", None, "6")]
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_cursor_goes_on_where_it_was_left(restarted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sagakit.engine.watching.looking_back.STORY_PAGE", 4)
@@ -103,6 +107,7 @@ async def test_first_what_was_missed_then_live() -> None:
         assert statuses(told) == ["running"] * 4 + ["ended"]
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_it_waits_for_a_person_until_one_comes() -> None:
     script, store = Script(answers={"Charge": Broken("no card")}), new_store()
     async with engine(chain(), store=store, provide={Script: script}) as running:
@@ -123,6 +128,7 @@ async def test_it_waits_for_a_person_until_one_comes() -> None:
         assert told[-1].status == "ended"
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_with_its_instances() -> None:
     stage = Stage()
     async with engine(counting()) as running:
@@ -136,6 +142,7 @@ async def test_with_its_instances() -> None:
         assert updates[-1].status == "ended"
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 async def test_an_instance_that_waits_for_a_person() -> None:
     async with engine(counting()) as running:
         begun = await running.publish(Begun())
@@ -162,6 +169,7 @@ async def test_a_slow_one_skips_to_the_newest_and_is_told_so() -> None:
             assert (update.cursor, update.skipped) == (str(MOST + 10), MOST)
 
 
+@only_on("memory", "sqlite", because=CURSORS)
 @pytest.mark.parametrize(("after", "why"), [("7", "is ahead of it"), ("x", "is no cursor of a story")])
 async def test_a_cursor_that_is_none_is_told_so_with_how_it_stands(after: str, why: str) -> None:
     async with engine(chain(), provide={Script: Script()}) as running:

@@ -79,8 +79,12 @@ class LookingBack:
 
     def judge(self, story: Story, waiter: Waiter, handled: Sequence[Handled]) -> None:
         """Tell one who waits in vain, by what was found."""
+        judge(story, failure=story.failure or refusal(waiter, self._ended(waiter, handled)[-1:]))
+
+    def _ended(self, waiter: Waiter, handled: Sequence[Handled]) -> list[Handled]:
+        """The ways that have come to their end, in the order in which they did."""
         ended = [one for one in handled if one.events and self._leads_nowhere(one, waiter)]
-        judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
+        return sorted(ended, key=lambda one: one.events[-1].position)
 
     async def _look_through(self, story: Story, waiter: Waiter) -> Sequence[Handled] | None:
         """The commands of no process in a story, with their events. None if what is awaited has come."""

@@ -37,7 +37,7 @@ class Afar(LookingBack):
 
     def judge(self, story: Story, waiter: Waiter, handled: Sequence[Handled]) -> None:
         """Tell one who waits in vain; also where the first command was handled and has led to nothing at all."""
-        ended = [one for one in handled if one.events and self._leads_nowhere(one, waiter)]
+        ended = self._ended(waiter, handled)
         if not ended and len(handled) == 1 and not handled[0].events and not [*story.deliveries, *story.instances]:
             ended = list(handled)
         judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
