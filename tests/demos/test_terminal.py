@@ -58,7 +58,7 @@ def test_a_reader_that_has_gone_stops_nothing() -> None:
 
 def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
     reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as file, os.fdopen(reading, "r") as reader:
+    with os.fdopen(reading, "r") as reader, os.fdopen(writing, "w") as file:
         terminal = Terminal(file=file)
         terminal.open(Text("The shop is open"))
         for _ in range(12_000):
@@ -67,8 +67,10 @@ def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
         read: list[str] = []
 
         def read_on() -> None:
-            while not read or "were left out" not in read[-1]:
-                read.append(reader.readline())
+            while line := reader.readline():
+                read.append(line)
+                if "were left out" in line:
+                    return
 
         thread = threading.Thread(target=read_on, daemon=True)
         thread.start()

@@ -78,9 +78,14 @@ class Terminal:
     def _write(self) -> None:
         while (text := self._lines.get()) is not None:
             self._put(text)
-            if self._left_out and self._lines.empty():
-                left_out, self._left_out = self._left_out, 0
-                self._put(Text(f"... {left_out} lines were left out: nobody read them in time", "dim"))
+            if self._lines.empty():
+                self._tell_left_out()
+        self._tell_left_out()
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            self._put(Text(f"... {left_out} lines were left out: nobody read them in time", "dim"))
 
     def _put(self, text: Text) -> None:
         if self._gone:
