@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
+
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 ORDERS = "tests.chaos.orders:app"
@@ -26,7 +27,7 @@ class Worker:
         self, name: str, url: str, folder: Path, environment: Mapping[str, str], *, app: str = ORDERS, words: Words = ()
     ) -> None:
         self.name = name
-        self.port = _free_port()
+        self.port = free_port()
         self._url = url
         self._app = app
         self._words = words
@@ -90,9 +91,3 @@ def any_of(found: Sequence[Worker], chance: random.Random, *, stopped: bool) -> 
     """One that is stopped, or one that is not; None if there is none."""
     those = [one for one in found if one.stopped == stopped]
     return chance.choice(those) if those else None
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from tests.servers.ports import free_port
+
 ENVIRONMENT = "SAGAKIT_TEST_KAFKA"
 PATIENCE = 20.0
 
@@ -28,7 +30,7 @@ class Broker:
         self._options = options
         self._log = folder / "kafka.log"
         self._program = _program(folder)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,9 +106,3 @@ def _program(folder: Path) -> str:
         shutil.copyfile(found, copy)
         copy.chmod(0o755)
         return str(copy)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

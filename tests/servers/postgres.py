@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from tests.servers.ports import free_port
 
 NOBODY = 65534
 
@@ -36,7 +37,7 @@ class Server:
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = SETTINGS | {"port": str(self.port)} | (settings or {})
         self.data.mkdir(mode=0o700)
         if os.geteuid() == 0:
@@ -117,9 +118,3 @@ def _programs() -> Path:
     assert wheel.origin is not None
     folder = {"16": "pginstall", "18": "pginstall18"}[os.environ.get("SAGAKIT_TEST_POSTGRES_VERSION", "18")]
     return Path(wheel.origin).parent / folder / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.servers.ports import free_port
+
 WITHIN = 20.0
 """Seconds until a server that does not answer has failed."""
 
@@ -20,7 +22,7 @@ class ValkeyProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,9 +94,3 @@ def running(folder: Path) -> Iterator[str]:
         return
     with process(folder) as server:
         yield server.url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

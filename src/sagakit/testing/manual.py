@@ -22,6 +22,8 @@ PATIENCE = 10.0
 """Seconds of real time after which a test that does not settle fails."""
 SOON = 100
 """Turns of the event loop after which what is not done is done elsewhere."""
+A_WORD = 0.01
+"""Seconds in which a word that a server has sent to a worker arrives: nothing shows that one is on its way."""
 
 
 class ManualClock:
@@ -115,6 +117,7 @@ class ManualEngine(Engine):
         loop = asyncio.get_running_loop()
         limit = loop.time() + PATIENCE
         calm = rounds = 0
+        listened = False
         while calm < 3:
             calm = calm + 1 if self.idle and not self._asked.count and not self._is_due else 0
             if self.fatal is not None:
@@ -123,6 +126,10 @@ class ManualEngine(Engine):
                 raise AssertionError(f"not settled within {PATIENCE:g} s: a handler still runs, or the engine is busy")
             rounds += 1
             await _turn(rounds)
+            listened = listened and calm > 0
+            if calm == 3 and self.team is not None and not listened:
+                listened, calm = True, 1
+                await asyncio.sleep(A_WORD)
 
     async def advance(self, *, days: float = 0, hours: float = 0, seconds: float = 0) -> None:
         """Move the time, stopping at everything that is due on the way."""
@@ -140,12 +147,17 @@ class ManualEngine(Engine):
         loop = asyncio.get_running_loop()
         limit = loop.time() + PATIENCE
         calm = rounds = 0
+        listened = False
         while calm < 5:
             if loop.time() > limit:
                 raise AssertionError(f"the engine is still busy after {PATIENCE:g} s: its store may not answer")
             calm = calm + 1 if self.quiet and not self._asked.count and not self._is_due else 0
             rounds += 1
             await _turn(rounds)
+            listened = listened and calm > 0
+            if calm == 5 and self.team is not None and not listened:
+                listened, calm = True, 1
+                await asyncio.sleep(A_WORD)
 
 
 async def _turn(number: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 from tests.acceptance.shop.audit import Databases
 from tests.acceptance.shop.opened import service_words
+from tests.servers.ports import free_port
 
 SERVICES = ("order", "inventory", "payment", "gateway")
 
@@ -111,9 +111,8 @@ async def _killed(service: Service) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago: a service that is started anew must have the one that it had."""
-    bound = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in bound]
-    for one in bound:
-        one.close()
-    return ports
+    """A service that is started anew must have the one that it had."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return [*ports]
