@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from tests.each_store import ON_EACH_STORE, new_store
+from tests.each_store import ON_EACH_STORE, Around, new_store
 from tests.engine.stage import PATIENCE, until
 
 from sagakit import (
@@ -531,6 +531,55 @@ async def test_who_waits_is_told_when_the_answer_has_come(
             await running.settle()
             with pytest.raises(error):
                 await running.wait(until=Charged, correlation_id=receipt.correlation_id, timeout=PATIENCE)
+
+
+class Slow(Around):
+    """What was read of a story arrives when it is old."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def read_story(self, correlation_id: str, *, after: int = 0, limit: int = 1000) -> list[Envelope]:
+        page = await self.inner.read_story(correlation_id, after=after, limit=limit)
+        self.read.set()
+        await self.gate.wait()
+        return page
+
+
+@pytest.mark.parametrize(("more", "events", "error"), OUTCOMES)
+async def test_who_waits_is_told_of_an_answer_that_comes_while_the_story_is_read(
+    more: Callable[[], dict[str, Any]], events: tuple[Any, ...], error: type[NotDone] | None
+) -> None:
+    handed, store = Handed(), Slow()
+    async with engine(paying(), provide={Handed: handed}, store=store) as running:
+        receipt = await running.send(Charge("1"))
+        await running.settle()
+        waiting = asyncio.create_task(
+            running.wait(until=Charged, correlation_id=receipt.correlation_id, timeout=PATIENCE)
+        )
+        await store.read.wait()
+        await answer(running, handed.last(Charge), *events, **more())
+        store.gate.set()
+        if error is None:
+            assert await waiting == Charged("1")
+        else:
+            with pytest.raises(error):
+                await waiting
+
+
+async def test_who_watches_is_told_of_an_answer_that_comes_while_the_story_is_read() -> None:
+    handed, store = Handed(), Slow()
+    async with engine(paying(), provide={Handed: handed}, store=store) as running:
+        receipt = await running.send(Charge("1"))
+        await running.settle()
+        updates = running.watch(correlation_id=receipt.correlation_id)
+        first = asyncio.ensure_future(anext(updates))
+        await store.read.wait()
+        await answer(running, handed.last(Charge), Charged("1"))
+        store.gate.set()
+        assert (await first).status == "ended"
+        assert await anext(updates, None) is None
 
 
 async def test_a_story_is_over_when_the_answer_has_come() -> None:

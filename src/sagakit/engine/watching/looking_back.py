@@ -52,16 +52,12 @@ class LookingBack:
         await self._tracking.scan(story)
         first: Envelope | None = None
         found: dict[str, bool] = {}
-        handed: dict[str, Envelope | None] = {}
-        async with aclosing(self.read(story.correlation_id)) as messages:
+        new = not story.looked_back
+        async with aclosing(self._read_all(story, found)) as messages:
             async for envelope in messages:
                 first = first or envelope
-                story.position = max(story.position, envelope.position)
-                _note_handed(envelope, handed)
-                if not story.looked_back:
+                if new:
                     self._note_instances(envelope, found)
-        self._hand_over(story, handed)
-        await self._find(story, found)
         return first
 
     async def answer(self, waiter: Waiter) -> None:
@@ -90,21 +86,31 @@ class LookingBack:
         """The commands of no process in a story, with their events. None if what is awaited has come."""
         found: dict[str, bool] = {}
         handled: dict[str, Handled] = {}
-        handed: dict[str, Envelope | None] = {}
-        async with aclosing(self.read(story.correlation_id)) as messages:
+        async with aclosing(self._read_all(story, found)) as messages:
             async for envelope in messages:
                 cls = self._reach.class_of(envelope.type)
-                story.position = max(story.position, envelope.position)
                 if cls in waiter.until and (message := self.message(envelope)) is not None:
                     waiter.answer(message)
                     return None
                 waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
                 self._note(envelope, handled)
                 self._note_instances(envelope, found)
-                _note_handed(envelope, handed)
-        self._hand_over(story, handed)
-        await self._find(story, found)
         return list(handled.values())
+
+    async def _read_all(self, story: Story, found: dict[str, bool]) -> AsyncGenerator[Envelope]:
+        """The messages of a story, those too that come meanwhile: a Commit tells only what is known of the story."""
+        handed: dict[str, Envelope | None] = {}
+        last, before = 0, -1
+        while last > before and (last < story.position or not last):
+            before = last
+            async with aclosing(self.read(story.correlation_id, last)) as messages:
+                async for envelope in messages:
+                    last = envelope.position
+                    story.position = max(story.position, last)
+                    _note_handed(envelope, handed)
+                    yield envelope
+            self._hand_over(story, handed)
+            await self._find(story, found)
 
     def _hand_over(self, story: Story, handed: dict[str, Envelope | None]) -> None:
         for command_id, says_so in handed.items():
@@ -112,6 +118,8 @@ class LookingBack:
             if told is not None:
                 cls = self._reach.class_of(told.type)
                 story.hand_over(command_id, self._reach.of_class(cls))
+            else:
+                story.answered(command_id)
 
     async def _find(self, story: Story, found: dict[str, bool]) -> None:
         for id, took in found.items():

@@ -63,7 +63,7 @@ class Stories:
                 last = envelope.correlation_id
                 story = self.by_id.get(last)
             if story is not None:
-                story.position = envelope.position
+                story.position = max(story.position, envelope.position)
                 if envelope.message.__class__ in story.awaited:
                     story.answer(envelope.message)
         if story is not None:
