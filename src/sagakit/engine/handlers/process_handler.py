@@ -219,6 +219,8 @@ class ProcessHandler:
         if slot is None:
             if key is None or not starts:
                 return self._early.finds_nobody(draft, process, lane, first)
+            if process.early_for and self._early.is_writing(draft, lane):
+                return False
             slot = self._start(process, lane, key)
             if process.early_for:
                 await self._early.started(draft, process, lane)

@@ -174,6 +174,17 @@ async def test_more_than_a_page_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (seen, await asleep(one.store)) == ([0, 1, 2, 3, 4], 0)
 
 
+async def test_a_start_in_the_same_run_finds_them() -> None:
+    """A pause, as a restart, leaves several in a lane, which are handled together."""
+    app, seen = as_manager()
+    async with engine(app) as one:
+        await one.operator.pause("process", "t.order", by="ann", reason="looking")
+        await publish(one, Paid(1), Paid(2), Placed(), Paid(3))
+        await one.operator.resume("process", "t.order", by="ann", reason="looked")
+        await one.settle()
+        assert (sorted(seen), await asleep(one.store)) == ([1, 2, 3], 0)
+
+
 async def test_another_key_starts_nothing_of_it() -> None:
     app, seen = as_manager()
     async with engine(app) as one:

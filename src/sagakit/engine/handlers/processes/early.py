@@ -63,6 +63,10 @@ class Early:
         due = now + process.early_for
         draft.commit.deliveries.append(Delivery(envelope, process.name, lane.key, state="scheduled", due_at=due))
 
+    def is_writing(self, draft: Draft, lane: Lane) -> bool:
+        """Whether this draft has some begin to wait in a lane: a start finds them when that is durable."""
+        return any(one.lane == lane.key and one.envelope.type == UNMATCHED for one in draft.commit.deliveries)
+
     async def started(self, draft: Draft, process: ProcessConsumer, lane: Lane) -> None:
         """An instance starts with this draft: what waits in its lane is delivered, in its order."""
         after = 0
