@@ -123,8 +123,8 @@ async def test_an_instance_whose_code_failed_goes_on(action: Any) -> None:
     ends = {"retry": "completed", "cancel": "compensated", "abandon": "abandoned", "compensate": "compensated"}
     causes = {"retry": "", "cancel": "cancelled", "abandon": "cancelled", "compensate": "failed"}
     assert (status, found.status, found.cause) == (ends[action], ends[action], causes[action])
-    # what it parked on was a success: that comes late then, and sends the undo once more
-    assert world.calls[Release] == (2 if status == "compensated" else 0)
+    # what it parked on was a success: that comes late then, and sends the undo once more, or in place of the first
+    assert world.calls[Release] in ((1, 2) if status == "compensated" else (0,))
 
 
 async def test_a_retry_of_code_that_still_fails_parks_it_again() -> None:

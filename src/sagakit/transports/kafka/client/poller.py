@@ -28,6 +28,7 @@ MOST = 1_000
 PATIENCE = 0.2
 BREATH = 0.005
 """Seconds that are waited for what is not done, before the reading is paused."""
+NOT_YET = "no partitions yet"
 HAND_OVER_WITHIN = 3.0
 """Seconds that what runs has to end when a partition goes to another worker, or the engine stops."""
 _DOWN = frozenset(
@@ -80,7 +81,7 @@ class Poller:
         self._handed = 0
         self._gap = Gap(settings, group, self._topics)
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
-        self.trouble = "no partitions yet"
+        self.trouble = NOT_YET
 
     async def run(self) -> None:
         """Read until cancelled; then hand over what is ours, and leave the group."""
@@ -229,7 +230,11 @@ class Poller:
     def _say(self, error: KafkaError) -> None:
         down = error.code() == KafkaError._ALL_BROKERS_DOWN
         text = f"{self._settings}: {'no broker can be reached' if down else self._settings.hide(error.str())}"
-        self._call(lambda: setattr(self, "trouble", text))
+        self._call(lambda: self._went_down(text, precise=not down))
+
+    def _went_down(self, text: str, *, precise: bool) -> None:
+        if precise or self.trouble in ("", NOT_YET):  # that none can be reached is what every reason ends in
+            self.trouble = text
 
     def _give_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
         stored = asyncio.run_coroutine_threadsafe(self._taking.given_up(places, within), self._loop).result()

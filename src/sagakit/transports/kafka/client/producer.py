@@ -166,10 +166,11 @@ class KafkaProducer:
             return PayloadTooLarge(text)
         return KafkaUnusable(text) if error.code() == KafkaError.TOPIC_EXCEPTION else KafkaUnavailable(text)
 
-    def _went_down(self, text: str) -> None:
+    def _went_down(self, text: str, *, precise: bool) -> None:
         if self._down_since is None:
             self._down_since = time.monotonic()
-        self._trouble = text
+        if precise or not self._trouble:  # that none can be reached is what every reason ends in
+            self._trouble = text
 
     def _came_up(self) -> None:
         self._down_since, self._dead, self._trouble = None, False, ""
@@ -238,7 +239,7 @@ class KafkaProducer:
         if error.code() in _DOWN:
             down = error.code() == KafkaError._ALL_BROKERS_DOWN
             text = "no broker can be reached" if down else self._settings.hide(error.str())
-            self._call(partial(self._went_down, f"{self._settings}: {text}"))
+            self._call(partial(self._went_down, f"{self._settings}: {text}", precise=not down))
 
     def _replace(self, why: str) -> None:
         """A broker that has forgotten this producer takes no more from it: a new one takes its place."""
