@@ -1,4 +1,4 @@
-# make demo | test | check | fix | bench | proto | lock     (needs make and Python 3.11 to 3.14, nothing else)
+# make demo | test | test-long | check | fix | bench | proto | lock     (needs make and Python 3.11 to 3.14, nothing else)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet 
 
 .PHONY: help
 help:  ## this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.run.stamp  ## run the shop
@@ -30,8 +30,12 @@ bench: $(VENV)/.run.stamp $(if $(DB),$(VENV)/.dev.stamp)  ## measure; JSON=file 
 		$(if $(JSON),--json $(JSON)) $(if $(HISTORY),--history $(HISTORY)) $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev.stamp  ## run the tests; ARGS="-k name" narrows them
-	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+test: $(VENV)/.dev.stamp  ## run the tests, in five minutes; ARGS="-k name" narrows them
+	@$(BIN)/python -m pytest --numprocesses auto -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.dev.stamp  ## run the others: on PostgreSQL, Kafka and Valkey, and with processes that are killed
+	@$(BIN)/python -m pytest --numprocesses auto -m long $(ARGS)
 
 .PHONY: simulate
 simulate: $(VENV)/.run.stamp  ## simulate; SEEDS=n how many, SEED=n from which one (else others each time)

@@ -61,6 +61,19 @@ def postgres_schemas(postgres_server: str) -> Generator[stores.Schemas]:
     schemas.close()
 
 
+SERVERS = frozenset({"kafka_url", "own_broker", "postgres_server", "valkey"})
+"""Fixtures that start a server."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        on = getattr(item, "callspec", None)
+        if not SERVERS.isdisjoint(item.fixturenames) or (on and on.params.get("each_store") == "postgresql"):
+            item.add_marker("long")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_on(*kinds, because): of the stores in tests/each_store.py, only these")
 

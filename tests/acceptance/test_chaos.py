@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 LAST = re.compile(
     r"acknowledged=(\d+) settled=(\d+) lost=0 doubled=0 disordered=0 kills=(\d+) caught=3/3",

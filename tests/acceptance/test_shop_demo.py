@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.shop.audit import stock_of
 from tests.acceptance.shop.opened import Opened, in_four_processes, in_one_process, settled, typed
 
+pytestmark = pytest.mark.long
+
 WAYS = (in_one_process, in_four_processes)
 
 

@@ -13,6 +13,8 @@ from tests.acceptance.shop.services import SERVICES, opened
 from tests.acceptance.test_shop_services import ordered, unsettled
 from tests.servers.kafka import broker
 
+pytestmark = pytest.mark.long
+
 ORDERS, CLIENTS = 40, 10
 
 

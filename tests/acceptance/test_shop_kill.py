@@ -13,6 +13,8 @@ import pytest
 from tests.acceptance.shop.audit import Databases, check_all
 from tests.acceptance.shop.clients import Clients, orders_of, settled
 
+pytestmark = pytest.mark.long
+
 ORDERS, CLIENTS, KILLS = 200, 20, 20
 
 

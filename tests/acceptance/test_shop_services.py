@@ -12,6 +12,8 @@ from tests.acceptance.shop.audit import check_all
 from tests.acceptance.shop.clients import Clients, orders_of, place, settled
 from tests.acceptance.shop.services import SERVICES, Shop, opened
 
+pytestmark = pytest.mark.long
+
 ORDERS, CLIENTS = 50, 10
 
 

@@ -14,6 +14,8 @@ from tests.telemetry.reading import samples_of
 from tests.telemetry.traces.receiver import Receiver, receiving
 from tests.telemetry.traces.tree import Node, drawn, orphans
 
+pytestmark = pytest.mark.long
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
 ORDER = {"customer_id": "ann", "items": [{"product_id": "prod_1", "quantity": 1, "price": 600.00}]}

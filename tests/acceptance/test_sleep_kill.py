@@ -12,10 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.acceptance import sleepers
 
 from sagakit.core.queries import DeliveryQuery, InstanceQuery
 from sagakit.stores.sqlite.store import SqliteStore
+
+pytestmark = pytest.mark.long
 
 SHORT, LONG = "1", "4"
 LATEST = 1.0

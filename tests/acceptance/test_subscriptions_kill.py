@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.long
+
 KINDS = ("customers", "plans", "sessions", "payments", "permissions")
 
 SERVICE = """

@@ -7,6 +7,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from tests.servers.kafka import broker
 
+pytestmark = pytest.mark.long
+
 
 def topics(port: int, timeout: float) -> set[str]:
     client = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
+import pytest
 from tests.servers.postgres import server
 from tests.servers.shared import shared
+
+pytestmark = pytest.mark.long
 
 
 def test_two_share_a_server_and_the_last_one_ends_it(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Lossy(Wanderers):
 LOSSY = Lossy()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(360)  # every broken engine is tried
 def test_what_is_found_fails_and_says_how_to_play_it_again() -> None:
     command = [sys.executable, "-m", "sagakit.testing.simulation", "--seeds", "2", "--seed", "6", "--with"]
