@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sagakit.core.commit import Envelope
@@ -53,11 +53,15 @@ class LookingBack:
         first: Envelope | None = None
         found: dict[str, bool] = {}
         new = not story.looked_back
-        async with aclosing(self._read_all(story, found)) as messages:
-            async for envelope in messages:
-                first = first or envelope
-                if new:
-                    self._note_instances(envelope, found)
+
+        def learn(envelope: Envelope) -> bool:
+            nonlocal first
+            first = first or envelope
+            if new:
+                self._note_instances(envelope, found)
+            return False
+
+        await self._read_all(story, found, learn)
         return first
 
     async def answer(self, waiter: Waiter) -> None:
@@ -86,31 +90,40 @@ class LookingBack:
         """The commands of no process in a story, with their events. None if what is awaited has come."""
         found: dict[str, bool] = {}
         handled: dict[str, Handled] = {}
-        async with aclosing(self._read_all(story, found)) as messages:
-            async for envelope in messages:
-                cls = self._reach.class_of(envelope.type)
-                if cls in waiter.until and (message := self.message(envelope)) is not None:
-                    waiter.answer(message)
-                    return None
-                waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
-                self._note(envelope, handled)
-                self._note_instances(envelope, found)
-        return list(handled.values())
 
-    async def _read_all(self, story: Story, found: dict[str, bool]) -> AsyncGenerator[Envelope]:
-        """The messages of a story, those too that come meanwhile: a Commit tells only what is known of the story."""
+        def learn(envelope: Envelope) -> bool:
+            cls = self._reach.class_of(envelope.type)
+            if cls in waiter.until and (message := self.message(envelope)) is not None:
+                waiter.answer(message)
+                return True
+            waiter.reachable = waiter.reachable or not self._reach.of_class(cls).isdisjoint(waiter.until)
+            self._note(envelope, handled)
+            self._note_instances(envelope, found)
+            return False
+
+        return None if await self._read_all(story, found, learn) else list(handled.values())
+
+    async def _read_all(self, story: Story, found: dict[str, bool], learn: Callable[[Envelope], bool]) -> bool:
+        """Learn from each message of a story, also from those that come meanwhile. True: no more is to be learnt.
+
+        What comes meanwhile is not told by its Commit alone: that tells only what is known of the story by then.
+        """
         handed: dict[str, Envelope | None] = {}
         last, before = 0, -1
         while last > before and (last < story.position or not last):
             before = last
-            async with aclosing(self.read(story.correlation_id, last)) as messages:
-                async for envelope in messages:
+            while page := await self._store.read_story(story.correlation_id, after=last, limit=STORY_PAGE):
+                for envelope in page:
                     last = envelope.position
                     story.position = max(story.position, last)
+                    if learn(envelope):
+                        return True
                     _note_handed(envelope, handed)
-                    yield envelope
+                if len(page) < STORY_PAGE:
+                    break
             self._hand_over(story, handed)
             await self._find(story, found)
+        return False
 
     def _hand_over(self, story: Story, handed: dict[str, Envelope | None]) -> None:
         for command_id, says_so in handed.items():
