@@ -66,10 +66,10 @@ async def test_the_undoing_of_it() -> None:
     stage.will(SECOND, Declined("a", "no"))
     async with engine(two_steps(), provide={Stage: stage}) as running:
         await running.publish(Begun())
-        watching = asyncio.create_task(taken(running.watch("t.ask_twice", "a")))
-        await until(lambda: waits_for(running))
+        watched = running.watch("t.ask_twice", "a")
+        updates = [await anext(watched)]
         stage.opens(FIRST)
-        updates = await watching
+        updates += await taken(watched)
     assert [shown(update) for update in updates] == [("running", "t.Ask", None), *UNDONE[1:]]
     assert updates[-1].event == TakenBack("a", 1)
 
