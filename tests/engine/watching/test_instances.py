@@ -384,7 +384,8 @@ async def test_while_deliveries_wait_in_the_store_unread() -> None:
         await until(lambda: len(stage.now) == 2)
     store, limits = store.again(), Limits(page=1, at_once=1)
     async with engine(two_steps(), store=store, provide={Stage: stage}, limits=limits) as running:
-        watching = asyncio.create_task(taken(running.watch("t.ask_twice", "a")))
-        await until(lambda: waits_for(running))
+        watched = running.watch("t.ask_twice", "a")
+        first = await anext(watched)
         stage.opens(FIRST, Ask("b", 1))
-        assert [shown(update) for update in await watching] == [("running", "t.Ask", None), *DONE[1:]]
+        updates = [first, *await taken(watched)]
+        assert [shown(update) for update in updates] == [("running", "t.Ask", None), *DONE[1:]]
