@@ -6,8 +6,11 @@ from zlib import crc32
 
 from sagakit.core.commit import Delivery
 from sagakit.core.messages import stable_id
+from sagakit.errors import InvalidMessage
 
 PARTITIONS = 256
+LONGEST = 500
+"""Characters that a key or an id may have: the index of a store holds them whole."""
 
 
 def stream_name(aggregate: str, key: str) -> str:
@@ -23,6 +26,13 @@ def lane_name(consumer: str, key: str) -> str:
 def instance_id(process: str, key: str) -> str:
     """The id of a process instance: the same (type, key) never starts twice."""
     return stable_id(process, key)
+
+
+def checked(name: str, text: str) -> str:
+    """A key, or an id that others have made. Raises InvalidMessage where it is too long."""
+    if len(text) > LONGEST:
+        raise InvalidMessage(f"{name}: {text[:40]!r}... has {len(text):,} characters: {LONGEST} are the most")
+    return text
 
 
 def partition(lane: str) -> int:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from sagakit.core.commit import Delivery, Envelope, Inbox, Kind, Rejected
 from sagakit.core.messages import stable_id
+from sagakit.core.streams import checked
 from sagakit.engine.draft import Draft
 from sagakit.engine.routing import DOOR, Router
 from sagakit.engine.topology import ProcessConsumer
@@ -112,6 +113,7 @@ class Door:
         self.check_room()
         if key is None:
             return await self._record(envelope, None, due)
+        checked("idempotency_key", key)
         claim = (envelope.type, key)
         if claim in self._in_flight:
             raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.each_store import ON_EACH_STORE
 
-from sagakit import App, Context, KeyReused, Module, Retry
+from sagakit import App, Context, InvalidMessage, KeyReused, Module, Retry
 from sagakit.declare import ReplierDeclaration
 from sagakit.ports import Origin
 from sagakit.testing import engine as manual_engine
@@ -118,6 +118,16 @@ async def test_a_repeat_changes_nothing_and_another_under_the_same_id_is_refused
         assert (await engine.send(Charge("o-4"), origin=origin("id-5", key="k"))).message_id == "id-4"
         await engine.settle()
     assert [one for one in world.done if one.startswith("charge")] == ["charge o-1", "charge o-2", "charge o-4"]
+
+
+@pytest.mark.parametrize("name", ["message_id", "correlation_id", "causation_id", "undoes", "key"])
+async def test_an_id_that_is_too_long_is_refused_and_named(name: str) -> None:
+    ids = {"message_id": "id-1", "correlation_id": "story", name: "x" * 501}
+    async with manual_engine(app(), provide={World: World()}) as engine:
+        with pytest.raises(InvalidMessage, match=rf"^{name}: 'x+'\.\.\. has 501 characters: 500 are the most"):
+            await engine.send(Charge("o-1"), origin=Origin("topic", **ids))
+        with pytest.raises(InvalidMessage, match=r"^idempotency_key: "):
+            await engine.send(Charge("o-1"), idempotency_key="x" * 501)
 
 
 async def test_an_event_of_another_service_is_published_in_its_story() -> None:

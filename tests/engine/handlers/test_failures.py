@@ -354,6 +354,46 @@ async def test_a_key_that_cannot_be_found_parks_its_message_alone() -> None:
     assert parked[0].error == "its key cannot be found: ZeroDivisionError: division by zero"
 
 
+@dataclass(frozen=True)
+class Open:
+    name: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    name: str
+
+
+@pytest.mark.parametrize("key", ["\U0001f600" * 500, "x" * 501, "x" * 100_000])
+async def test_a_key_is_kept_whole_or_too_long_for_every_store(key: str) -> None:
+    """One that the index of a store does not take would have its Commit tried again for ever."""
+    app, store = App("t"), new_store()
+
+    @app.aggregate(key="name")
+    @dataclass(frozen=True)
+    class Account:
+        opened: bool = False
+
+        def decide(self, command: Open) -> Opened:
+            return Opened(command.name)
+
+        def evolve(self, event: Opened) -> Account:
+            return Account(opened=True)
+
+    async with engine(app, store=store) as running:
+        await running.send(Open(key))
+        await running.send(Open("a"))
+        await running.settle()
+        made = [one.type for one in await store.read_messages() if one.type == "t.Opened"]
+        parked = await left(store)
+    if len(key) == 500:
+        assert (len(made), parked) == (2, [])
+    else:
+        (one,) = parked
+        assert len(made) == 1
+        assert f"has {len(key):,} characters: 500 are the most" in str(one.error)
+
+
 async def test_the_key_of_an_event_that_cannot_be_found_parks_it_for_that_process_alone() -> None:
     async def saga(begun: Begun, saga: Saga) -> None:
         await saga.do(Ask(begun.key), then=Told)

@@ -8,20 +8,27 @@ from typing import Any
 
 from sagakit.app.reading.resolve import Unresolved, annotations_of, named
 from sagakit.core.decider import One
+from sagakit.core.streams import LONGEST, checked
 from sagakit.engine.topology import ONE_KEY, KeyOf
 
 THE_ONE = ""
 
 
 def key_of(path: str | One) -> KeyOf:
-    """The key of a message by a field path like `order.id`. None stays None; ONE is the same for all."""
+    """The key of a message by a field path like `order.id`. None stays None; ONE is the same for all.
+
+    It raises InvalidMessage for a key that is too long.
+    """
     if isinstance(path, One):
         return lambda _: THE_ONE
     get = attrgetter(path)
 
     def key(message: Any) -> str | None:
         value = get(message)
-        return value if value is None or value.__class__ is str else str(value)
+        if value is None:
+            return None
+        text = value if value.__class__ is str else str(value)
+        return text if len(text) <= LONGEST else checked(path, text)
 
     return key
 

@@ -12,6 +12,7 @@ import msgspec
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.lifecycle import HANDED_OVER, HandedOver
 from sagakit.core.messages import stable_id
+from sagakit.core.streams import checked
 from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.reading import Reader
@@ -84,6 +85,7 @@ class Answering:
         self._door.check_open()
         if answer.failed is not None and answer.events:
             raise TypeError("answer takes the events that the command led to, or failed=")
+        checked("message_id", answer.message_id or "")
         command = await self._command(command_id, correlation_id)
         sealed = [self._codecs.seal(event) for event in answer.events]
         # of this command: an id that came with the answer to another one is no repeat

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from sagakit.core.commit import Envelope, Kind
 from sagakit.core.messages import Message, stable_id
+from sagakit.core.streams import checked
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.withdrawing import Withdrawing
@@ -23,7 +24,12 @@ class Incoming:
         self._withdrawing = withdrawing
 
     async def accept(self, message: Message, kind: Kind, origin: Origin, trace: str | None) -> Receipt:
-        """Record a message as its service has made it. A repeat is the first receipt again."""
+        """Record a message as its service has made it. A repeat is the first receipt again.
+
+        Raises InvalidMessage for an id that is too long.
+        """
+        for name in ("message_id", "correlation_id", "causation_id", "undoes", "key"):
+            checked(name, getattr(origin, name) or "")
         envelope = self._door.new_envelope(message, kind, trace=trace)
         envelope.id = origin.message_id
         envelope.correlation_id = origin.correlation_id
