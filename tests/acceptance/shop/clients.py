@@ -91,6 +91,8 @@ async def settled(address: str, ids: list[str]) -> dict[str, Any]:
         for order_id in asked:
             while True:
                 answer = await client.get(f"/orders/{order_id}", headers={"Prefer": "wait=20"})
+                if answer.status_code == 503:  # a service that was started anew is not found again yet
+                    continue
                 assert answer.status_code == 200, answer.text
                 order = json.loads(answer.text, parse_float=Decimal)
                 if order["status"] != "PENDING":
