@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
 from sagakit.core.commit import (
@@ -356,6 +356,15 @@ class Link(Protocol):
 
     def ready(self) -> str | None:
         """None if messages come in; else what stands in the way. It keeps the engine from nothing."""
+        ...
+
+
+@runtime_checkable
+class Behind(Protocol):
+    """A link that knows how much waits where it reads."""
+
+    def behind(self) -> Mapping[tuple[str, str], int]:
+        """Records that are not durable here yet, by topic and by the group that shares it."""
         ...
 
 

@@ -19,7 +19,8 @@ OPS = ROOT / "ops"
 DASHBOARDS = sorted((OPS / "grafana" / "dashboards").glob("*.json"))
 OF_PROMETHEUS = {"job", "instance", "le"}
 OF_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
-WORDS = {"sum", "max", "min", "by", "rate", "increase", "histogram_quantile", "absent", "label_values"}
+WORDS = {"sum", "max", "min", "by", "and", "rate", "increase", "delta", "min_over_time", "histogram_quantile"}
+WORDS |= {"absent", "label_values"}
 
 
 def read(path: Path) -> Any:

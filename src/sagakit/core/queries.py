@@ -115,3 +115,5 @@ class Standing(Struct, frozen=True):
     """Deliveries that wait for a limit of their handler, by consumer."""
     partitions: Mapping[str, int]
     """Partitions by the worker that owns them; empty where one engine owns all."""
+    behind: Mapping[tuple[str, str], int]
+    """Records of topics that are not durable here yet, by topic and group."""

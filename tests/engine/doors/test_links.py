@@ -92,3 +92,20 @@ async def test_the_links_of_all_modules_run() -> None:
     app.modules = (*app.modules, module)
     async with engine(app, provide={Stage: Stage()}):
         await until(lambda: line.doors)
+
+
+class Reader(Line):
+    """A link that knows what waits where it reads."""
+
+    def __init__(self, name: str, behind: dict[tuple[str, str], int]) -> None:
+        super().__init__(name)
+        self._behind = behind
+
+    def behind(self) -> dict[tuple[str, str], int]:
+        return self._behind
+
+
+async def test_the_engine_tells_what_waits_where_links_read() -> None:
+    one, other = Reader("one", {("a", "g"): 2, ("b", "g"): 0}), Reader("other", {("a", "g"): 3, ("a", "h"): 1})
+    async with engine(linked(one, other, Line("plain")), provide={Stage: Stage()}) as running:
+        assert (await running.standing()).behind == {("a", "g"): 5, ("a", "h"): 1, ("b", "g"): 0}

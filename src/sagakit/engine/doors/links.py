@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from sagakit.ports import Clock, Doors, Link
+from sagakit.ports import Behind, Clock, Doors, Link
 
 FIRST_WAIT = 500_000
 LONGEST_WAIT = 30_000_000
@@ -47,6 +47,15 @@ class Links:
         """None if messages come in through all of them; else what stands in the way."""
         reasons = {link.name: self._failed.get(link.name) or link.ready() for link in self._links}
         return "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason) or None
+
+    def behind(self) -> Mapping[tuple[str, str], int]:
+        """What waits where they read, by topic and group."""
+        found: dict[tuple[str, str], int] = {}
+        for link in self._links:
+            if isinstance(link, Behind):
+                for place, count in link.behind().items():
+                    found[place] = found.get(place, 0) + count
+        return found
 
     async def _run(self, link: Link) -> None:
         wait = FIRST_WAIT

@@ -77,4 +77,5 @@ class Visible(Running):
             ready=self.ready() is None,
             limited=self._throttle.waiting,
             partitions={} if self.team is None else self.team.partitions,
+            behind={} if self._links is None else self._links.behind(),
         )

@@ -122,6 +122,13 @@ WAITERS = _metric("waiters", "gauge", "Who waits for an outcome, or watches.")
 STUCK = _metric("processes_stuck", "gauge", "Process instances that wait for a person now, up to a thousand.", "status")
 READY = _metric("ready", "gauge", "1 while messages are accepted and handled.")
 PARTITIONS = _metric("partitions", "gauge", "Partitions by the worker that owns them.", "worker")
+KAFKA_LAG = _metric(
+    "kafka_lag",
+    "gauge",
+    "Records of the partitions that a worker reads and that are not durable here yet; 0 when nothing waits.",
+    "topic",
+    "group",
+)
 KEYS = _metric(
     "idempotency_requests_total",
     "counter",

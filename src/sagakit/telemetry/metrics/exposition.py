@@ -117,6 +117,7 @@ def _gauges(standing: Standing, roles: Mapping[str, str]) -> Iterator[Metric]:
     yield _gauge(catalogue.STUCK, {(status,): count for status, count in standing.stuck.items()})
     yield _gauge(catalogue.LIMITED, {(consumer,): count for consumer, count in standing.limited.items()})
     yield _gauge(catalogue.PARTITIONS, {(worker,): count for worker, count in standing.partitions.items()})
+    yield _gauge(catalogue.KAFKA_LAG, standing.behind)
     plain: Mapping[catalogue.Metric, Callable[[Standing], float]] = {
         catalogue.UNREAD: lambda one: one.unread,
         catalogue.UNFINISHED: lambda one: one.unfinished,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from confluent_kafka import (
+    OFFSET_END,
     Consumer,
     ConsumerGroupState,
     KafkaError,
@@ -15,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 __all__ = [
+    "OFFSET_END",
     "AdminClient",
     "Consumer",
     "ConsumerGroupState",

@@ -8,18 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import structlog
 
 from sagakit.transports.kafka.client.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from sagakit.transports.kafka.client.gap import Gap
+from sagakit.transports.kafka.client.lag import INTERVAL, Lag, Place
 from sagakit.transports.kafka.client.topics import create_missing
 from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
-
-Place: TypeAlias = tuple[str, int]
-"""A topic and the number of a partition."""
 
 PULSE = 0.1
 BATCH = 500
@@ -80,6 +78,7 @@ class Poller:
         self._doubted = self._paused = False
         self._handed = 0
         self._gap = Gap(settings, group, self._topics)
+        self.lag = Lag()
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
         self.trouble = NOT_YET
 
@@ -121,7 +120,8 @@ class Poller:
 
     def _read(self) -> None:
         create_missing(self._settings, self._topics)
-        consumer = Consumer({**_SETTINGS, **self._settings.client(), "group.id": self._group, "error_cb": self._failed})
+        ours = {"group.id": self._group, "error_cb": self._failed, "stats_cb": self.lag.told}
+        consumer = Consumer({**_SETTINGS, **self._settings.client(), **ours})
         self._subscribe(consumer)
         try:
             while not self._ended.is_set():
@@ -167,6 +167,9 @@ class Poller:
         elif self._paused and self._waiting() <= MOST // 2:
             consumer.resume(consumer.assignment())
             self._paused = False
+            self.lag.resumed()
+        elif self._paused:
+            self.lag.ask(consumer)
 
     def _waiting(self) -> int:
         return self._handed - self._taking.received + self._taking.unfinished
@@ -238,6 +241,7 @@ class Poller:
 
     def _give_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
         stored = asyncio.run_coroutine_threadsafe(self._taking.given_up(places, within), self._loop).result()
+        self.lag.forget(places)
         for place in places:  # were it ours once more, it might begin elsewhere
             self._done.pop(place, None)
         return stored
@@ -278,6 +282,7 @@ _SETTINGS = {
     "fetch.wait.max.ms": 100,
     "queued.max.messages.kbytes": 16_384,
     "log_level": 0,
+    "statistics.interval.ms": int(INTERVAL * 1_000),
 }
 
 

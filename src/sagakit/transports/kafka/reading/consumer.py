@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -16,7 +16,8 @@ from sagakit.transports.kafka.reading.partition import Partition
 from sagakit.transports.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from sagakit.transports.kafka.client.poller import Place, Poller
+    from sagakit.transports.kafka.client.lag import Place
+    from sagakit.transports.kafka.client.poller import Poller
 
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
@@ -62,6 +63,14 @@ class KafkaConsumer:
     def ready(self) -> str | None:
         """None, or why nothing comes in."""
         return next((poller.trouble for poller in self._reading.values() if poller.trouble), None)
+
+    def behind(self) -> Mapping[tuple[str, str], int]:
+        """How many records wait, by their topics and this group; of topics that are not read here, nothing."""
+        found: dict[tuple[str, str], int] = {}
+        for reading in self._reading:
+            for topic, count in reading.behind().items():
+                found[topic, self.group] = found.get((topic, self.group), 0) + count
+        return found
 
     async def take(self, doors: Doors, record: Record) -> None:
         """Hand one record to its door. Raises what keeps it from that."""
@@ -112,6 +121,16 @@ class Reading:
         await asyncio.gather(*(partition.give_up(within) for partition in gone.values()))
         self.unfinished -= sum(partition.left for partition in gone.values())
         return [(*place, partition.next) for place, partition in gone.items() if partition.next is not None]
+
+    def behind(self) -> Mapping[str, int]:
+        """Records of our partitions that are not durable here, by topic: unread ones, and those under way."""
+        found: dict[str, int] = {}
+        for place, partition in self._partitions.items():
+            reached = self.poller.lag.of(place)
+            if reached is not None or partition.left:
+                unread = 0 if reached is None else max(reached.end - max(reached.read, partition.taken), 0)
+                found[place[0]] = found.get(place[0], 0) + unread + partition.left
+        return found
 
     def _stored(self, place: Place) -> Callable[[int], None]:
         def stored(offset: int) -> None:

@@ -20,6 +20,8 @@ class Partition:
         self._keys: dict[bytes | None, deque[Record]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._given_up = False
+        self.taken = -1
+        """After the last record that was taken."""
         self.next: int | None = None
         """Where whoever reads on has to begin; None: where this one began."""
 
@@ -33,6 +35,7 @@ class Partition:
         if self._given_up:
             return
         self._offsets.append(record.offset)
+        self.taken = record.offset + 1
         waiting = self._keys.get(record.key)
         if waiting is not None:
             waiting.append(record)
