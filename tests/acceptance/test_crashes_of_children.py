@@ -86,7 +86,7 @@ async def hold_against_faults(script: str, runs: Runs, faults: Sequence[Fault]) 
                 # what was under way at the crash is done before it is cancelled: the trip may have come one step on
                 assert {status.partition(" ")[0] for status in end.statuses} <= {UNDONE, DONE, ""}, at
                 end, wanted = (replace(one, statuses=one.statuses[:1]) for one in (end, expected))
-            assert end == wanted, at
+            assert end == wanted, f"{at}: {end}"
             assert agency.in_order(), f"{at}: {agency.actions}"
 
 
