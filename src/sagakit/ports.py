@@ -334,6 +334,7 @@ class Doors(Protocol):
         known_not_done: bool = False,
         source: str = "",
         message_id: str | None = None,
+        trace: str | None = None,
     ) -> Receipt:
         """Record the outcome of a command that was handed over. Raises NotFound, NotPossible, KeyReused."""
         ...

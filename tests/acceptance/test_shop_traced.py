@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.acceptance.shop.opened import Opened, in_four_processes, in_one_process, typed
+from tests.acceptance.shop.opened import SETTLED, Opened, in_four_processes, in_one_process, typed
+from tests.servers.kafka import broker
 from tests.telemetry.reading import samples_of
 from tests.telemetry.traces.receiver import Receiver, receiving
 from tests.telemetry.traces.tree import Node, drawn, orphans
@@ -34,11 +35,13 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def placed(address: str, **headers: str) -> str:
-    answer = httpx.post(f"{address}/orders", json=ORDER, headers=headers)
+    answer = httpx.post(f"{address}/orders", json=ORDER, headers=headers, timeout=60)
     assert answer.status_code == 201
     id = str(answer.json()["id"])
-    settled = httpx.get(f"{address}/orders/{id}", headers={"Prefer": "wait=10"}).json()
-    assert settled["status"] == "CANCELLED"
+    status = ""
+    while status not in SETTLED:
+        status = httpx.get(f"{address}/orders/{id}", headers={"Prefer": "wait=10"}, timeout=60).json()["status"]
+    assert status == "CANCELLED"
     return id
 
 
@@ -78,6 +81,32 @@ def test_a_compensated_order_is_one_tree(opened: Opened, tmp_path: Path, collect
     assert sent[:2] == ["process inventory.ReserveStock", "process payments.ChargePayment"]
     assert undone == ["undo inventory.ReleaseStock", "undo orders.CancelOrder"]
     assert any(node.attributes.get("db.system.name") == "sqlite" for node in found)
+
+
+def test_over_topics_it_is_one_tree_too(tmp_path: Path, collector: Receiver) -> None:
+    """Where a record is written, where it is taken, and what is done there stand below one another."""
+    (tmp_path / "broker").mkdir()
+    with broker(tmp_path / "broker") as kafka, in_four_processes(tmp_path, "--kafka", kafka.url) as shop:
+        placed(shop.address, traceparent=f"00-{TRACE}-{CALLER}-01")
+        collector.wait("POST /orders", "orders.fulfil_order compensated", "undo orders.CancelOrder")
+        shop.end()
+        (listed,) = shop.look("processes", "list", "--trace", TRACE)["items"]
+        found = collector.wait_until(lambda nodes: not orphans(nodes, [CALLER]))
+    if os.environ.get("SAGAKIT_SHOW_TRACE"):
+        print("\n" + drawn(found, times=True))
+    assert listed["trace_id"] == TRACE
+    assert {node.trace_id for node in found} == {TRACE}
+    by_id = {node.span_id: node for node in found}
+    taken = [node for node in found if node.attributes.get("messaging.kafka.offset") is not None]
+    for node in taken:
+        written, topic = by_id[node.parent_id], node.attributes["messaging.destination.name"]
+        assert (node.name, node.kind) == (f"process {topic}", "consumer")
+        assert (written.name, written.kind) == (f"send {topic}", "producer")
+        assert written.attributes["messaging.message.id"] == node.attributes["messaging.message.id"]
+    (sent,) = [node for node in found if node.name == "send payments.ChargePayment"]
+    assert by_id[sent.parent_id] in taken
+    (declined,) = [node for node in found if node.attributes.get("sagakit.outcome") == "refused"]
+    assert by_id[declined.parent_id] in taken  # what the answer leads to stands where that was taken
 
 
 def test_from_a_log_line_to_its_saga_to_its_trace_and_back(

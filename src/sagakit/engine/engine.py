@@ -92,6 +92,7 @@ class Engine(Visible):
         known_not_done: bool = False,
         source: str = "",
         message_id: str | None = None,
+        trace: str | None = None,
     ) -> Receipt:
         """Record what a command that was handed over has led to: its outcome, as if its handler had returned it.
 
@@ -99,10 +100,12 @@ class Engine(Visible):
         `message_id` name the answer: one that comes again changes nothing; without an id, the same words are the same
         answer. An answer that comes before its command's handler has returned is taken, and ends that handling.
 
+        `trace`: the W3C traceparent of the answer. What that leads to stands there, if the story is in that trace.
+
         Raises NotFound if the story has no such command, NotPossible if this app handles it by itself, KeyReused if
         the id came with another answer.
         """
-        answer = Answer(events, failed, known_not_done, source, message_id)
+        answer = Answer(events, failed, known_not_done, source, message_id, trace)
         return await self._answering.answer(command_id, correlation_id, answer)
 
     def decode(self, type: str, payload: bytes, *, version: int | None = None) -> Message:

@@ -73,7 +73,7 @@ def in_one_process(folder: Path, *options: str) -> Iterator[Shop]:
 
 @contextmanager
 def in_four_processes(folder: Path, *options: str) -> Iterator[Shop]:
-    """`sagakit demo shop --service NAME`, for each of them."""
+    """`sagakit demo shop --service NAME`, for each of them; over topics with `--kafka URL`."""
     databases = Databases.of_services(folder)
     with ExitStack() as stack:
         processes = {
@@ -85,7 +85,8 @@ def in_four_processes(folder: Path, *options: str) -> Iterator[Shop]:
             assert process.stdout
             at += ["--at", f"{service}={process.stdout.readline().split()[-1]}"]
         words = service_words("gateway", 0, databases.of("gateway"))
-        yield Shop(stack.enter_context(sagakit(folder, *words, *at, *options)), databases)
+        reached = () if "--kafka" in options else at
+        yield Shop(stack.enter_context(sagakit(folder, *words, *reached, *options)), databases)
 
 
 def service_words(service: str, port: int, database: Path) -> tuple[str, ...]:

@@ -628,3 +628,32 @@ async def test_the_answer_comes_to_another_engine(kind: str, tmp_path: Any) -> N
         await running.settle()
         assert await running.status("t.paid", "1") == "completed"
         assert handed.count(Charge) == 1
+
+
+# ---------------------------------------------------------------------- where it stands in a trace
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+STORY = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("said", [{}, {"failed": "the bank is shut"}], ids=["charged", "failed"])
+@pytest.mark.parametrize(
+    ("trace", "followed"),
+    [
+        pytest.param(f"00-{TRACE_ID}-00f067aa0ba902b7-01", True, id="in its story"),
+        pytest.param("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", False, id="in another trace"),
+        pytest.param(f"00-{TRACE_ID}-00f067aa0ba902b7-00", False, id="not sampled over there"),
+        pytest.param(None, False, id="in none"),
+    ],
+)
+async def test_what_an_answer_leads_to_stands_where_it_was_given(
+    trace: str | None, followed: bool, said: dict[str, str]
+) -> None:
+    handed = Handed()
+    async with engine(paying("code"), provide={Handed: handed}) as running:
+        await running.publish(Order("1"), trace=STORY)
+        await running.settle()
+        context = handed.last(Charge)
+        await answer(running, context, *([] if said else [Charged("1")]), trace=trace, **said)
+        outcome = next(one for one in await story(running) if one.causation_id == context.message_id and not one.sender)
+        assert outcome.trace == (trace if followed else STORY)

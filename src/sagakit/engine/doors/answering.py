@@ -38,6 +38,8 @@ class Answer:
     known_not_done: bool
     source: str
     message_id: str | None
+    trace: str | None = None
+    """Where it was given."""
 
     @property
     def scope(self) -> str:
@@ -100,6 +102,10 @@ class Answering:
                 await self._take_back(draft, command)
             else:
                 await self._failed(draft, command, answer, by)
+            if _in_one_trace(answer.trace, command.trace):
+                for message in draft.commit.messages:
+                    if message.causation_id == command.id:
+                        message.trace = answer.trace
 
         known = await self._door.write(build, entry(answer.scope, key, digest, receipt))
         if known is None:
@@ -196,6 +202,11 @@ class Answering:
         delivery = draft.deliver(command, handler.name, self._router.lane(handler, command))
         delivery.state, delivery.attempt, delivery.error = "parked", attempt, reason
         await self._notices.given_up(draft, delivery, reason)
+
+
+def _in_one_trace(one: str | None, other: str | None) -> bool:
+    """Whether two traceparents name places in one trace, sampled or not alike: else a story stays where it is."""
+    return one is not None and other is not None and (one[:35], one[-2:]) == (other[:35], other[-2:])
 
 
 def _parks(command: Envelope) -> bool:

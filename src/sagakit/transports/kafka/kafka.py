@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeAlias, Union
@@ -26,7 +27,7 @@ from sagakit.ports import Doors
 from sagakit.transports.calling import calling
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
-from sagakit.transports.kafka.outlet import Outlet
+from sagakit.transports.kafka.outlet import Outlet, sending
 from sagakit.transports.kafka.participation import KafkaParticipant, Participating
 from sagakit.transports.kafka.reading.consumer import KafkaConsumer
 from sagakit.transports.kafka.reading.intake import Answers, Commands, Events, Intake
@@ -197,7 +198,7 @@ class _OfModule:
 
         async def call(command: Any, context: Context, outlet: Outlet) -> Later:
             value = context.correlation_id if key is None else _value(command, key)
-            with calling(context, f"send {topic}", _sending(topic, context), kind="producer"):
+            with _writing(topic, context):
                 message = self._message(command, context, value, reply_to=answers)
                 await outlet.write(self._format.write(topic, message))
             return Later(f"topic {topic}")
@@ -211,7 +212,7 @@ class _OfModule:
         """Declare the listener that writes events to a topic."""
 
         async def publish(event: Any, context: Context, outlet: Outlet) -> None:
-            with calling(context, f"send {topic}", _sending(topic, context), kind="producer"):
+            with _writing(topic, context):
                 message = self._message(event, context, _value(event, key))
                 await outlet.write(self._format.write(topic, message))
 
@@ -226,7 +227,9 @@ class _OfModule:
 
             async def answer(event: object, context: Context, outlet: Outlet) -> None:
                 topic, key = place_of(context.lane)
-                await outlet.write(self._format.write(topic, reply(context.outcome, f"/{of}", key)))
+                with _writing(topic, context):
+                    message = reply(context.outcome, f"/{of}", key, context.trace)
+                    await outlet.write(self._format.write(topic, message))
 
             answer.__annotations__ = {"context": Context, "outlet": self.outlet(), "return": None}
             self._declared.repliers.append(ReplierDeclaration(name, answer, _retries(WITHOUT_END)))
@@ -329,13 +332,7 @@ def _value(message: Message, path: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _sending(topic: str, context: Context) -> Mapping[str, str]:
-    """What the span of a record says."""
-    return {
-        "messaging.system": "kafka",
-        "messaging.operation.type": "send",
-        "messaging.operation.name": "send",
-        "messaging.destination.name": topic,
-        "messaging.message.id": context.message_id,
-        "messaging.message.conversation_id": context.correlation_id,
-    }
+def _writing(topic: str, context: Context) -> AbstractContextManager[None]:
+    """A record is written within the block, in a span of its own where the story is traced."""
+    said = sending(topic, context.message_id, context.correlation_id)
+    return calling(context, f"send {topic}", said, kind="producer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sagakit.transports.kafka.form.wire import Record
@@ -10,6 +10,18 @@ from sagakit.transports.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:
     from sagakit.transports.kafka.client.producer import KafkaProducer
+
+
+def sending(topic: str, message_id: str, correlation_id: str | None) -> Mapping[str, str]:
+    """What the span of a record says that is written."""
+    said = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": topic,
+        "messaging.message.id": message_id,
+    }
+    return said if correlation_id is None else {**said, "messaging.message.conversation_id": correlation_id}
 
 
 class Outlet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -10,9 +11,10 @@ import msgspec
 from sagakit.core.participation.messages import Reply, Request
 from sagakit.errors import RetryableError, TerminalError, UnknownMessage
 from sagakit.ports import Doors
+from sagakit.transports.calling import called
 from sagakit.transports.kafka.form.outcomes import FAILED, NOTHING, SEVERAL, FailedPayload, OneEvent
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
-from sagakit.transports.kafka.outlet import Outlet
+from sagakit.transports.kafka.outlet import Outlet, sending
 from sagakit.transports.kafka.reading.consumer import KafkaConsumer
 from sagakit.transports.kafka.reading.unread import bury
 from sagakit.transports.kafka.settings import KafkaSettings
@@ -68,6 +70,10 @@ class KafkaParticipant:
         """None, or why no commands come in, or no answers get out."""
         return self._consumer.ready() or self._outlet.ready()
 
+    def wants(self, message: WireMessage) -> bool:
+        """A command that nobody handles is not passed over: it is set aside."""
+        return True
+
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
         """Have one command handled, and write the answer."""
         if message.type not in self._participant.commands:
@@ -91,7 +97,10 @@ class KafkaParticipant:
             raise NotAnswered(f"{type(error).__name__}: {error}") from error
         if message.reply_to is not None:
             answer = answer_of(reply, f"/{self._participant.name}", message)
-            await self._outlet.write(self._format.write(message.reply_to, answer))
+            said = sending(message.reply_to, answer.id, answer.correlation_id)
+            with called(f"send {message.reply_to}", said, kind="producer") as trace:
+                placed = answer if trace is None else replace(answer, trace=trace)
+                await self._outlet.write(self._format.write(message.reply_to, placed))
 
     async def _set_aside(self, doors: Doors, group: str, record: Record, reason: str) -> None:
         await bury(self._outlet.write, self._dead_letters, group, record, reason)

@@ -29,8 +29,8 @@ def place_of(address: str) -> tuple[str, str]:
     return unquote(topic), unquote(key)
 
 
-def reply(events: Sequence[Envelope], source: str, key: str) -> WireMessage:
-    """An outcome, as the sender of its command is told."""
+def reply(events: Sequence[Envelope], source: str, key: str, trace: str | None) -> WireMessage:
+    """An outcome, as the sender of its command is told; `trace`: where that is done."""
     first = events[0]
     assert first.causation_id is not None
     type, version, payload = first.type, first.version, first.payload
@@ -53,6 +53,6 @@ def reply(events: Sequence[Envelope], source: str, key: str) -> WireMessage:
         time=first.recorded_at,
         correlation_id=first.correlation_id,
         causation_id=first.causation_id,
-        trace=first.trace,
+        trace=trace,
         outcome="failed" if own is CommandFailed else "declared",
     )

@@ -10,6 +10,7 @@ import grpc
 from opentelemetry.propagate import extract
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, StatusCode, get_tracer_provider
 
+from sagakit.transports.calling import traceparent
 from sagakit.transports.grpc.metadata import TRACEPARENT, Metadata, trace_of
 
 _FAULTS = frozenset(
@@ -67,6 +68,4 @@ def asked(method: str, metadata: Metadata) -> Generator[Asked]:
         record_exception=False,  # a status that a service gives is no fault of its own
         set_status_on_exception=False,
     ) as span:
-        made = span.get_span_context()
-        trace = f"00-{made.trace_id:032x}-{made.span_id:016x}-{made.trace_flags:02x}" if made.is_valid else sent
-        yield Asked(trace, span)
+        yield Asked(traceparent(span) or sent, span)

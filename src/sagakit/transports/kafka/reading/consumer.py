@@ -13,6 +13,7 @@ from sagakit.ports import Doors
 from sagakit.transports.kafka.form.wire import Format, Record
 from sagakit.transports.kafka.reading.intake import Intake
 from sagakit.transports.kafka.reading.partition import Partition
+from sagakit.transports.kafka.reading.tracing import taking
 from sagakit.transports.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -72,10 +73,17 @@ class KafkaConsumer:
                 found[topic, self.group] = found.get((topic, self.group), 0) + count
         return found
 
-    async def take(self, doors: Doors, record: Record) -> None:
-        """Hand one record to its door. Raises what keeps it from that."""
-        message = self.format.read(record)
-        await self.intakes[record.topic].take(doors, f"kafka {self.group}/{record.topic}", message)
+    async def take(self, doors: Doors, record: Record, *, patiently: bool = False) -> None:
+        """Hand one record to its door; `patiently`: for as long as that takes. Raises what keeps it from that."""
+        message, intake = self.format.read(record), self.intakes[record.topic]
+        if not intake.wants(message):
+            return
+        scope = f"kafka {self.group}/{record.topic}"
+        with taking(record, message, self.group) as placed:
+            if patiently:
+                await _tried(lambda: intake.take(doors, scope, placed), record)
+            else:
+                await intake.take(doors, scope, placed)
 
     async def take_again(self, record: Record) -> None:
         """Hand over a record that was set aside; RetryableError where nothing is read at the moment."""
@@ -144,7 +152,7 @@ class Reading:
     async def _handle(self, record: Record) -> None:
         """Return once a record is durable, here or where it is set aside; it is tried for as long as that takes."""
         try:
-            await _tried(lambda: self._consumer.take(self.doors, record), record)
+            await self._consumer.take(self.doors, record, patiently=True)
         except StoreUnusable as error:  # the engine can do nothing any more
             self.poller.fail(error)
             await asyncio.get_running_loop().create_future()

@@ -24,6 +24,10 @@ class Intake(Protocol):
     @property
     def topic(self) -> str: ...
 
+    def wants(self, message: WireMessage) -> bool:
+        """Whether a message is for this one; others are passed over."""
+        ...
+
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
         """Hand a message to its door; it is durable then. Raises what the door raises."""
         ...
@@ -36,11 +40,12 @@ class Events:
     topic: str
     codecs: Mapping[str, Codec]
 
+    def wants(self, message: WireMessage) -> bool:
+        return message.type in self.codecs
+
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
-        codec = self.codecs.get(message.type)
-        if codec is not None:
-            event = codec.decode(message.payload, message.version)
-            await doors.publish(event, origin=origin_of(scope, message), trace=message.trace)
+        event = self.codecs[message.type].decode(message.payload, message.version)
+        await doors.publish(event, origin=origin_of(scope, message), trace=message.trace)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class Commands:
     codecs: Mapping[str, Codec]
     replier: str
     """The consumer that brings outcomes back."""
+
+    def wants(self, message: WireMessage) -> bool:
+        return True
 
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
         codec = self.codecs.get(message.type)
@@ -66,6 +74,9 @@ class Answers:
     """What participants say of the commands that were sent to them, by whichever module of this app."""
 
     topic: str
+
+    def wants(self, message: WireMessage) -> bool:
+        return True
 
     async def take(self, doors: Doors, scope: str, message: WireMessage) -> None:
         command_id, correlation_id = message.causation_id, message.correlation_id
@@ -84,6 +95,7 @@ class Answers:
             known_not_done=failed is not None and failed.known_not_done,
             source=f"{scope} {message.source}",
             message_id=message.id,
+            trace=message.trace,
         )
 
 
