@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.transports.kafka.doors import until, write
 from tests.transports.kafka.services import Charge, Charged, Declined, Noted, Refund, Refunded, World, orders_app
 from tests.transports.kafka.test_services import GARBAGE, ended, place, records, running
 
 from sagakit import Refused, TerminalError
 from sagakit.participant import Participant
+from sagakit.transports import calling
 from sagakit.transports.kafka import CloudEvents, Kafka, WireMessage
+from sagakit.transports.kafka.reading import tracing
 
 
 def payments_of(world: World, memory: str) -> Participant:
@@ -120,3 +126,33 @@ async def test_what_it_cannot_read_goes_to_the_dead_letters(kafka_url: str, topi
         await until(lambda: world.done == ["charge o-1"])
     (dead,) = await asyncio.to_thread(records, kafka_url, f"{topic}.payments.dead", 1)
     assert dead.value == b"garbage"
+
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_its_answer_is_below_the_command_in_the_trace(
+    kafka_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "get_tracer_provider", lambda: provider)
+    monkeypatch.setattr(calling, "_tracer", provider.get_tracer("test"))
+    command = WireMessage(
+        id="c-1",
+        type="payments.Charge",
+        payload=b'{"order_id": "o-1", "total": 5}',
+        source="/orders",
+        reply_to=f"{topic}.answers",
+        trace=f"00-{TRACE_ID}-b7ad6b7169203331-01",
+    )
+    await asyncio.to_thread(write, kafka_url, f"{topic}.payments", CloudEvents().write("", command))
+    async with serving(Kafka(kafka_url), topic, payments_of(World(), "memory://")):
+        (found,) = await asyncio.to_thread(records, kafka_url, f"{topic}.answers", 1)
+        await until(lambda: len(exporter.get_finished_spans()) == 2)
+    sent, taken = exporter.get_finished_spans()
+    assert (sent.name, sent.kind.name) == (f"send {topic}.answers", "PRODUCER")
+    assert (taken.name, taken.kind.name) == (f"process {topic}.payments", "CONSUMER")
+    assert sent.context is not None
+    assert sent.parent == taken.context
+    assert CloudEvents().read(found).trace == f"00-{TRACE_ID}-{sent.context.span_id:016x}-01"
