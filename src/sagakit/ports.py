@@ -289,8 +289,7 @@ class Origin:
     correlation_id: str
     causation_id: str | None = None
     undoes: str | None = None
-    """The id of the command that it undoes: what is still to do of that is taken back first, and refused if it comes
-    later."""
+    """The id of the command that it undoes: what is left to do of that is taken back, and refused if it comes later."""
     sender: str | None = None
     """The lane of the consumer that is told its outcome."""
     key: str | None = None
