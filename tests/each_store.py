@@ -10,7 +10,7 @@
     @only_on("memory", because="it looks into the data itself")
     async def test_something_else() -> None: ...
 
-An `engine(app)` without a store is on a new one of the same kind.
+An `engine(app)` without a store is on a new one of the same kind, and so is an `app.engine(new_url())`.
 """
 
 from __future__ import annotations
@@ -179,6 +179,13 @@ class Stores:
         self._count += 1
         return AnySqlite(self._folder / f"store-{self._count}.db")
 
+    def new_url(self) -> str:
+        """The URL of one that is empty."""
+        store = self.new()
+        if isinstance(store, AnyPostgres):
+            return store.url
+        return str(store.path) if isinstance(store, AnySqlite) else "memory://"
+
     async def discard(self, store: AnyStore) -> None:
         """Close it, and all on the same data: nobody will ask for that again."""
         if isinstance(store, AnyPostgres) and self._schemas is not None:
@@ -225,6 +232,11 @@ NOW: list[Stores] = [IN_MEMORY]
 def new_store() -> AnyStore:
     """An empty store, of the kind that this test runs on now; in memory if it does not say that it runs on each."""
     return NOW[-1].new()
+
+
+def new_url() -> str:
+    """The URL of an empty store, for what opens its store itself; of which kind is said as with `new_store()`."""
+    return NOW[-1].new_url()
 
 
 async def discard(store: AnyStore) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from tests.each_store import new_url
 
 from sagakit import App, Engine, Saga
 from sagakit.server.api import api
@@ -69,7 +70,7 @@ def rooms() -> App:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with rooms().engine("memory://") as engine:
+    async with rooms().engine(new_url()) as engine:
         yield engine
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from tests.each_store import ON_EACH_STORE, new_url
 from tests.idempotency.shelf import Books, Gateway, Shelf, Time
 from tests.server.conftest import BookRoom
 
@@ -12,6 +13,8 @@ from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.gateway import shop_server
 from sagakit.idempotency import FastPath, fast_path
 from sagakit.server.api import api
+
+pytestmark = ON_EACH_STORE
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ async def test_two_doors_give_their_own_answers_to_a_key(fast: FastPath) -> None
     command = {"order_id": "o-1", "customer_id": "ann", "items": [item], "at": "2026-01-01T00:00:00Z"}
     order = {"customer_id": "ann", "items": [item | {"price": 50}]}
     async with (
-        shop.engine("memory://") as engine,
+        shop.engine(new_url()) as engine,
         httpx.AsyncClient(
             transport=httpx.ASGITransport(shop_server(engine, fast=fast)), base_url="http://shop"
         ) as client,

@@ -10,14 +10,17 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from tests.each_store import ON_EACH_STORE, new_url, only_on
 from tests.server.conftest import rooms
 
 from sagakit import App
 from sagakit.server import asgi
 
+pytestmark = ON_EACH_STORE
+
 
 def in_fastapi(app: App) -> Any:
-    host = FastAPI(lifespan=app.lifespan("memory://"))
+    host = FastAPI(lifespan=app.lifespan(new_url()))
 
     @host.get("/own")
     async def own() -> str:
@@ -28,7 +31,7 @@ def in_fastapi(app: App) -> Any:
 
 
 def in_starlette(app: App) -> Any:
-    return Starlette(routes=[Mount("/sagas", asgi(app))], lifespan=app.lifespan("memory://"))
+    return Starlette(routes=[Mount("/sagas", asgi(app))], lifespan=app.lifespan(new_url()))
 
 
 HOSTS = [in_fastapi, in_starlette]
@@ -55,6 +58,7 @@ async def test_links_name_the_place_of_the_mount(hosted: Callable[[App], Any]) -
         assert [one["key"] for one in listed.json()["items"]] == ["a"]
 
 
+@only_on("memory", because="no store is asked")
 async def test_the_host_keeps_its_own_routes_and_errors_stay_ours() -> None:
     app = rooms()
     host = in_fastapi(app)
@@ -67,6 +71,7 @@ async def test_the_host_keeps_its_own_routes_and_errors_stay_ours() -> None:
         assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
+@only_on("memory", because="there is none")
 async def test_without_an_engine_it_says_so() -> None:
     host = in_fastapi(rooms())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(host), base_url="http://host") as client:
@@ -75,6 +80,7 @@ async def test_without_an_engine_it_says_so() -> None:
     assert "lifespan" in answer.json()["detail"]
 
 
+@only_on("memory", because="that its store is empty shows that it is another one")
 async def test_the_next_engine_is_found() -> None:
     app = rooms()
     host = in_fastapi(app)

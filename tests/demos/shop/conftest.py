@@ -1,9 +1,10 @@
-"""The shop, running in memory behind its gateway."""
+"""The shop, running behind its gateway."""
 
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from tests.each_store import new_url
 
 from sagakit import Engine
 from sagakit.demos.shop.app import shop
@@ -12,7 +13,7 @@ from sagakit.demos.shop.gateway import gateway
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with shop.engine("memory://") as engine:
+    async with shop.engine(new_url()) as engine:
         yield engine
 
 

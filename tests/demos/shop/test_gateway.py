@@ -12,6 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.each_store import ON_EACH_STORE, new_store, new_url, only_on
 from tests.engine.stage import until
 
 from sagakit import ONE, Engine
@@ -23,9 +24,10 @@ from sagakit.demos.shop.orders.fulfilment import fulfil_order
 from sagakit.demos.shop.payments.cards import Cards
 from sagakit.engine.limits import Limits
 from sagakit.errors import Busy, CommitLost, Stopping, StoreFailed, WaitTimeout
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing.manual import ManualEngine
 from sagakit.testing.manual import engine as manual_engine
+
+pytestmark = ON_EACH_STORE
 
 
 def body(price: str = "50.00", quantity: str = "1", product: str = "prod_1", customer: str = "ann") -> str:
@@ -40,11 +42,9 @@ async def post(client: httpx.AsyncClient, content: str | bytes = body(), key: st
 
 async def settled(client: httpx.AsyncClient, order_id: str) -> httpx.Response:
     """The answer about an order once it is no longer PENDING."""
-    while True:
-        answer = await client.get(f"/orders/{order_id}")
-        if answer.json()["status"] != "PENDING":
-            return answer
-        await asyncio.sleep(0)
+    answer = await client.get(f"/orders/{order_id}", headers={"Prefer": "wait=60"})
+    assert answer.json()["status"] != "PENDING"
+    return answer
 
 
 # ---------------------------------------------------------------- placing
@@ -87,9 +87,7 @@ async def test_an_order_that_cannot_be_is_cancelled_with_its_reason(
     placed = (await post(client, order)).json()
     answer = (await settled(client, placed["id"])).json()
     assert (answer["status"], answer["reason"]) == ("CANCELLED", reason)
-    while await engine.status(fulfil_order, placed["id"]) == "undoing":
-        await asyncio.sleep(0)
-    assert await engine.status(fulfil_order, placed["id"]) == "compensated"
+    assert (await engine.wait(fulfil_order, placed["id"])).status == "compensated"
 
 
 async def test_a_declined_payment_gives_the_stock_back(client: httpx.AsyncClient, engine: Engine) -> None:
@@ -174,6 +172,7 @@ async def test_the_standard_header_is_taken_too(client: httpx.AsyncClient) -> No
     assert both.content == first.content
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -201,7 +200,7 @@ async def test_keys_of_any_bytes_are_kept_apart(client: httpx.AsyncClient) -> No
 
 
 async def test_a_key_holds_across_a_restart() -> None:
-    store = MemoryStore()
+    store = new_store()
     answers = []
     for _ in range(2):
         engine = Engine(shop.topology(), store)
@@ -261,6 +260,7 @@ async def test_an_unknown_order_is_named_so(client: httpx.AsyncClient) -> None:
     assert (await client.get("/orders/nobody")).json() == {"error": "order_not_found"}
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_other_paths_and_methods(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).status_code == 404
     answer = await client.delete("/orders")
@@ -271,6 +271,7 @@ async def test_other_paths_and_methods(client: httpx.AsyncClient) -> None:
 # ---------------------------------------------------------------- bad input
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -301,6 +302,7 @@ async def test_bad_input_is_named(client: httpx.AsyncClient, content: str | byte
     assert answer.json()["message"]
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize("sent", ["text/plain", "multipart/form-data; boundary=x", "image/png", "\x00", "json"])
 async def test_another_content_type_is_bad_input(client: httpx.AsyncClient, sent: str) -> None:
     answer = await client.post("/orders", content=body(), headers={"Content-Type": sent})
@@ -316,6 +318,7 @@ async def test_what_clients_say_of_a_json_body(client: httpx.AsyncClient, sent: 
     assert answer.status_code == 201
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
     answer = await post(client, " " * 300_000 + body())
     assert answer.status_code == 413
@@ -328,6 +331,7 @@ async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
     assert (await client.post("/orders", content=without_length())).status_code == 413
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_a_client_that_leaves_in_the_middle_is_no_fault(engine: Engine) -> None:
     coming = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
     sent: list[Any] = []
@@ -348,6 +352,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_fault(engine: Engine) ->
 # ---------------------------------------------------------------- an engine that cannot
 
 
+@only_on("memory", because="the engine is not asked")
 @pytest.mark.parametrize(
     ("fault", "status", "error"),
     [
@@ -367,6 +372,7 @@ async def test_who_cannot_be_served_now_is_told_when_to_come_again(
     assert answer.headers["retry-after"] == ("3" if error == "busy" else "1")
 
 
+@only_on("memory", because="the engine is not asked")
 async def test_a_bug_tells_nothing_of_the_inside(client: httpx.AsyncClient, engine: Engine) -> None:
     with mock.patch.object(engine, "send_and_wait", side_effect=RuntimeError("secret")):
         answer = await post(client)
@@ -408,6 +414,7 @@ headers = st.dictionaries(
 )
 
 
+@only_on("memory", because="it is garbage for the gateway, and far too much of it for a server")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=bodies, sent=headers)
 async def test_garbage_is_never_a_fault_of_the_server(
@@ -435,7 +442,7 @@ async def test_waits_until_the_order_is_settled(client: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize("way", ["code", "steps", "manager"])
 async def test_waits_until_the_order_is_cancelled(way: Any) -> None:
-    async with shop_app(way).engine("memory://") as engine, client_of(engine) as client:
+    async with shop_app(way).engine(new_url()) as engine, client_of(engine) as client:
         placed = (await post(client, body("600.00"))).json()
         answer = await client.get(f"/orders/{placed['id']}", headers={"Prefer": "wait=10"})
         assert (answer.json()["status"], answer.headers["preference-applied"]) == ("CANCELLED", "wait=10")

@@ -6,9 +6,12 @@ from typing import Any, Self
 
 import httpx
 import pytest
+from tests.each_store import ON_EACH_STORE, new_url, only_on
 
 from sagakit import App, Engine
 from sagakit.server.api import api
+
+pytestmark = ON_EACH_STORE
 
 app = App("bank")
 
@@ -42,7 +45,7 @@ DEPOSIT = {"account_id": "a-1", "amount": 5}
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with app.engine("memory://") as engine:
+    async with app.engine(new_url()) as engine:
         yield engine
 
 
@@ -88,6 +91,7 @@ async def test_an_etag_is_a_condition(client: httpx.AsyncClient, engine: Engine)
     assert (await send(client, if_match="*")).status_code == 202
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize("etag", ["x", '"-1"', '"1.5"', '""', "9" * 40, '"²"'.encode().decode("latin-1")])
 async def test_a_condition_that_is_none(client: httpx.AsyncClient, etag: str) -> None:
     headers = [(b"if-match", etag.encode("latin-1")), (b"content-type", b"application/json")]
@@ -95,6 +99,7 @@ async def test_a_condition_that_is_none(client: httpx.AsyncClient, etag: str) ->
     assert answer.status_code == 400
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     "name", ["bank.Withdraw", "bank.Deposited", "Deposit", "sagakit.CancelRequested", "x" * 300, "%F0%9F%A6%8A"]
 )
@@ -103,6 +108,7 @@ async def test_what_is_no_command(client: httpx.AsyncClient, name: str) -> None:
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_message")
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     "content",
     [b"", b"nope", b"null", b"[]", b"{}", b'{"account_id": 1, "amount": 5}', b"\xff", b"[" * 50_000, b"1e400"],
@@ -113,11 +119,13 @@ async def test_what_does_not_fit(client: httpx.AsyncClient, content: bytes) -> N
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_message")
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_the_field_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
     answer = await send(client, json=DEPOSIT | {"amount": "five"})
     assert "amount" in answer.json()["detail"]
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_what_a_web_page_may_send_unasked_is_refused(client: httpx.AsyncClient) -> None:
     for sent in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         headers = {"Content-Type": sent}
@@ -126,6 +134,7 @@ async def test_what_a_web_page_may_send_unasked_is_refused(client: httpx.AsyncCl
     assert (await client.post("/api/v1/commands/bank.Deposit", content=b"{}")).status_code == 400
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_what_is_too_large(client: httpx.AsyncClient) -> None:
     answer = await send(client, json=DEPOSIT | {"account_id": "x" * (1 << 20)})
     assert (answer.status_code, answer.json()["error"]) == (413, "payload_too_large")
@@ -133,6 +142,7 @@ async def test_what_is_too_large(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]) == (413, "payload_too_large")
 
 
+@only_on("memory", because="it is refused before a store is asked")
 async def test_other_methods_and_paths(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/v1/commands/bank.Deposit")).status_code == 405
     assert (await client.post("/api/v1/commands")).status_code == 404
@@ -163,6 +173,7 @@ async def test_a_command_for_later_is_accepted_now(client: httpx.AsyncClient, en
     assert len(await engine.store.read_scheduled()) == 2
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     ("when", "detail"),
     [

@@ -7,11 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.each_store import ON_EACH_STORE
 from tests.engine.operating.shop import Charge, Note, Release, Reserve, World, order_id, shop
 
 from sagakit.server.api import api
 from sagakit.testing.manual import ManualEngine
 from sagakit.testing.manual import engine as manual
+
+pytestmark = ON_EACH_STORE
 
 WHY = {"by": "ada", "reason": "by hand"}
 

@@ -12,12 +12,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.each_store import ON_EACH_STORE, new_url, only_on
 from tests.engine.stage import PATIENCE, until
 from tests.transports.http.server import Service, answered, serving
 
 from sagakit import App, Engine, Saga
 from sagakit.server.api import api
 from sagakit.transports.http import Callbacks, HttpService, request
+
+pytestmark = ON_EACH_STORE
 
 SECRET = "a secret of some length"
 
@@ -123,7 +126,7 @@ class Shop:
 async def opened(**options: Any) -> AsyncIterator[Shop]:
     async with serving() as service:
         service.answering = lambda sent: answered("202 Accepted" if "charges" in sent.path else "204 Done")
-        async with shop(service, **options).engine("memory://") as engine:
+        async with shop(service, **options).engine(new_url()) as engine:
             transport = httpx.ASGITransport(api(engine))
             async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
                 yield Shop(engine, client, service)
@@ -202,6 +205,7 @@ async def test_nobody_answers_who_was_not_asked(running: Shop) -> None:
     assert await running.engine.status("t.paid", "1") == "running"
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -226,7 +230,8 @@ async def test_without_callbacks_the_door_is_closed() -> None:
         response = await running.post(CHARGED, "/api/v1/commands/c/answer?story=s&token=t")
         assert response.status_code == 404
         # 202 is a success like any other then
-        await running.engine.publish(Order("1"))
+        receipt = await running.engine.publish(Order("1"))
+        await running.engine.wait(until=Charged, correlation_id=receipt.correlation_id)  # the process has begun
         assert await running.end() == "completed"
 
 

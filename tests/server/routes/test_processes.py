@@ -8,10 +8,13 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from tests.each_store import ON_EACH_STORE, only_on
 from tests.server.conftest import BookRoom, GuestLeft, RoomBooked, served
 
 from sagakit import Engine
 from sagakit.core.streams import instance_id
+
+pytestmark = ON_EACH_STORE
 
 STAY = "rooms.stay"
 
@@ -54,6 +57,7 @@ async def test_a_list_comes_in_pages(client: httpx.AsyncClient, engine: Engine) 
     assert ([one["key"] for one in second["items"]], second["next"]) == (["a"], None)
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     ("query", "detail"),
     [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import httpx
+from tests.each_store import ON_EACH_STORE
 from tests.server.conftest import BookRoom, GuestLeft, RoomBooked
 
 from sagakit import Engine
+
+pytestmark = ON_EACH_STORE
 
 
 async def test_a_story_is_a_tree(client: httpx.AsyncClient, engine: Engine) -> None:

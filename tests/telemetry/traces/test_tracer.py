@@ -10,15 +10,17 @@ from opentelemetry.trace import get_current_span
 from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
+from tests.each_store import ON_EACH_STORE, Stores, new_store
 from tests.telemetry.traces.tree import Collected, Node, drawn, nodes, orphans
 
 from sagakit import App, Context, Saga
 from sagakit.core.queries import InstanceQuery
 from sagakit.engine.limits import Limits
 from sagakit.errors import Busy
-from sagakit.stores.memory import MemoryStore
 from sagakit.telemetry import Telemetry
 from sagakit.testing import manual
+
+pytestmark = ON_EACH_STORE
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -94,7 +96,7 @@ async def test_a_step_that_is_given_up_is_told_from_its_last_attempt() -> None:
     assert "unknown" in below
 
 
-async def test_spans_speak_the_conventions_and_name_no_key() -> None:
+async def test_spans_speak_the_conventions_and_name_no_key(each_store: Stores) -> None:
     found = await placed("code", World(ship="refused"), key="ann@example.org")
     (undo,) = named(found, "undo orders.RefundPayment")
     (charge,) = named(found, "process orders.ChargePayment")
@@ -107,7 +109,7 @@ async def test_spans_speak_the_conventions_and_name_no_key() -> None:
     assert said["sagakit.undoes"] == charge.attributes["messaging.message.id"]
     assert said["sagakit.process"] == PROCESS
     (commit, *_) = named(found, "COMMIT")
-    assert (commit.kind, commit.attributes["db.system.name"]) == ("client", "memory")
+    assert (commit.kind, commit.attributes["db.system.name"]) == ("client", each_store.kind)
     assert not [node for node in found if "ann@example.org" in str(node.attributes)]
 
 
@@ -115,7 +117,7 @@ async def test_spans_speak_the_conventions_and_name_no_key() -> None:
 
 
 async def test_a_caller_who_does_not_sample_is_followed() -> None:
-    collected, store = Collected(), MemoryStore()
+    collected, store = Collected(), new_store()
     unsampled = PARENT[:-1] + "0"
     app, telemetry = order_app("code"), Telemetry(collected)
     async with manual.engine(app, provide={World: World()}, store=store, observer=telemetry) as running:
@@ -126,7 +128,7 @@ async def test_a_caller_who_does_not_sample_is_followed() -> None:
 
 
 async def test_a_story_that_is_not_sampled_carries_nothing() -> None:
-    collected, store = Collected(sampled=False), MemoryStore()
+    collected, store = Collected(sampled=False), new_store()
     app, telemetry = order_app("code"), Telemetry(collected)
     async with manual.engine(app, provide={World: World()}, store=store, observer=telemetry) as running:
         await running.send(PlaceOrder("a", 1))
@@ -161,7 +163,7 @@ async def test_the_door_tells_of_what_it_refuses_and_of_repeats() -> None:
 
 async def test_after_a_crash_the_tree_goes_on() -> None:
     """What is derived needs no memory: parents that another engine has made are named all the same."""
-    collected, store, world = Collected(), MemoryStore(), World(charge=("fails", "done"))
+    collected, store, world = Collected(), new_store(), World(charge=("fails", "done"))
     app = order_app("code")
     async with manual.engine(app, provide={World: world}, store=store, observer=Telemetry(collected)) as running:
         await running.send(PlaceOrder("a", 1))

@@ -11,12 +11,15 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from tests.each_store import ON_EACH_STORE, only_on
 from tests.engine.stage import PATIENCE
 
 from sagakit import App, OutcomeUnknown, Refused, Retry, Saga, TerminalError
 from sagakit.participant import InMemory, Participant, asgi
 from sagakit.testing.manual import engine
 from sagakit.transports.http import HttpService, remote
+
+pytestmark = ON_EACH_STORE
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def shop(url: str) -> App:
 async def ended(bank: Bank) -> str:
     async with served(billing(bank)) as url, engine(shop(url)) as running:
         await running.publish(Order("1"))
+        await running.settle()
         async with asyncio.timeout(PATIENCE):
             return (await running.wait("t.paid", "1")).status
 
@@ -155,6 +159,7 @@ async def test_who_waits_is_told_the_reason(error: Exception, told: tuple[type[E
             await running.send_and_wait(Charge("1"), until=Charged)
 
 
+@only_on("memory", because="the participant remembers in memory, and no engine runs")
 async def test_what_is_no_command() -> None:
     transport = httpx.ASGITransport(asgi(billing(Bank())))
     ids = {"x-message-id": "1", "x-message-type": "t.Charge"}
@@ -169,6 +174,7 @@ async def test_what_is_no_command() -> None:
         assert (answer.status_code, answer.json()["known_not_done"]) == (200, True)
 
 
+@only_on("memory", because="the participant remembers in memory, and no engine runs")
 async def test_an_error_is_to_be_tried_again() -> None:
     transport = httpx.ASGITransport(asgi(billing(Bank(raises=[OSError("away")]))))
     ids = {"x-message-id": "1", "x-message-type": "t.Charge"}

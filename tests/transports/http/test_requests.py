@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.each_store import ON_EACH_STORE
 from tests.engine.stage import PATIENCE, until
 from tests.transports.http.server import Service, serving
 
@@ -16,6 +17,8 @@ from sagakit.core.commit import Envelope
 from sagakit.core.queries import DeliveryQuery
 from sagakit.testing.manual import ManualEngine, engine
 from sagakit.transports.http import Answer, HttpService, request
+
+pytestmark = ON_EACH_STORE
 
 LOOPBACK = ("127.0.0.0/8",)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -93,6 +96,7 @@ async def service() -> AsyncIterator[Service]:
 
 async def ran(running: ManualEngine, key: str = "1") -> str:
     await running.publish(Order(key), trace=TRACE)
+    await running.settle()
     async with asyncio.timeout(PATIENCE):
         return (await running.wait("t.paid", key)).status
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_STUCK = 1_000
 STUCK: tuple[Status, ...] = ("parked", "compensation_failed")
+SYSTEMS = {"MemoryStore": "memory", "PostgresStore": "postgresql", "SqliteStore": "sqlite"}
+"""Their databases, by the names of their classes: adapters are loaded only where they are used."""
 
 
 def waiting(deliveries: Iterable[Delivery]) -> list[Waiting]:
@@ -42,8 +44,10 @@ async def stuck(store: Store) -> dict[str, int]:
 
 def system(store: Store) -> str:
     """The name of a store's database, as OpenTelemetry's conventions have it."""
-    name = type(store).__name__.removesuffix("Store").lower()
-    return {"postgres": "postgresql"}.get(name, name)
+    for cls in type(store).__mro__:  # a user may have derived one from ours
+        if cls.__name__ in SYSTEMS:
+            return SYSTEMS[cls.__name__]
+    return type(store).__name__.removesuffix("Store").lower()
 
 
 def roles(topology: Topology) -> dict[str, str]:

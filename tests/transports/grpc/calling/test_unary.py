@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.transports.grpc.payments import (
     Charge,
     Charged,
@@ -20,9 +21,10 @@ from tests.transports.grpc.payments import (
 from sagakit import App
 from sagakit.demos.shop.grpc.generated.payment_pb2 import ChargeRequest, ChargeResponse
 from sagakit.demos.shop.grpc.generated.payment_pb2_grpc import PaymentStub
-from sagakit.stores.memory import MemoryStore
 from sagakit.testing import engine
 from sagakit.transports.grpc import CallRejected, connected, text_value, unary
+
+pytestmark = ON_EACH_STORE
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -36,7 +38,7 @@ def aborts(code: grpc.StatusCode, *metadata: tuple[str, str]) -> Any:
 
 async def ended(service: Service, app: App | None = None, *, advance: float = 0) -> tuple[str, list[Any]]:
     """How an order ended, and the messages of its story."""
-    store = MemoryStore()
+    store = new_store()
     app = app or shop()
     async with stub_of(service) as stub, engine(app, store=store, provide={PaymentStub: stub}) as running:
         await running.publish(Placed("o-1"), trace=TRACE)
