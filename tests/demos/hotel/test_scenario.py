@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from tests.each_store import ON_EACH_STORE, new_url
+
 from sagakit.demos.hotel.app import hotel
 from sagakit.demos.hotel.scenario import Scenario
 from sagakit.demos.terminal import Line
 
+pytestmark = ON_EACH_STORE
+
 
 async def test_every_group_leaves_in_the_end() -> None:
     told: list[Line] = []
-    async with hotel.engine("memory://") as engine:
+    async with hotel.engine(new_url()) as engine:
         await Scenario(engine, told.append).play()
     assert [line.what for line in told] == [
         *("a group stays", "check-out begins", "not all could leave", "they pay", "all have left") * 3,

@@ -1,4 +1,4 @@
-"""A subscription service in memory, and its provider behind real HTTP requests that leave no process."""
+"""A subscription service, and its provider behind real HTTP requests that leave no process."""
 
 from __future__ import annotations
 

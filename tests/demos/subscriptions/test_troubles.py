@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 from tests.demos.subscriptions.conftest import FORWARD, KINDS, START, UNDOS, Service
+from tests.each_store import ON_EACH_STORE
 
 from sagakit import OutcomeUnknown, Refused
 from sagakit.demos.subscriptions.messages import Order
 from sagakit.demos.subscriptions.provider.weather import Weather
+
+pytestmark = ON_EACH_STORE
 
 STEPS = range(1, 6)
 

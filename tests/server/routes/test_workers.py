@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
+from tests.each_store import ON_EACH_STORE, new_url, only_on
+from tests.engine.stage import PATIENCE
 from tests.engine.workers.crew import Crew
 from tests.server.conftest import rooms
 
@@ -45,10 +48,31 @@ async def test_each_of_them_with_where_its_own_metrics_are() -> None:
         await crew.leave(name)
 
 
+@ON_EACH_STORE
+@only_on("memory", "sqlite", because="several may share one on a server")
 async def test_where_one_engine_owns_the_database_there_are_none() -> None:
-    async with rooms().engine("memory://") as engine:
+    async with rooms().engine(new_url()) as engine:
         assert await asked(engine, "/api/v1/workers") == {"items": [], "unclaimed": []}
         assert await asked(engine, "/metrics/targets") == []
+
+
+@ON_EACH_STORE
+@only_on("postgresql", because="several have to share it")
+async def test_those_of_a_server() -> None:
+    url = new_url()
+    async with rooms().engine(url, worker="one") as one, rooms().engine(url, worker="two") as two:
+        for number, engine in enumerate((one, two)):
+            await engine.store.announce(f"http://127.0.0.1:{9000 + number}")
+        items: list[Any] = []
+        async with asyncio.timeout(PATIENCE):
+            while not items or not all(item["partitions"] for item in items):
+                items = (await asked(two, "/api/v1/workers"))["items"]
+        assert {item["name"]: item["url"] for item in items} == {
+            "one": "http://127.0.0.1:9000",
+            "two": "http://127.0.0.1:9001",
+        }
+        targets = await asked(one, "/metrics/targets")
+        assert {target["labels"]["worker"] for target in targets} == {"one", "two"}
 
 
 async def test_what_none_of_them_has_code_for() -> None:

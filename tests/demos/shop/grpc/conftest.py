@@ -1,4 +1,4 @@
-"""The shop's services over engines in memory, called as any client calls them."""
+"""The shop's services over engines in this process, called as any client calls them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.each_store import new_url
 
 from sagakit import Engine
 from sagakit.demos.shop.gateway import gateway
@@ -40,7 +41,7 @@ async def services() -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         for service, stub in STUBS.items():
             wiring = GrpcWiring({})
-            engine = await stack.enter_async_context(service_app(service, wiring).engine("memory://"))
+            engine = await stack.enter_async_context(service_app(service, wiring).engine(new_url()))
             where = await stack.enter_async_context(wiring.answering(service, engine, 0))
             found.engines[service] = engine
             found.addresses[service] = where.split()[-1]
@@ -54,7 +55,7 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the gateway, which reaches the others over gRPC."""
     wiring = GrpcWiring(services.addresses)
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(service_app("gateway", wiring).engine("memory://"))
+        engine = await stack.enter_async_context(service_app("gateway", wiring).engine(new_url()))
         await stack.enter_async_context(wiring.answering("gateway", engine, 0))
         services.engines["gateway"] = engine
         transport = httpx.ASGITransport(gateway(engine, OrdersThere(engine, wiring)))

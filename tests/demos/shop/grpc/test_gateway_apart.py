@@ -9,12 +9,15 @@ from unittest import mock
 import httpx
 import pytest
 from tests.demos.shop.grpc.conftest import Services
+from tests.each_store import ON_EACH_STORE, new_url
 
 from sagakit import ONE
 from sagakit.demos.shop.grpc.generated.order_pb2 import CreateOrderRequest, OrderItem
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.demos.shop.services import orders_there
 from sagakit.demos.shop.services.app import service_app
+
+pytestmark = ON_EACH_STORE
 
 
 def body(price: str = "50.00", product: str = "prod_1") -> str:
@@ -103,7 +106,7 @@ async def test_an_order_is_accepted_while_nobody_keeps_orders(monkeypatch: pytes
     monkeypatch.setattr(orders_there, "PLACE_WITHIN", 0.05)
     wiring = GrpcWiring({"order": "127.0.0.1:1", "inventory": "127.0.0.1:1", "payment": "127.0.0.1:1"})
     app = service_app("gateway", wiring)
-    async with app.engine("memory://") as engine, wiring.answering("gateway", engine, 0):
+    async with app.engine(new_url()) as engine, wiring.answering("gateway", engine, 0):
         book = orders_there.OrdersThere(engine, wiring)
         transport = httpx.ASGITransport(gateway(engine, book))
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

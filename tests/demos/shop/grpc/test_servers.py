@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 from tests.demos.shop.grpc.conftest import Services
+from tests.each_store import ON_EACH_STORE, only_on
 
 from sagakit import ONE, stable_id
 from sagakit.demos.shop.grpc.generated.inventory_pb2 import ReleaseRequest, ReserveRequest, StockItem
@@ -25,6 +26,8 @@ from sagakit.demos.shop.grpc.generated.order_pb2 import (
 from sagakit.demos.shop.grpc.generated.payment_pb2 import ChargeRequest, RefundRequest
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.transports.grpc import text_value
+
+pytestmark = ON_EACH_STORE
 
 
 def key(text: str) -> Any:
@@ -115,6 +118,7 @@ async def test_a_charge_that_was_refunded_before_it_came_is_refused(services: Se
     assert not (await services.stubs["payment"].Charge(charge(5))).success
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize("amount", [0.0, -1.0, math.nan, math.inf, 1e13, 5.001])
 async def test_an_amount_is_one(services: Services, amount: float) -> None:
     assert await status(services.stubs["payment"].Charge(charge(amount))) == "INVALID_ARGUMENT"
@@ -172,6 +176,7 @@ async def test_an_order_that_is_not_there_is_not_found(services: Services) -> No
     assert await status(order.UpdateOrderStatus(asked)) == "NOT_FOUND"
 
 
+@only_on("memory", because="it is refused before a store is asked")
 @pytest.mark.parametrize(
     "request_",
     [

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from tests.each_store import ON_EACH_STORE
 from tests.transports.grpc.payments import (
     Charge,
     Charged,
@@ -93,6 +94,7 @@ async def test_what_was_undone_before_it_came_is_not_done() -> None:
         assert service.did == []
 
 
+@ON_EACH_STORE
 async def test_a_saga_has_its_steps_done_by_a_participant() -> None:
     service = Service()
     async with (
