@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.engine.stage import until
+from tests.participant.transactions import beginning
 
 from sagakit import Refused, TerminalError, UnknownMessage, wire
 from sagakit.errors import StoreUnusable
@@ -101,9 +102,13 @@ def bank() -> Bank:
     return Bank()
 
 
-@pytest.fixture(params=["memory", "sqlite", "memory behind a fast path"])
+@pytest.fixture(
+    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.long), "memory behind a fast path"]
+)
 async def participant(request: pytest.FixtureRequest, bank: Bank, tmp_path: Path) -> AsyncIterator[Participant]:
-    memory = SqliteMemory(tmp_path / "billing.db") if request.param == "sqlite" else InMemory()
+    memory: Memory = SqliteMemory(tmp_path / "billing.db") if request.param == "sqlite" else InMemory()
+    if request.param == "postgresql":
+        memory = PostgresMemory(beginning(request.getfixturevalue("postgres_url")))
     fast = fast_path(None) if "fast" in request.param else None
     async with billing(bank, memory, fast) as opened:
         yield opened

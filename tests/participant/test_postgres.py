@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import asyncpg
-import psycopg
 import pytest
 from tests.engine.stage import until
 from tests.participant.test_participant import DO, UNDO, Bank, Charge, Charged, Refund, Refunded, asks, billing, events
+from tests.participant.transactions import beginning
 
 from sagakit import TerminalError
 from sagakit.participant import Participant, PostgresMemory
@@ -22,9 +22,10 @@ Begin = Callable[[], AbstractAsyncContextManager[Any]]
 
 @pytest.fixture(params=["asyncpg", "psycopg"])
 def begin(request: pytest.FixtureRequest, postgres_url: str) -> Begin:
+    by_psycopg = beginning(postgres_url)
+    if request.param == "psycopg":
+        return by_psycopg
     server, schema = re.split(r"[?&]schema=", postgres_url)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{schema}"')
 
     @asynccontextmanager
     async def by_asyncpg() -> AsyncIterator[Any]:
@@ -35,13 +36,7 @@ def begin(request: pytest.FixtureRequest, postgres_url: str) -> Begin:
         finally:
             await connection.close()
 
-    @asynccontextmanager
-    async def by_psycopg() -> AsyncIterator[Any]:
-        options = f"-c search_path={schema}"
-        async with await psycopg.AsyncConnection.connect(server, options=options) as connection:
-            yield connection
-
-    return by_asyncpg if request.param == "asyncpg" else by_psycopg
+    return by_asyncpg
 
 
 async def test_once_and_undone(begin: Begin) -> None:

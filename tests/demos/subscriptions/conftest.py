@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,9 +68,7 @@ class Service:
 
     async def answered(self) -> None:
         """Wait until the provider has answered what was asked of it."""
-        async with asyncio.timeout(10):
-            while not self.engine.idle:
-                await asyncio.sleep(0)
+        await self.engine.settle()
 
 
 @pytest.fixture

@@ -6,22 +6,26 @@ from collections.abc import Callable
 
 import pytest
 from tests.cli import stories
+from tests.each_store import ON_EACH_STORE, new_store
 
 from sagakit.core.commit import Commit
 from sagakit.core.queries import InstanceQuery
 from sagakit.server.showing.finding import whole_history
 from sagakit.server.showing.transitions import Transition, transitions
-from sagakit.stores.memory import MemoryStore
+
+pytestmark = ON_EACH_STORE
 
 REASON = "the shop has closed"
 
 
 async def logged(commit: Commit) -> list[Transition]:
-    store = MemoryStore()
+    store = new_store()
     await store.open()
     await store.commit([commit])
     (listed,) = await store.read_instances(InstanceQuery())
-    return transitions(listed, await whole_history(store, listed.row.id))
+    found = transitions(listed, await whole_history(store, listed.row.id))
+    await store.close()
+    return found
 
 
 @pytest.mark.parametrize(
