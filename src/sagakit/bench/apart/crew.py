@@ -22,8 +22,8 @@ from sagakit.bench.orders import bench
 from sagakit.bench.sizes import BenchFailed
 from sagakit.telemetry.logs import log_to_stderr
 
-IN_FLIGHT = 100
-"""Sagas at the same time, over all workers."""
+IN_FLIGHT = 200
+"""Sagas at the same time, over all workers: so many that the transactions of each of two are of a common size."""
 WARM_UP = 200
 ROUNDS = 3
 
