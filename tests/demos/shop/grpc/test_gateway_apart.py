@@ -11,7 +11,7 @@ import pytest
 from tests.demos.shop.grpc.conftest import Services
 from tests.each_store import ON_EACH_STORE, new_url
 
-from sagakit import ONE
+from sagakit import ONE, WaitTimeout
 from sagakit.demos.shop.grpc.generated.order_pb2 import CreateOrderRequest, OrderItem
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.demos.shop.services import orders_there
@@ -103,7 +103,7 @@ async def test_an_order_is_accepted_while_nobody_keeps_orders(monkeypatch: pytes
     from sagakit.demos.shop.gateway import gateway
     from sagakit.demos.shop.grpc.wiring import GrpcWiring
 
-    monkeypatch.setattr(orders_there, "PLACE_WITHIN", 0.05)
+    monkeypatch.setattr(orders_there, "PLACE_WITHIN", 0.0)
     wiring = GrpcWiring({"order": "127.0.0.1:1", "inventory": "127.0.0.1:1", "payment": "127.0.0.1:1"})
     app = service_app("gateway", wiring)
     async with app.engine(new_url()) as engine, wiring.answering("gateway", engine, 0):
@@ -127,3 +127,14 @@ async def test_an_order_is_accepted_while_nobody_keeps_orders(monkeypatch: pytes
             assert ready.status_code == 503
             for service in ("order", "inventory", "payment"):
                 assert f"{service}: 127.0.0.1:1 does not serve" in ready.json()["reason"]
+
+
+async def test_who_is_not_accepted_in_time_is_told_to_come_again(client: httpx.AsyncClient, services: Services) -> None:
+    late = WaitTimeout("no OrderAccepted within 10 s; it may still come")
+    with mock.patch.object(services.engines["gateway"], "wait", side_effect=late):
+        early = await post(client, key="k-1")
+        assert (early.status_code, early.json()["error"], early.headers["retry-after"]) == (503, "not_yet", "1")
+    placed = await post(client, key="k-1")
+    assert placed.status_code == 201
+    assert (await settled(client, placed.json()["id"]))["status"] == "CONFIRMED"
+    assert (await services.engines["inventory"].load(Stock, ONE)).state.free == AT_THE_START | {"prod_1": 14}

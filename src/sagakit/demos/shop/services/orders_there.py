@@ -11,7 +11,7 @@ import msgspec
 from sagakit import Engine, NotFound, Stopping, WaitTimeout
 from sagakit.core.commit import ENDED
 from sagakit.core.streams import stream_name
-from sagakit.demos.shop.order_book import Found, OrderView
+from sagakit.demos.shop.order_book import ACCEPT_WITHIN, Found, OrderView
 from sagakit.demos.shop.order_request import OrderRequest
 from sagakit.demos.shop.orders.messages import OrderPlaced
 from sagakit.demos.shop.services.acceptance import Acceptance, AcceptOrder, OrderAccepted
@@ -32,13 +32,13 @@ class OrdersThere:
         self._process = engine.topology.starters[OrderPlaced][0].name
 
     async def place(self, order_id: str, asked: OrderRequest, *, key: str | None, trace: str | None) -> OrderView:
-        """PENDING, once it is accepted for good."""
+        """PENDING, once it is accepted for good. WaitTimeout if even that takes long: it may still come."""
         command = AcceptOrder(order_id, asked.customer_id, asked.items, datetime.now(UTC))
         receipt = await self._engine.send(command, idempotency_key=key, digest=asked.digest(), trace=trace)
+        story = receipt.correlation_id
+        accepted = await self._engine.wait(until=OrderAccepted, correlation_id=story, timeout=ACCEPT_WITHIN)
         with suppress(WaitTimeout):
-            await self._engine.wait(until=OrderPlaced, correlation_id=receipt.correlation_id, timeout=PLACE_WITHIN)
-        accepted = await self._accepted(order_id)
-        assert accepted is not None
+            await self._engine.wait(until=OrderPlaced, correlation_id=story, timeout=PLACE_WITHIN)
         return _pending(accepted)
 
     async def find(self, order_id: str) -> Found:
