@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from tests.servers.kafka import Broker, broker
+from tests.servers.ports import free_port
 from tests.transports.kafka.doors import until
 
 from sagakit.errors import PayloadTooLarge
@@ -213,3 +214,13 @@ async def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
             with pytest.raises(KafkaUnavailable, match="SASL"):  # that it cannot be reached is no news then
                 await producer.write(record(topic, "x"))
     assert "sesame" not in f"{raised.value} {producer.ready()}"
+
+
+async def test_why_no_broker_can_be_reached_is_told(topic: str) -> None:
+    async with producing(f"kafka://127.0.0.1:{free_port()}") as producer:
+        writing = asyncio.ensure_future(producer.write(record(topic, "1")))
+        await until(lambda: "refused" in (producer.ready() or ""))
+        assert "no broker can be reached (" in (producer.ready() or "")
+        await producer.close(within=0)
+        with pytest.raises(KafkaUnavailable):
+            await writing

@@ -26,7 +26,7 @@ MOST = 1_000
 PATIENCE = 0.2
 BREATH = 0.005
 """Seconds that are waited for what is not done, before the reading is paused."""
-NOT_YET = "no partitions yet"
+NOT_YET = "no partitions yet: no broker has answered, or the group is still being joined"
 HAND_OVER_WITHIN = 3.0
 """Seconds that what runs has to end when a partition goes to another worker, or the engine stops."""
 _DOWN = frozenset(
@@ -37,6 +37,8 @@ _DOWN = frozenset(
         KafkaError._SSL,
     }
 )
+_UNREACHED = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE})
+"""Why one broker cannot be reached: told before that none can be."""
 _log = structlog.get_logger("sagakit.kafka")
 
 
@@ -75,7 +77,8 @@ class Poller:
         self._over = self._loop.create_future()
         self._failure: Exception | None = None
         self._done: dict[Place, int] = {}
-        self._doubted = self._paused = False
+        self._doubted = self._paused = self._joined = self._refused = False
+        self._unreached = ""
         self._handed = 0
         self._gap = Gap(settings, group, self._topics)
         self.lag = Lag()
@@ -142,6 +145,7 @@ class Poller:
             consumer.close()
 
     def _subscribe(self, consumer: Consumer) -> None:
+        self._joined = False
         consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def _serve(self, consumer: Consumer) -> None:
@@ -192,7 +196,7 @@ class Poller:
             self._call(partial(self._tell, records))
 
     def _look(self, consumer: Consumer) -> None:
-        """See whether a broker is back."""
+        """See whether a broker is back. Who is not let into the group hears of that once."""
         try:
             known = consumer.list_topics(timeout=PULSE).topics
         except KafkaException:
@@ -200,11 +204,13 @@ class Poller:
         if any(topic not in known or known[topic].error is not None for topic in self._topics):
             return
         self._doubted = False
-        self._call(lambda: setattr(self, "trouble", ""))
+        if self._joined or not self._refused:
+            trouble = "" if self._joined else NOT_YET
+            self._call(lambda: setattr(self, "trouble", trouble))
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
-        self._paused = False  # these are not
+        self._paused, self._joined, self._refused = False, True, False  # these are not paused
         self._gap.assigned()
         self._call(partial(self._begin, places))
 
@@ -226,13 +232,17 @@ class Poller:
         self._give_up([(one.topic, one.partition) for one in partitions], 0)
 
     def _failed(self, error: KafkaError) -> None:
+        if error.code() in _UNREACHED:
+            self._unreached = f" ({self._settings.hide(error.str())})"
         if error.code() in _DOWN:
             self._doubted = True
             self._say(error)
 
     def _say(self, error: KafkaError) -> None:
         down = error.code() == KafkaError._ALL_BROKERS_DOWN
-        text = f"{self._settings}: {'no broker can be reached' if down else self._settings.hide(error.str())}"
+        self._refused = self._refused or error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+        words = f"no broker can be reached{self._unreached}" if down else self._settings.hide(error.str())
+        text = f"{self._settings}: {words}"
         self._call(lambda: self._went_down(text, precise=not down))
 
     def _went_down(self, text: str, *, precise: bool) -> None:

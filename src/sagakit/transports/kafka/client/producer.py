@@ -44,6 +44,8 @@ _DOWN = frozenset(
         KafkaError._SSL,
     }
 )
+_UNREACHED = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE})
+"""Why one broker cannot be reached: told before that none can be."""
 _log = structlog.get_logger("sagakit.kafka")
 
 
@@ -66,7 +68,7 @@ class KafkaProducer:
         self._down_since: float | None = None
         self._dead = False
         self._trial: asyncio.Future[None] | None = None
-        self._trouble = ""
+        self._trouble = self._unreached = ""
         self._wedged = ""
         self._ended = threading.Event()
         self._limit = _limit(settings)
@@ -162,6 +164,8 @@ class KafkaProducer:
         if error.code() == KafkaError._MSG_TIMED_OUT and self._trouble:
             return KafkaUnavailable(self._trouble)  # why it could not be written
         text = self._settings.hide(f"{self._settings}: {error.str()}")
+        if error.code() == KafkaError._MSG_TIMED_OUT:  # it is connected, or hangs as it is: TLS that is no TLS
+            text = f"{self._settings}: no broker has confirmed the record in time ({error.str()})"
         if error.code() in _TOO_LARGE:
             return PayloadTooLarge(text)
         return KafkaUnusable(text) if error.code() == KafkaError.TOPIC_EXCEPTION else KafkaUnavailable(text)
@@ -236,9 +240,11 @@ class KafkaProducer:
 
     def _failed(self, error: KafkaError) -> None:
         """What librdkafka tells besides reports; it goes on by itself, unless it is fatal."""
+        if error.code() in _UNREACHED:
+            self._unreached = f" ({self._settings.hide(error.str())})"
         if error.code() in _DOWN:
             down = error.code() == KafkaError._ALL_BROKERS_DOWN
-            text = "no broker can be reached" if down else self._settings.hide(error.str())
+            text = f"no broker can be reached{self._unreached}" if down else self._settings.hide(error.str())
             self._call(partial(self._went_down, f"{self._settings}: {text}", precise=not down))
 
     def _replace(self, why: str) -> None:
