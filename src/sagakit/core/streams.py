@@ -29,7 +29,9 @@ def instance_id(process: str, key: str) -> str:
 
 
 def checked(name: str, text: str) -> str:
-    """A key, or an id that others have made. Raises InvalidMessage where it is too long."""
+    """A key, or an id that others have made. Raises InvalidMessage for what not every store can hold."""
+    if "\0" in text:
+        raise InvalidMessage(f"{name}: {text[:40]!r} has a NUL character, which PostgreSQL cannot hold")
     if len(text) > LONGEST:
         raise InvalidMessage(f"{name}: {text[:40]!r}... has {len(text):,} characters: {LONGEST} are the most")
     return text

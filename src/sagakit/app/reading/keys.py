@@ -17,7 +17,7 @@ THE_ONE = ""
 def key_of(path: str | One) -> KeyOf:
     """The key of a message by a field path like `order.id`. None stays None; ONE is the same for all.
 
-    It raises InvalidMessage for a key that is too long.
+    It raises InvalidMessage for a key that is too long, or has a NUL character.
     """
     if isinstance(path, One):
         return lambda _: THE_ONE
@@ -28,7 +28,7 @@ def key_of(path: str | One) -> KeyOf:
         if value is None:
             return None
         text = value if value.__class__ is str else str(value)
-        return text if len(text) <= LONGEST else checked(path, text)
+        return text if len(text) <= LONGEST and "\0" not in text else checked(path, text)
 
     return key
 
