@@ -49,6 +49,7 @@ def address() -> Iterator[str]:
     thread.join(10)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(360)
 def test_no_request_is_answered_otherwise_than_the_document_says(address: str) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{address}/schema/openapi.json"]

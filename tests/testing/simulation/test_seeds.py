@@ -21,6 +21,7 @@ def test_every_promise_is_kept(first: int) -> None:
     assert totals.crashes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(len(BROKEN)), ids=lambda number: BROKEN[number].name)
 def test_a_broken_engine_is_caught(number: int) -> None:
     caught = catch(number)

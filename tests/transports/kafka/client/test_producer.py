@@ -197,6 +197,7 @@ async def test_what_is_in_flight_at_the_end_is_told(own_broker: Broker, topic: s
         own_broker.resume()
 
 
+@pytest.mark.long
 async def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
     tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
