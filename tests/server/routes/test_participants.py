@@ -101,9 +101,9 @@ class Shop:
     service: Service
     url: str = ""
 
-    async def handed_over(self) -> None:
+    async def handed_over(self, trace: str | None = None) -> None:
         """An order whose charge the service has taken."""
-        receipt = await self.engine.publish(Order("1"))
+        receipt = await self.engine.publish(Order("1"), trace=trace)
         async with asyncio.timeout(PATIENCE):
             async for update in self.engine.watch(correlation_id=receipt.correlation_id, after="1"):
                 if update.state == "sagakit.HandedOver":
@@ -146,6 +146,24 @@ async def test_the_answer_that_is_posted_is_the_outcome(running: Shop) -> None:
     response = await running.post(CHARGED)
     assert (response.status_code, response.json()["repeated"]) == (200, False)
     assert await running.end() == "completed"
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE}-00f067aa0ba902b7-01"),
+        (f"00-{TRACE[::-1]}-00f067aa0ba902b7-01", f"00-{TRACE}-1111111111111111-01"),  # a story stays in its trace
+    ],
+)
+async def test_what_an_answer_leads_to_stands_below_its_request(running: Shop, sent: str, kept: str) -> None:
+    await running.handed_over(trace=f"00-{TRACE}-1111111111111111-01")
+    await running.post(CHARGED, traceparent=sent)
+    await running.end()
+    (charged,) = [one for one in await running.engine.store.read_messages() if one.type == "t.Charged"]
+    assert charged.trace == kept
 
 
 async def test_the_same_answer_again_is_the_same_and_another_one_is_late(running: Shop) -> None:

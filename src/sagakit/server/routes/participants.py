@@ -14,6 +14,7 @@ from msgspec import Struct
 from sagakit.engine.engine import Engine
 from sagakit.server.keys import idempotency_key
 from sagakit.server.routes.answers import problems
+from sagakit.server.trace import traceparent
 from sagakit.transports.http.callbacks import Callbacks
 
 PATH = "/api/v1/commands/{command_id:str}/answer"
@@ -81,6 +82,7 @@ def participants(engine: Engine) -> list[HTTPRouteHandler]:
             known_not_done=answer.known_not_done,
             source=f"http/{command_id}",  # a participant's keys need be its own for each command only
             message_id=idempotency_key(request) or answer.id or None,
+            trace=traceparent(request),
         )
         return Response(Taken(receipt.message_id, receipt.correlation_id, receipt.repeated))
 
