@@ -107,7 +107,11 @@ SELECT DISTINCT ON (m.position)
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM unnest($1::bigint[], $2::integer[]) AS wanted (first, count)
-JOIN messages AS m ON m.position >= wanted.first AND m.position < wanted.first + wanted.count
+-- each range by itself, and no longer than it is: else the planner may take the whole log for less
+CROSS JOIN LATERAL (
+    SELECT * FROM messages AS n WHERE n.position >= wanted.first AND n.position < wanted.first + wanted.count
+    ORDER BY n.position LIMIT wanted.count
+) AS m
 
 -- name: read_items
 SELECT p.id, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
