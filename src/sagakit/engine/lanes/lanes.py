@@ -9,40 +9,13 @@ from typing import Any
 
 from sagakit.core.commit import Delivery
 from sagakit.core.limiting.turns import Group, Turns, group_of
+from sagakit.engine.lanes.lane import Lane, Moved
 from sagakit.errors import Stopping
 
 NEAR = 128
 """Lanes that are ready and first come, first served. Where there are more, groups of them take turns."""
 GRACE = 1.0
 """Seconds that a handler has to end after it was cancelled."""
-
-
-class Lane:
-    """The deliveries of one key at one consumer, and what is known of that key while it is in memory."""
-
-    __slots__ = ("alone", "busy", "cache", "claimed", "claims", "home", "key", "queue", "rests", "ticket", "worker")
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.queue: deque[Delivery] = deque()
-        self.busy = False
-        """Something of this lane runs, waits for its Commit, waits to be tried again, or is parked."""
-        self.cache: Any = None
-        """The aggregate or the process instance, as committed."""
-        self.alone = False
-        """Handle the next delivery by itself: a run of several has failed."""
-        self.rests = False
-        """It is paused: its head is ready, and nobody comes back to it by himself."""
-        self.claimed = False
-        """An operator's action has it: nothing is handled in it meanwhile."""
-        self.worker: asyncio.Task[None] | None = None
-        """Who handles it, or did so last: asking asyncio for the current task costs a system call."""
-        self.claims: deque[asyncio.Future[None]] | None = None
-        """Operators' actions that wait for it."""
-        self.home: tuple[str, int] | None = None
-        """Consumer and partition, where several engines share a store and the key does not tell them."""
-        self.ticket: Any = None
-        """What its head has of the limits of its handler, or waits for; None: there is no limit on it."""
 
 
 class Lanes:
@@ -85,6 +58,8 @@ class Lanes:
         self.on_evict: Callable[[Any], None] = lambda cache: None
         self.let_go: Callable[[Lane], None] = lambda lane: None
         """Told of a lane that has a ticket, and does not go on with it."""
+        self.on_taken_out: Callable[[Delivery], None] = lambda delivery: None
+        """Told of a delivery that is gone before its turn has come."""
 
     # ------------------------------------------------------------------ what is in a lane
 
@@ -135,7 +110,7 @@ class Lanes:
         self.unfinished += 1
 
     def drop(self, lane: Lane, delivery: Delivery) -> None:
-        """An operator took this delivery away, whatever state it is in."""
+        """This delivery was taken away, whatever state it is in."""
         if delivery in lane.queue:
             lane.queue.remove(delivery)
             if delivery.state != "parked":
@@ -159,9 +134,8 @@ class Lanes:
         resting = bool(lane.queue) and not lane.claimed and (lane.rests or lane.queue[0].state != "ready")
         was_head = bool(lane.queue) and lane.queue[0].envelope.id == message_id
         for delivery in [delivery for delivery in lane.queue if delivery.envelope.id == message_id]:
-            lane.queue.remove(delivery)
-            if delivery.state != "parked":
-                self.unfinished -= 1
+            self.drop(lane, delivery)
+            self.on_taken_out(delivery)
         if was_head and resting:  # nobody else would come back to it
             self.release(lane)
 
@@ -173,10 +147,13 @@ class Lanes:
 
     def is_free(self, lane: Lane) -> bool:
         """Whether nothing runs in a lane, and no operator's action has it or waits for it."""
-        return not lane.claimed and not lane.claims and (not lane.busy or _is_at_rest(lane))
+        return not lane.claimed and not lane.claims and (not lane.busy or lane.at_rest)
 
     def forget(self, lane: Lane) -> None:
-        """This lane is another engine's: nothing of it stays in memory. Who still has it in hand finds it empty."""
+        """This lane is another engine's: nothing of it stays in memory. Who still has it in hand finds it empty.
+
+        Operators' actions that wait for it raise Moved.
+        """
         if self._lanes.get(lane.key) is not lane:
             return
         del self._lanes[lane.key]
@@ -184,6 +161,7 @@ class Lanes:
         self.unfinished -= sum(delivery.state != "parked" for delivery in lane.queue)
         lane.queue.clear()
         lane.rests = False
+        lane.refuse(Moved(f"{lane.key} is just becoming another worker's: try again in a moment"))
         if lane.ticket is not None:
             self.let_go(lane)
         cache, lane.cache = lane.cache, None
@@ -246,11 +224,14 @@ class Lanes:
     # ------------------------------------------------------------------ beside the lanes
 
     async def claim(self, key: str) -> Lane:
-        """Take a lane, at once where nothing runs in it, else when what runs is settled. `release` gives it back."""
+        """Take a lane, at once where nothing runs in it, else when what runs is settled. `release` gives it back.
+
+        Raises Moved if it becomes another engine's meanwhile.
+        """
         if self._over:
             raise Stopping(self._over)
         lane = self.get(key)
-        if lane.claimed or (lane.busy and not _is_at_rest(lane)):
+        if lane.claimed or (lane.busy and not lane.at_rest):
             claim: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             lane.claims = lane.claims if lane.claims is not None else deque()
             lane.claims.append(claim)
@@ -316,9 +297,7 @@ class Lanes:
         """Handle nothing more; no operator's action gets a lane any more."""
         self.running, self._over = False, why
         for lane in self._lanes.values():
-            for claim in lane.claims or ():
-                if not claim.done():
-                    claim.set_exception(Stopping(why))
+            lane.refuse(Stopping(why))
 
     def _wake_worker(self) -> None:
         """See that one more worker looks at the ready lanes; each wakes the next one if there is more to do."""
@@ -392,8 +371,3 @@ def _group(lane: Lane) -> Group:
         return Group("")
     head = lane.queue[0]
     return group_of(head.consumer, head.envelope.sender)
-
-
-def _is_at_rest(lane: Lane) -> bool:
-    """Whether a busy lane is nobody's."""
-    return lane.rests or (bool(lane.queue) and lane.queue[0].state in ("parked", "retrying"))

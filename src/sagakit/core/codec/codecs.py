@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from sagakit.core.codec.digests import in_one_way
 from sagakit.core.messages import Message, stable_id
 from sagakit.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 
@@ -34,7 +35,6 @@ def _read_model(cls: type, value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_write_model)
-_in_order = msgspec.json.Encoder(enc_hook=_write_model, order="deterministic")
 _plain = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -81,9 +81,9 @@ class Codec:
         return InvalidMessage(f"{self.name}: {_in_words(error)}")
 
     def digest(self, message: Any) -> str:
-        """The same for equal messages only, whatever the order of their sets and dicts."""
-        plain = message.model_dump(by_alias=True) if hasattr(self.cls, "__pydantic_fields__") else message
-        return stable_id(self.name, _in_order.encode(plain).decode())
+        """The same for messages that say the same only, in every process: whatever the order of their sets and dicts,
+        and whether or not this code knows further fields that have what their class gives."""
+        return stable_id(self.name, in_one_way(message, self.encode(message)).decode())
 
     def _lift(self, payload: bytes, version: int) -> bytes:
         if version > self.version:
@@ -160,6 +160,8 @@ def _in_words(error: Exception) -> str:
     if hasattr(error, "errors"):  # pydantic: every field at once
         found = cast(list[dict[str, Any]], cast(Any, error).errors())
         return "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found)
+    if isinstance(error, RecursionError):  # Python's own words differ from version to version
+        return "it contains itself, or too much inside one another"
     text = str(error)
     path = _PATH.search(text)
     return f"{path[1].lstrip('.') or 'the message'}: {text[: path.start()]}" if path else text

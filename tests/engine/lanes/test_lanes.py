@@ -12,7 +12,8 @@ from tests.each_store import ON_EACH_STORE, only_on
 from tests.engine.stage import Ask, Stage, asking_app, numbers, until
 
 from sagakit.core.commit import Delivery, Envelope
-from sagakit.engine.lanes import NEAR, Lane, Lanes
+from sagakit.engine.lanes.lane import Lane, Moved
+from sagakit.engine.lanes.lanes import NEAR, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.errors import Stopping
 from sagakit.testing.manual import engine
@@ -237,7 +238,7 @@ async def test_a_stop_cancels_what_runs_on_after_the_limit() -> None:
 
 
 async def test_a_stop_tells_of_what_cannot_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagakit.engine.lanes.GRACE", 0.01)
+    monkeypatch.setattr("sagakit.engine.lanes.lanes.GRACE", 0.01)
     released = asyncio.Event()
 
     async def stubborn(lane: Lane) -> None:
@@ -365,6 +366,28 @@ async def test_a_claim_waits_for_what_runs_and_goes_before_what_waits() -> None:
         lanes.release(first)
         lanes.release(await claims[1])
         await until(lambda: handling.handled == ["a-0", "a-1"])
+
+
+async def test_a_claim_of_a_lane_that_goes_to_another_engine_is_refused() -> None:
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def handle(lane: Lane) -> None:
+        inside.set()
+        await leave.wait()
+        lanes.release(lane)
+
+    async with running(handle) as (lanes, handling):
+        lanes.put(delivery("a"))
+        await inside.wait()
+        waiting = [asyncio.create_task(lanes.claim("a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        lanes.forget(lanes.get("a"))
+        for claim in waiting:
+            with pytest.raises(Moved, match="try again in a moment"):
+                await asyncio.wait_for(claim, 10)
+        leave.set()
+        assert (await lanes.claim("a")).key == "a"
+        assert not handling.errors
 
 
 async def test_a_claim_that_is_not_wanted_any_more_holds_nobody_up() -> None:

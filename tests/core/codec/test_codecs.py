@@ -177,7 +177,7 @@ def test_every_field_round_trips(message: Any) -> None:
     again = one.decode(one.encode(message))
     assert again == message
     assert type(again) is type(message)
-    assert one.encode(again) == one.encode(message)
+    assert one.digest(again) == one.digest(message)
 
 
 def test_exact_types_come_back() -> None:
@@ -300,7 +300,7 @@ def test_a_message_that_contains_itself() -> None:
 
     message = Loop([])
     message.inside.append(message.inside)
-    with pytest.raises(InvalidMessage, match="recursion"):
+    with pytest.raises(InvalidMessage, match=r"^m\.Loop: it contains itself, or too much inside one another$"):
         codecs(Loop).seal(message)
 
 
