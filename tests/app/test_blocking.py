@@ -69,7 +69,7 @@ def test_the_doors(tmp_path: Path) -> None:
         receipt = engine.send(Add("a", 1), idempotency_key="k")
         assert engine.send(Add("a", 1), idempotency_key="k").message_id == receipt.message_id
         assert engine.send_and_wait(Add("a", 2), until=Added) == Added("a", 2)
-        assert engine.send_and_wait(Add("a", 2), until=(Added, Never), timeout=5) == Added("a", 2)
+        assert engine.send_and_wait(Add("a", 2), until=(Added, Never), timeout=30) == Added("a", 2)
         engine.publish(Added("b", 3))
         assert engine.load(Sum, "a") == (Sum(5), 3)
         with pytest.raises(NotFound):
@@ -84,12 +84,14 @@ def test_the_doors(tmp_path: Path) -> None:
 def test_a_command_for_later() -> None:
     with app.blocking("memory://") as engine:
         began = time.time()
-        engine.send(Add("a", 1), after=0.2)
+        engine.send(Add("a", 1), after=3600)
+        after = engine.send(Add("c", 3), after=0.2)
         receipt = engine.send(Add("b", 2), at=datetime.now(UTC) + timedelta(seconds=0.2), idempotency_key="k")
+        assert engine.wait(until=Added, correlation_id=receipt.correlation_id, timeout=30) == Added("b", 2)
+        assert engine.wait(until=Added, correlation_id=after.correlation_id, timeout=30) == Added("c", 3)
+        assert time.time() - began >= 0.2
         with pytest.raises(NotFound):
             engine.load(Sum, "a")
-        assert engine.wait(until=Added, correlation_id=receipt.correlation_id, timeout=10) == Added("b", 2)
-        assert 0.2 <= time.time() - began <= 1.2
         assert engine.send(Add("b", 2), after=9, idempotency_key="k").repeated
         with pytest.raises(ValueError, match="no time zone"):
             engine.send(Add("a", 1), at=datetime(2030, 1, 1))  # noqa: DTZ001
@@ -109,7 +111,7 @@ def test_watching_and_waiting() -> None:
         assert next(updates).status == "running"
         engine.publish(Never("s"))
         assert [update.event for update in updates] == [Never("s")]
-        assert engine.wait(sleep, "s", timeout=5).status == "completed"
+        assert engine.wait(sleep, "s", timeout=30).status == "completed"
         with pytest.raises(NotFound):
             next(engine.watch(sleep, "t"))
 
@@ -187,7 +189,7 @@ def test_a_caller_that_is_interrupted_waits_no_longer(monkeypatch: pytest.Monkey
 
     def submit(steps: Any, loop: asyncio.AbstractEventLoop) -> Any:
         answer = original(steps, loop)
-        began.wait(5)
+        began.wait(30)
         monkeypatch.setattr(answer, "result", interrupt)
         return answer
 
@@ -200,4 +202,4 @@ def test_a_caller_that_is_interrupted_waits_no_longer(monkeypatch: pytest.Monkey
         monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", submit)
         with pytest.raises(KeyboardInterrupt):
             engine._wait(forever())  # pyright: ignore[reportPrivateUsage]
-        assert cancelled.wait(5)
+        assert cancelled.wait(30)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -208,6 +208,11 @@ def test_the_digest_of_an_aggregate_is_that_of_its_fields() -> None:
     assert declared({"a": int | None}) == declared({"a": int | None})
     assert declared({"a": int | None}) != declared({"a": str | None})
     assert declared({"a": int | None}) != declared({"b": int | None})
+    inner, more = make_dataclass("Inner", [("x", int)]), make_dataclass("Inner", [("x", int), ("y", int, 0)])
+    assert declared({"a": list[inner] | None}) == declared({"a": list[inner] | None})
+    assert declared({"a": list[inner] | None}) != declared({"a": list[more] | None})
+    # what is said beside a type is no part of it: its text may be another one in each process
+    assert declared({"a": Annotated[int | None, object()]}) == declared({"a": Annotated[int | None, object()]})
 
 
 def test_processes() -> None:

@@ -1,5 +1,6 @@
 """A URL names a store, or says in one line why not; an adapter is loaded only when its URL asks."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sagakit import StoreFailed, StoreUnusable
-from sagakit.app.stores import open_store
+from sagakit.app.stores import open_store, place_of, repeated
 from sagakit.stores.memory import MemoryStore
 from sagakit.stores.sqlite.store import SqliteStore
 
@@ -71,6 +72,65 @@ def test_a_password_is_not_repeated(url: str) -> None:
     with pytest.raises(StoreUnusable) as error:
         open_store(url)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["geh/eim", "1/geheim", "geh?eim", "1?geheim", "geh?e=im", "geh#eim", "1#geheim", "geh[ei]m", "geh[eim"]
+)
+def test_a_password_that_is_not_escaped_is_refused_and_not_repeated(password: str) -> None:
+    url = f"postgresql://shop:{password}@127.0.0.1:1/shop"
+    with pytest.raises(StoreUnusable, match="is written %2F") as error:
+        open_store(url)
+    assert not {"geh", "eim", "im"} & set(re.split(r"\W", str(error.value)))
+    assert "geh" not in place_of(url)
+    assert "eim" not in place_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///shop",
+        "postgresql://shop@/shop?host=/run/postgresql",
+        "postgresql://one:5432,two/shop?application_name=a@b",
+        "postgresql://shop:p%2Fw%40@[::1]:5432/shop",
+        "postgresql://shop:p@[::1]/shop",
+        "postgresql://shop:a@b@db:5432/shop",
+    ],
+)
+def test_a_server_may_be_named_in_many_ways(url: str) -> None:
+    open_store(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("shop@home.db", "shop@home.db"),
+        ("sqlite:///shop.db", "sqlite:///shop.db"),
+        ("memory://", "memory://"),
+        ("postgresql://shop:secret@db:5432/shop?sslmode=require", "postgresql://db:5432/shop"),
+        ("postgresql://db/shop?password=secret&schema=two", "postgresql://db/shop?schema=two"),
+        ("mysql://shop:secret@db/shop", "mysql://db/shop"),
+    ],
+)
+def test_where_a_store_is_without_what_opens_it(url: str, shown: str) -> None:
+    assert place_of(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("shop.db", "shop.db"),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+        (
+            "postgresql://shop@db/shop?sslmode=require&schema=two",
+            "postgresql://shop@db/shop?sslmode=require&schema=two",
+        ),
+        ("postgresql://shop:secret@db/shop?schema=two", "postgresql://db/shop?schema=two"),
+        ("postgresql://db/shop?user=shop&password=secret", "postgresql://db/shop"),
+    ],
+)
+def test_a_url_in_a_command_to_be_said_next(url: str, shown: str) -> None:
+    assert repeated(url) == shown
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])

@@ -108,7 +108,8 @@ class Gateway:
     """One process's fast path in front of the store."""
 
     def __init__(self, shelf: Shelf | None, books: Books, time: Time, settings: Settings | None = None) -> None:
-        settings, counted = settings or Settings(patience=0.01), Counted()
+        # what answers here does so at once: a request whose patience ends has met a busy machine
+        settings, counted = settings or Settings(patience=60.0), Counted()
         shared = None if shelf is None else Shared(shelf, settings, counted, time, asyncio.get_running_loop().time)
         self.fast = FastPath(Near(settings.keep, settings.near_bytes, time), shared, settings, counted)
         self.counted = counted

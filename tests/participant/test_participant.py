@@ -185,6 +185,60 @@ async def test_a_command_that_cannot_be_read_is_not_done(participant: Participan
     assert bank.charged == []
 
 
+@wire("billing.Settle", version=3)
+@dataclass(frozen=True)
+class Settle:
+    key: str
+    cents: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    key: str
+    cents: int
+    currency: str
+
+
+@pytest.mark.parametrize("first", ["handler", "upcaster"])
+async def test_commands_of_older_senders_are_lifted(first: str) -> None:
+    billing = Participant("billing", memory="memory://")
+
+    def handle() -> None:
+        @billing.handles
+        async def settle(command: Settle) -> Settled:
+            return Settled(command.key, command.cents, command.currency)
+
+    if first == "handler":
+        handle()
+
+    @billing.upcasts(Settle, version=1)
+    def in_cents(fields: dict[str, Any]) -> dict[str, Any]:
+        return {"key": fields["key"], "cents": fields["euros"] * 100}
+
+    @billing.upcasts(Settle, version=2)
+    def with_currency(fields: dict[str, Any]) -> dict[str, Any]:
+        return fields | {"currency": "EUR"}
+
+    if first == "upcaster":
+        handle()
+
+    async with billing:
+
+        async def settled(id: str, version: int, payload: bytes) -> Any:
+            return await billing.handle(Request(id=id, type="billing.Settle", payload=payload, version=version))
+
+        for version, payload in ((1, b'{"key":"k","euros":5}'), (2, b'{"key":"k","cents":500}')):
+            (event,) = (await settled(f"c-{version}", version, payload)).events
+            assert bytes(event.payload) == b'{"key":"k","cents":500,"currency":"EUR"}'
+        newer = await settled("c-4", 4, b'{"key":"k"}')
+        assert newer.known_not_done
+        assert newer.failed == "billing.Settle version 4 is newer than this code's 3: update the code"
+    for version in (0, 3):
+        with pytest.raises(TypeError, match=f"from version {version}, but its version is 3"):
+            billing.upcasts(Settle, version=version)
+
+
 async def test_a_command_of_nobodys(participant: Participant) -> None:
     with pytest.raises(UnknownMessage):
         await participant.handle(asks(Charge("1"), type="orders.Place"))

@@ -13,6 +13,7 @@ from sagakit.app.reading.keys import key_of, missing, path_of
 from sagakit.app.reading.parts import Aggregate, Parts, Process, Service
 from sagakit.app.reading.resolve import annotations_of
 from sagakit.app.reading.roles import Roles, by_name
+from sagakit.app.reading.stored import code_of, shape_of
 from sagakit.core.codec import Codec, Codecs
 from sagakit.core.lifecycle import add_lifecycle
 from sagakit.core.limiting.limits import Limiting
@@ -158,9 +159,8 @@ def _aggregate(part: Aggregate) -> AggregateConsumer:
 
 
 def _digest(cls: type) -> str:
-    """Of the names and types of a class's fields: what its snapshots are made of."""
-    fields = [f"{name}:{hint}" for name, hint in annotations_of(cls, {}).items()]
-    return blake2b("|".join((cls.__qualname__, *fields)).encode(), digest_size=8).hexdigest()
+    """Of the fields of a class, of those in them, and of its functions: what its snapshots are made of, and by."""
+    return blake2b(f"{shape_of(cls)} {code_of(cls)}".encode(), digest_size=8).hexdigest()
 
 
 def _process(parts: Parts, roles: Roles, versions: Sequence[Process], around: Surroundings) -> ProcessConsumer:

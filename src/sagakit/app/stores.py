@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from sagakit.errors import StoreUnusable
 from sagakit.ports import Store
 
@@ -26,6 +28,25 @@ def open_store(url: str) -> Store:
     raise StoreUnusable(
         f"a URL with {scheme}:// names no store: use a file path, sqlite:///shop.db, postgresql://... or memory://"
     )
+
+
+def place_of(url: str) -> str:
+    """A URL or a file path as it may be shown: of a server without user, password and options."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme in ("sqlite", "memory"):
+        return url
+    place, _, query = rest.partition("?")
+    if "@" in query and "@" not in place:  # a password that is not escaped
+        return f"{scheme}://..."
+    schema = dict(parse_qsl(query)).get("schema")
+    return f"{scheme}://{place.rpartition('@')[2]}{f'?schema={schema}' if schema else ''}"
+
+
+def repeated(url: str) -> str:
+    """A URL or a file path as a command is shown with it: whole, unless a password is in it."""
+    _, separator, rest = url.partition("://")
+    has_password = ":" in rest.rpartition("@")[0] or "password" in rest.partition("?")[2]
+    return place_of(url) if separator and has_password else url
 
 
 def _sqlite(url: str, path: str) -> Store:

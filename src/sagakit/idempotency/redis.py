@@ -45,7 +45,9 @@ class RedisServer:
             "max_connections": settings.connections,
             "timeout": settings.patience,
             "socket_connect_timeout": settings.patience,
-            "socket_timeout": settings.patience,
+            # who calls has a limit for the whole; the driver's own, by `asyncio.wait_for`, may lose that one's
+            # cancellation before Python 3.12
+            "socket_timeout": None,
             "retry": Retry(NoBackoff(), 0),  # who asks has no time for a second try: the store answers
             "decode_responses": False,
         }

@@ -19,6 +19,8 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MOST = 2 * MEBIBYTE
 LONGEST = 255
 """Characters of an id."""
+DIGITS = 9
+"""Of a version."""
 
 _log = structlog.get_logger("sagakit.participant")
 
@@ -26,8 +28,9 @@ _log = structlog.get_logger("sagakit.participant")
 def asgi(participant: Participant) -> Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]:
     """An app that takes `POST` with a command as JSON, at any path; `sagakit.transports.http.remote` sends so.
 
-    The headers say which: `X-Message-Id`, `X-Message-Type`, `X-Correlation-Id`, `X-Undoes`, `traceparent`. 200 is an
-    answer, also of a command that failed; anything else is none. The participant is opened by whoever runs the app.
+    The headers say which: `X-Message-Id`, `X-Message-Type`, `X-Message-Version` (1 without it), `X-Correlation-Id`,
+    `X-Undoes`, `traceparent`. 200 is an answer, also of a command that failed; anything else is none. The participant
+    is opened by whoever runs the app.
     """
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -68,6 +71,9 @@ async def _request(scope: MutableMapping[str, Any], receive: Receive) -> Request
     id, name = headers.get("x-message-id", ""), headers.get("x-message-type", "")
     if not 0 < len(id) <= LONGEST or not name:
         return 400, {"error": "X-Message-Id and X-Message-Type: send both"}
+    version = headers.get("x-message-version", "1")
+    if not (version.isascii() and version.isdigit() and len(version) <= DIGITS and int(version)):
+        return 400, {"error": "X-Message-Version: send a number from 1"}
     body = await _body(receive)
     if body is None:
         return 413, {"error": f"at most {MOST} bytes"}
@@ -75,6 +81,7 @@ async def _request(scope: MutableMapping[str, Any], receive: Receive) -> Request
         id=id,
         type=name,
         payload=body,
+        version=int(version),
         correlation_id=headers.get("x-correlation-id", ""),
         causation_id=headers.get("x-causation-id"),
         undoes=headers.get("x-undoes"),

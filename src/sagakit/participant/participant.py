@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, overload
 import msgspec
 from msgspec.structs import replace
 
-from sagakit.core.codec import Codec, Codecs
+from sagakit.core.codec import Codec, Codecs, Upcaster
 from sagakit.core.messages import Message, as_messages, pinned, wire_name
 from sagakit.core.participation.messages import Known, Led, Reply, Request
 from sagakit.errors import InvalidMessage, NotDone, Refused, TerminalError
@@ -50,6 +50,7 @@ class Participant:
         self.codecs = Codecs()
         self._provided = dict(provide or {})
         self._fast = fast
+        self._upcasters: dict[type, dict[int, Upcaster]] = {}
         self._handlers: dict[str, Handler] = {}
         self._busy: dict[str, asyncio.Lock] = {}
 
@@ -81,7 +82,7 @@ class Participant:
             for cls in (*handler.commands, *handler.outcomes):
                 if cls not in self.codecs.by_class:
                     wire, version = pinned(cls) or (wire_name(self.name, cls), 1)
-                    self.codecs.add(Codec(cls, wire, version))
+                    self.codecs.add(Codec(cls, wire, version, self._upcasters.get(cls)))
             for cls in handler.commands:
                 wire = self.codecs.by_class[cls].name
                 if wire in self._handlers:
@@ -90,6 +91,23 @@ class Participant:
             return function
 
         return declare if function is None else declare(function)
+
+    def upcasts(self, message: type[Message], *, version: int) -> Callable[[Upcaster], Upcaster]:
+        """Lift payloads of this version (a dict of fields) to the next one: those who send may be older than this."""
+        current = (pinned(message) or ("", 1))[1]
+        if not 1 <= version < current:
+            raise TypeError(
+                f"{self.name}: an upcaster lifts {message.__qualname__} from version {version}, but its version is "
+                f"{current}: @wire(name, version=) gives it one"
+            )
+
+        def declare(upcaster: Upcaster) -> Upcaster:
+            self._upcasters.setdefault(message, {})[version] = upcaster
+            if message in self.codecs.by_class:
+                self.codecs.by_class[message].upcasters[version] = upcaster
+            return upcaster
+
+        return declare
 
     @property
     def commands(self) -> frozenset[str]:

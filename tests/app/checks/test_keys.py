@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
 
+import pytest
 from msgspec import Struct
+from pydantic import BaseModel
 
 from sagakit import ONE, Module, Saga
 
@@ -36,6 +40,18 @@ class Done:
     id: str
 
 
+class Model(BaseModel, frozen=True):
+    id: str
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 MEND = "name a field, or a path like 'order.id', that all of them have"
 
 
@@ -48,6 +64,43 @@ def test_a_service_handler(problems: Problems) -> None:
 
     [problem] = problems(module)
     assert problem.endswith(f"key='id': Do has no field 'id': {MEND}")
+
+
+UNSTEADY = "whose text is not the same in every process: name a plain value"
+
+
+@pytest.mark.parametrize(
+    ("hint", "found"),
+    [
+        (frozenset[str], "frozenset"),
+        (set[str] | None, "set"),
+        (Annotated[dict[str, int], "by name"], "dict"),
+        (Customer, "Customer"),
+        (Start | None, "Start"),
+        (Model, "Model"),
+        (Named, None),
+        (str, None),
+        (UUID | None, None),
+        (Any, None),
+    ],
+    ids=str,
+)
+def test_a_key_has_the_same_text_in_every_process(problems: Problems, hint: Any, found: str | None) -> None:
+    @dataclass(frozen=True)
+    class Sent:
+        by: object
+
+    Sent.__annotations__["by"] = hint
+    module = Module("m")
+
+    async def handle(command: Sent) -> None:
+        raise NotImplementedError
+
+    handle.__annotations__ = {"command": Sent, "return": None}
+    module.on(key="by")(handle)
+    about = [one for one in problems(module) if "key=" in one]
+    assert len(about) == (0 if found is None else 1)
+    assert all(one.endswith(f".Sent.by is a {found}, {UNSTEADY}") for one in about)
 
 
 def test_an_aggregate(problems: Problems) -> None:

@@ -348,6 +348,23 @@ async def test_the_same_answer_again_changes_nothing() -> None:
         assert await types(running) == before
 
 
+async def test_the_same_answer_is_the_same_bytes_or_the_same_words() -> None:
+    handed = Handed()
+    async with engine(paying(), provide={Handed: handed}) as running:
+        await running.publish(Order("1"))
+        await running.publish(Order("2"))
+        await running.settle()
+        charge, other = handed.contexts[Charge]
+        named = {"source": "topic", "message_id": "m-1"}
+        assert not (await answer(running, charge, Charged("1"), digest="its bytes", **named)).repeated
+        assert (await answer(running, charge, Charged("2"), digest="its bytes", **named)).repeated
+        assert (await answer(running, charge, Charged("1"), digest="written anew", **named)).repeated
+        with pytest.raises(KeyReused):
+            await answer(running, charge, Charged("2"), digest="others", **named)
+        with pytest.raises(KeyReused):
+            await answer(running, other, Charged("1"), digest="its bytes", **named)
+
+
 async def test_an_id_that_came_with_the_answer_to_another_command_is_no_repeat() -> None:
     handed = Handed()
     async with engine(paying(), provide={Handed: handed}) as running:
@@ -566,6 +583,25 @@ async def test_who_waits_is_told_of_an_answer_that_comes_while_the_story_is_read
         else:
             with pytest.raises(error):
                 await waiting
+
+
+async def test_who_waits_goes_on_waiting_when_the_command_is_handed_over_while_the_story_is_read() -> None:
+    handed, store = Handed(held=True), Slow()
+    async with engine(paying(), provide={Handed: handed}, store=store) as running:
+        receipt = await running.send(Charge("1"))
+        await until(lambda: handed.count(Charge))
+        waiting = asyncio.create_task(
+            running.wait(until=Charged, correlation_id=receipt.correlation_id, timeout=PATIENCE)
+        )
+        await store.read.wait()
+        handed.gate.set()
+        while len(await store.inner.read_story(receipt.correlation_id)) < 2:
+            await asyncio.sleep(0)
+        store.gate.set()
+        await running.settle()
+        assert not waiting.done()
+        await answer(running, handed.last(Charge), Charged("1"))
+        assert await waiting == Charged("1")
 
 
 async def test_who_watches_is_told_of_an_answer_that_comes_while_the_story_is_read() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.each_store import ON_EACH_STORE
@@ -118,6 +118,20 @@ async def test_a_repeat_changes_nothing_and_another_under_the_same_id_is_refused
         assert (await engine.send(Charge("o-4"), origin=origin("id-5", key="k"))).message_id == "id-4"
         await engine.settle()
     assert [one for one in world.done if one.startswith("charge")] == ["charge o-1", "charge o-2", "charge o-4"]
+
+
+async def test_a_repeat_is_the_same_bytes_or_the_same_words() -> None:
+    async with manual_engine(app(), provide={World: World()}) as engine:
+
+        async def comes(command: Charge, bytes: str) -> bool:
+            return (await engine.send(command, origin=replace(origin("id-1"), digest=bytes))).repeated
+
+        assert not await comes(Charge("o-1"), "its bytes")
+        assert await comes(Charge("o-1", 2), "its bytes"), "newer code, that reads more in them"
+        assert await comes(Charge("o-1"), "its words written anew")
+        for bytes in ("its", "bytes", "others"):
+            with pytest.raises(KeyReused):
+                await comes(Charge("o-1", 2), bytes)
 
 
 @pytest.mark.parametrize("name", ["message_id", "correlation_id", "causation_id", "undoes", "key"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.each_store import ON_EACH_STORE
+import pytest
+from tests.each_store import ON_EACH_STORE, new_store
 from tests.engine.stage import Ask, Stage, Told, asking_app, until
 
-from sagakit import Doors, Module
+from sagakit import Doors, Module, TerminalError
 from sagakit.testing.manual import engine
 
 pytestmark = ON_EACH_STORE
@@ -39,11 +40,32 @@ class Line:
         return self.hindrance
 
 
+class Unusable(TerminalError):
+    pass
+
+
+class Checked(Line):
+    """One that nothing would mend."""
+
+    def check(self) -> None:
+        raise Unusable("no such line")
+
+
 def linked(*lines: Line) -> Any:
     app = asking_app()
     for line in lines:
         app.link(line)
     return app
+
+
+async def test_one_that_nothing_would_mend_keeps_the_engine_from_starting() -> None:
+    line, checked, store = Line(), Checked("checked"), new_store()
+    with pytest.raises(Unusable, match="no such line"):
+        async with engine(linked(line, checked), store=store, provide={Stage: Stage()}):
+            raise AssertionError("it has started")
+    assert (line.runs, checked.runs) == (0, 0)
+    async with engine(linked(line), store=store, provide={Stage: Stage()}):  # nobody holds the store
+        await until(lambda: line.doors)
 
 
 async def test_a_link_runs_as_long_as_the_engine_and_brings_messages_in() -> None:

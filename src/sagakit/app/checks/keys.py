@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sagakit.app.compile import takes_by_key
-from sagakit.app.reading.keys import missing
+from sagakit.app.reading.keys import missing, unsteady
 from sagakit.app.reading.parts import Part, Parts
 from sagakit.app.reading.roles import Roles
 from sagakit.core.decider import One
@@ -44,3 +44,7 @@ def _lacking(parts: Parts, part: Part, key: str | One, classes: Iterable[type]) 
         lacks = missing(cls, key, names)
         if lacks is not None:
             yield f"{part.where}: key={key!r}: {lacks}: name a field, or a path like 'order.id', that all of them have"
+            continue
+        unfit = unsteady(cls, key, names)
+        if unfit is not None:
+            yield f"{part.where}: key={key!r}: {unfit}, whose text is not the same in every process: name a plain value"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import types
+from collections.abc import Iterator, Mapping, Set
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from sagakit.app.reading.resolve import Unresolved, annotations_of, named
 from sagakit.core.decider import One
+from sagakit.core.messages import is_message_type
 from sagakit.core.streams import LONGEST, checked
 from sagakit.engine.topology import ONE_KEY, KeyOf
 
@@ -40,18 +42,56 @@ def path_of(path: str | One) -> str:
 
 def missing(cls: type, path: str | One, names: Mapping[str, Any]) -> str | None:
     """The first name of a field path that a message class lacks; None: it has them all, as far as types tell."""
+    return _walked(cls, path, names)[0]
+
+
+def unsteady(cls: type, path: str | One, names: Mapping[str, Any]) -> str | None:
+    """What a key would be made of, if its text is not the same in every process, or for newer code; else None."""
+    for where, hint in _walked(cls, path, names)[1]:
+        for part in _parts(hint):
+            plain = get_origin(part) or part
+            if isinstance(plain, type) and _has_no_text(plain):
+                return f"{where} is a {plain.__qualname__}"
+    return None
+
+
+def _walked(cls: type, path: str | One, names: Mapping[str, Any]) -> tuple[str | None, list[tuple[str, Any]]]:
+    """What the path lacks; and the annotations that it ends at, each with its place, as far as types tell."""
     classes: tuple[type, ...] = (cls,)
-    for name in () if isinstance(path, One) else path.split("."):
+    ends: list[tuple[str, Any]] = []
+    rest = [] if isinstance(path, One) else path.split(".")
+    while rest:
+        name = rest.pop(0)
         found: list[type] = []
+        ends = []
         for one in classes:
             hint = annotations_of(one, names).get(name)
             if hint is None and not hasattr(one, name):
-                return f"{one.__qualname__} has no field {name!r}"
+                return f"{one.__qualname__} has no field {name!r}", []
             if hint is None or isinstance(hint, Unresolved):
-                return None
+                return None, []
+            ends.append((f"{one.__qualname__}.{name}", hint))
             found += named(hint).messages
         classes = tuple(found)
         if not classes:
             # a value of any other kind: the rest of the path cannot be told from its type
-            break
-    return None
+            return None, [] if rest else ends
+    return None, ends
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) in (Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _parts(part)
+    else:
+        yield hint
+
+
+def _has_no_text(cls: type[Any]) -> bool:
+    """Whether the text of its values hangs on the order of a set or a dict, or on the fields that its code knows."""
+    if issubclass(cls, Set | Mapping):
+        return True
+    own = next(one for one in cls.__mro__ if "__str__" in vars(one))
+    return is_message_type(cls) and own.__module__.partition(".")[0] in ("builtins", "pydantic", "msgspec")

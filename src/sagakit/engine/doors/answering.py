@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sagakit.core.codec import Codecs
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.lifecycle import HANDED_OVER, HandedOver
 from sagakit.core.messages import stable_id
@@ -17,7 +18,7 @@ from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.withdrawing import Withdrawing
-from sagakit.engine.inbox import Door, entry
+from sagakit.engine.inbox import Door, either, entry
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ServiceConsumer
 from sagakit.errors import KeyInFlight, NotFound, NotPossible, Refused
@@ -46,9 +47,14 @@ class Answer:
         """Where its id is its own."""
         return f"answer of {self.source}" if self.source else "answer"
 
-    def digest(self, payloads: Sequence[str]) -> str:
-        """The same for the same answer."""
-        return stable_id(*payloads, f"{self.failed} {self.known_not_done}")
+    digest: str | None = None
+    """Of its bytes, if it came in some."""
+
+    def said(self, command_id: str, codecs: Codecs) -> str:
+        """The same for the same answer to this command: an id that came with the answer to another is no repeat."""
+        sealed = [codecs.seal(event) for event in self.events]  # raises what is wrong with them
+        events = [codec.digest(event) for codec, _, event in sealed]
+        return stable_id(command_id, *events, f"{self.failed} {self.known_not_done}")
 
 
 class Answering:
@@ -89,10 +95,8 @@ class Answering:
             raise TypeError("answer takes the events that the command led to, or failed=")
         checked("message_id", answer.message_id or "")
         command = await self._command(command_id, correlation_id)
-        sealed = [self._codecs.seal(event) for event in answer.events]
-        # of this command: an id that came with the answer to another one is no repeat
-        digest = answer.digest([command_id, *(f"{codec.name} {payload.decode()}" for codec, payload, _ in sealed)])
-        key = answer.message_id or digest
+        said = answer.said(command_id, self._codecs)
+        key, digest = answer.message_id or said, either(said, answer.digest and stable_id(command_id, answer.digest))
         by = f"sagakit.answer/{stable_id(answer.source, key)}"
         receipt = Receipt(command_id, correlation_id)
 

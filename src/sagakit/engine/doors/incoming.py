@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from sagakit.core.commit import Envelope, Kind
-from sagakit.core.messages import Message, stable_id
+from sagakit.core.messages import Message
 from sagakit.core.streams import checked
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.withdrawing import Withdrawing
-from sagakit.engine.inbox import ANYTHING, Door, entry
+from sagakit.engine.inbox import ANYTHING, Door, either, entry
 from sagakit.ports import Origin, Receipt, Store
 
 
@@ -41,7 +41,7 @@ class Incoming:
     async def _record(self, envelope: Envelope, origin: Origin) -> Receipt:
         self._door.check_room()
         receipt = Receipt(envelope.id, envelope.correlation_id)
-        digest = stable_id(envelope.type, envelope.payload.decode())
+        digest = either(self._door.digest(envelope), origin.digest)
         known = entry(origin.source, origin.key or origin.message_id, digest, receipt)
         return await self._door.write(self._building(envelope, origin), known, envelope) or receipt
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -18,6 +19,15 @@ GRACE = 5.0
 _log = structlog.get_logger("sagakit.links")
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A link that may be set up so that no trying again would mend it."""
+
+    def check(self) -> None:
+        """Called before the engine opens anything. Raises a TerminalError: then the engine does not start."""
+        ...
+
+
 class Links:
     """Runs the links of an app."""
 
@@ -28,6 +38,12 @@ class Links:
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: dict[str, str] = {}
         """Why a link does not run at the moment."""
+
+    def check(self) -> None:
+        """Raise what keeps one of them from ever running."""
+        for link in self._links:
+            if isinstance(link, Checked):
+                link.check()
 
     def start(self) -> None:
         """Begin to run them."""

@@ -14,7 +14,7 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import AggregateConsumer
 from sagakit.errors import NotFound, StaleVersion

@@ -61,6 +61,11 @@ class Context:
         return self._envelope.type
 
     @property
+    def message_version(self) -> int:
+        """The version of the payload: of the code that has recorded it, which may be older than this."""
+        return self._envelope.version
+
+    @property
     def payload(self) -> bytes:
         """The message as the log holds it: JSON."""
         return self._envelope.payload

@@ -11,7 +11,8 @@ from sagakit.core.display import log_fields
 from sagakit.core.retry import DEFAULT, Retry, next_delay
 from sagakit.engine.draft import Draft, Failure
 from sagakit.engine.handlers.notices import Notices
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
 from sagakit.errors import Refused, StaleVersion

@@ -20,7 +20,8 @@ from sagakit.engine.handlers.processes.instances import Instances, Slot
 from sagakit.engine.handlers.processes.parking import Parking
 from sagakit.engine.handlers.processes.reactions import Reactions
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.errors import InvalidMessage, PayloadTooLarge, ProcessBug, UnknownMessage

@@ -18,7 +18,7 @@ from sagakit.engine.handlers.context import Context
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.providers import Providers
 from sagakit.engine.handlers.runs import Run, Runs
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.routing import Router
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import ServiceConsumer

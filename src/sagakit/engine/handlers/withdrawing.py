@@ -8,7 +8,7 @@ from sagakit.core.cluster.members import WITHDRAW
 from sagakit.core.commit import Delivery
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.lanes import Lanes
+from sagakit.engine.lanes.lanes import Lanes
 
 
 class Withdrawing:

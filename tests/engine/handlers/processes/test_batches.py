@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from tests.each_store import ON_EACH_STORE, new_store
-from tests.engine.house import Counting, Group, GroupMoved, House, counts, moved, moving, the_one
+from tests.engine.house import Counting, Group, GroupMoved, House, counts, moved, moving, sent_back, the_one
 from tests.engine.stage import until
 
 from sagakit import Refused
@@ -105,6 +105,7 @@ async def test_a_cancel_takes_back_what_was_done_and_what_may_have_been() -> Non
         await running.settle()
         assert (await the_one(running)).status == "compensated"
         assert await counts(running) == {"undone": 4}
+        assert await sent_back(running) == [3, 2, 1, 0]
     if running.team is None:
         assert house.back == [3, 2, 1, 0]
     else:  # each waits, in the store, for what it undoes: of those that are sent at once any may be the first
@@ -119,7 +120,27 @@ async def test_a_stopped_batch_is_told_as_a_refusal() -> None:
             await moved(running, 1000, stop_at=3)
         await running.settle()
         assert (await the_one(running)).status == "compensated"
+        assert await sent_back(running) == list(reversed(range(10)))
     assert sorted(house.back) == list(range(10))
+    assert_newest_first(house, at_once=2)
+
+
+async def test_items_sent_one_at_a_time_are_undone_one_at_a_time() -> None:
+    house = House()
+    house.refuses = frozenset({20})
+    async with engine(moving(at_once=1, undo=True), provide={House: house}) as running:
+        with pytest.raises(Refused):
+            await moved(running, 1000, stop_at=1)
+        await running.settle()
+        assert (await the_one(running)).status == "compensated"
+    assert house.back == list(reversed(range(20)))
+
+
+def assert_newest_first(house: House, *, at_once: int) -> None:
+    """No undo was run before all but the last few of the newer ones."""
+    ranks = {number: rank for rank, number in enumerate(sorted(house.moved, reverse=True))}
+    for place, number in enumerate(house.back):
+        assert ranks[number] < place + at_once, f"{number} was undone before newer ones: {house.back}"
 
 
 async def test_a_thousand_items_are_undone_in_pages() -> None:
@@ -129,5 +150,6 @@ async def test_a_thousand_items_are_undone_in_pages() -> None:
         with pytest.raises(Refused):
             await moved(running, 2500, stop_at=1)
         await running.settle()
+        assert await sent_back(running) == sorted(house.moved, reverse=True)
     assert sorted(house.back) == sorted(house.moved)
-    assert house.back[0] > 2300
+    assert_newest_first(house, at_once=100)

@@ -11,7 +11,7 @@ from sagakit.core.messages import WIRE, derived_id
 from sagakit.core.queries import DeliveryQuery
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.routing import Router
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.ports import Store

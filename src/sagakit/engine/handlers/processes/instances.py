@@ -16,6 +16,8 @@ from sagakit.errors import NotPossible, ProcessBug
 from sagakit.ports import Store
 
 HISTORY_PAGE = 1_000
+NOT_DECLARED = "is no longer declared"
+"""Why an instance parks whose version the code has not: by this it is known again once the code has it."""
 
 
 class Slot:
@@ -58,9 +60,7 @@ class Instances:
             return None
         definition = process.definitions.get(row.definition)
         if definition is None:
-            raise ProcessBug(
-                f"{process.name} version {row.definition} is no longer declared, but this instance runs on it"
-            )
+            raise ProcessBug(f"{process.name} version {row.definition} {NOT_DECLARED}, but this instance runs on it")
         since = definition.since(row) if definition.replays else 0
         history = await self._history(id, since) if definition.replays else []
         slot = Slot(process, row, definition.revive(row, history))

@@ -11,7 +11,7 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.processes.attributes import gathered
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.topology import ProcessConsumer
 from sagakit.ports import Clock, Store
 

@@ -8,7 +8,7 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.processes.attributes import NONE, gathered
 from sagakit.engine.handlers.processes.instances import Slot
 from sagakit.engine.handlers.processes.parking import trace_id
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.routing import Router
 
 
