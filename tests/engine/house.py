@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from tests.each_store import AnyStore, Around
 from tests.engine.stage import PATIENCE
 
@@ -143,3 +144,13 @@ async def the_one(running: ManualEngine) -> Instance:
 async def counts(running: ManualEngine) -> dict[str, int]:
     """How the items of the only instance stand."""
     return {one.state: one.count for one in await running.store.count_items((await the_one(running)).id)}
+
+
+async def sent_back(running: ManualEngine) -> list[int]:
+    """Those whose undo was sent, in the order of the log."""
+    found: list[int] = []
+    after = 0
+    while page := await running.store.read_messages(after=after):
+        found += [msgspec.json.decode(one.payload)["number"] for one in page if one.type == "t.MoveBack"]
+        after = page[-1].position
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from sagakit import App, Context, Retry
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds of real time after which what a test waits for is not coming."""
 RETRY = Retry(3, first=1.0, factor=2.0, jitter=0.0)
 

@@ -114,9 +114,13 @@ async def test_what_waits_is_written_together_in_its_order(desk: Desk) -> None:
     assert [len(group) for group in desk.store.groups] == [1, 3]
 
 
-@pytest.mark.parametrize("gathers", [False, True])
-async def test_where_others_share_the_store_a_transaction_waits_for_what_the_last_one_sets_going(
-    desk: Desk, gathers: bool
+@pytest.mark.parametrize(
+    ("gathers", "waiting", "groups"),
+    [(False, 1, [2, 1, 1]), (True, 1, [2, 2]), (True, 2, [2, 2, 1])],
+    ids=["alone", "fewer than before", "as many as before"],
+)
+async def test_where_others_share_the_store_a_smaller_transaction_waits_for_what_the_last_one_sets_going(
+    desk: Desk, gathers: bool, waiting: int, groups: list[int]
 ) -> None:
     def follow() -> None:
         desk.on_told = lambda: None
@@ -124,13 +128,13 @@ async def test_where_others_share_the_store_a_transaction_waits_for_what_the_las
 
     desk.committer.gathers = lambda: gathers
     desk.store.open.clear()
-    desk.submit("first")
+    desk.submit("first", "second")
     await until(lambda: desk.store.groups)
-    desk.submit("waits")
+    desk.submit(*["third", "fourth"][:waiting])
     desk.on_told = follow
     desk.store.open.set()
-    await until(lambda: len(desk.told) == 3)
-    assert [len(group) for group in desk.store.groups] == ([1, 2] if gathers else [1, 1, 1])
+    await until(lambda: len(desk.told) == 3 + waiting)
+    assert [len(group) for group in desk.store.groups] == groups
 
 
 async def test_what_is_submitted_without_end_does_not_keep_a_transaction_waiting(desk: Desk) -> None:
@@ -138,13 +142,18 @@ async def test_what_is_submitted_without_end_does_not_keep_a_transaction_waiting
     loop = asyncio.get_running_loop()
 
     def submit() -> None:
-        if not desk.store.groups:
+        if len(desk.store.groups) < 2:
             desk.submit("one more")
             loop.call_soon(submit)
 
-    submit()
+    desk.store.open.clear()
+    desk.submit(*(f"number {number}" for number in range(100)))
     await until(lambda: desk.store.groups)
-    assert len(desk.store.groups[0]) <= TURNS + 2
+    desk.store.open.set()
+    await until(lambda: len(desk.told) == 100)
+    submit()
+    await until(lambda: len(desk.store.groups) == 2)
+    assert 2 <= len(desk.store.groups[1]) <= TURNS + 2
 
 
 @only_on("memory", because="it counts turns of the event loop")

@@ -36,6 +36,17 @@ class Begun:
     key: str
 
 
+@dataclass(frozen=True)
+class Several:
+    names: frozenset[str]
+    by_name: dict[str, int]
+
+
+def several(names: list[str]) -> Several:
+    """Equal for equal names; what is written of it is in the order of these."""
+    return Several(frozenset(names), dict.fromkeys(names, 1))
+
+
 async def test_what_is_acknowledged_is_in_the_store_with_what_is_to_be_done() -> None:
     stage, store = Stage(), new_store()
     stage.closes(Ask())
@@ -79,6 +90,32 @@ async def test_the_digest_says_what_the_same_request_is() -> None:
         assert again == first._replace(repeated=True)
         with pytest.raises(KeyReused):
             await running.send(Ask(number=1), idempotency_key="k", digest="another body")
+
+
+async def test_an_empty_digest_is_one_too() -> None:
+    async with engine(asking_app(), provide={Stage: Stage()}) as running:
+        await running.send(Ask(number=1), idempotency_key="k", digest="")
+        assert (await running.send(Ask(number=2), idempotency_key="k", digest="")).repeated
+        with pytest.raises(KeyReused):
+            await running.send(Ask(number=1), idempotency_key="k")
+
+
+async def test_equal_messages_are_the_same_request_whatever_the_order_of_their_sets() -> None:
+    """Each process orders a set of words in its own way: whoever asks again after a restart writes another payload."""
+    app, names = App("t"), [str(number) for number in range(100)]
+
+    @app.handles
+    async def told(command: Several) -> Begun:
+        return Begun(str(len(command.names)))
+
+    async with engine(app) as running:
+        first = await running.send(several(names), idempotency_key="k")
+        (written,) = [one.payload for one in await running.store.read_messages() if one.type == "t.Several"]
+        assert written != running.topology.codecs.of(several(names)).encode(several(names[::-1]))
+        again = await running.send(several(names[::-1]), idempotency_key="k")
+        assert again == first._replace(repeated=True)
+        with pytest.raises(KeyReused):
+            await running.send(several(names[1:]), idempotency_key="k")
 
 
 async def test_while_the_first_is_being_accepted_the_second_is_told_so() -> None:

@@ -43,10 +43,10 @@ def address() -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    started.wait(10)
+    started.wait(60)
     yield found[0]
     ended.set()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from litestar import Litestar, get
 
 from sagakit import App, Engine, Saga, Stopping, TerminalError
@@ -101,12 +102,12 @@ class Server:
 
 
 async def asked(address: str) -> Any:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return (await client.get(f"{address}/health/ready")).json()
 
 
 async def test_a_stop_finishes_what_is_being_answered() -> None:
-    async with EMPTY.engine("memory://") as engine, httpx.AsyncClient() as client:
+    async with EMPTY.engine("memory://") as engine, httpx.AsyncClient(timeout=60) as client:
         server = Server(engine, bind(0))
         assert await asked(server.address) == {"status": "ready"}
         slow = asyncio.ensure_future(client.get(f"{server.address}/slow"))
@@ -120,6 +121,24 @@ async def test_a_stop_finishes_what_is_being_answered() -> None:
         assert engine.ready() is None, "the engine is stopped after it, by whoever started it"
 
 
+async def test_no_websocket_goes_past_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever library for them is installed: what answers here looks at requests."""
+    configs: list[uvicorn.Config] = []
+
+    class Kept(uvicorn.Config):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            configs.append(self)
+
+    monkeypatch.setattr(uvicorn, "Config", Kept)
+    async with EMPTY.engine("memory://") as engine:
+        server = Server(engine, bind(0))
+        assert await asked(server.address) == {"status": "ready"}
+        server.told.set()
+        await server.serving
+    assert [one.ws for one in configs] == ["none"]
+
+
 async def test_those_who_watch_do_not_hold_a_stop_up() -> None:
     app = App("patience")
 
@@ -127,7 +146,7 @@ async def test_those_who_watch_do_not_hold_a_stop_up() -> None:
     async def waits(begun: Begun, saga: Saga) -> None:
         await saga.receive(Enough)
 
-    async with app.engine("memory://") as engine, httpx.AsyncClient() as client:
+    async with app.engine("memory://") as engine, httpx.AsyncClient(timeout=60) as client:
         watched = asyncio.Event()
 
         @get("/watch")

@@ -1,8 +1,8 @@
 """Group commit: one writer takes the Commits that wait, writes them in one transaction, and tells everyone.
 
 Where more wait already, the next transaction is on its way before those of the last one are told: the store writes
-while the engine goes on with what is durable. Where others share the store, it is the other way round: fewer, larger
-transactions cost all of them less.
+while the engine goes on with what is durable. Where others share the store, a transaction that would be smaller than
+the last one waits for what that leads to: fewer, larger transactions cost all of them less.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Committer:
         """The transaction that is being written, without those that were told already."""
         self._answered: deque[tuple[Draft, Rejected | None]] = deque()
         """What was written, or dropped, and was not told yet."""
+        self._last = 0
+        """Commits of the last transaction."""
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -59,9 +61,11 @@ class Committer:
         self.busy = False
         """Whether a transaction is being written."""
         self.gathers: Callable[[], bool] = lambda: False
-        """Whether a transaction waits for what the last one has set going, rather than being written meanwhile."""
+        """Whether a transaction that is smaller than the last one waits for what that has set going."""
         self.failure: StoreFailed | None = None
         """Why the store cannot write at the moment."""
+        self.asked_at: int | None = None
+        """Since when the store owes an answer."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -111,10 +115,11 @@ class Committer:
                 self._wake.clear()
                 self.busy = True
                 while self._waiting:
-                    if self.gathers():
+                    if len(self._waiting) < self._last and self.gathers():
                         self._tell()
                         await self._gather()
                     drafts, self._waiting = self._waiting, []
+                    self._last = len(drafts)
                     await self._write(drafts)
                     if not self._waiting:
                         self._tell()
@@ -167,16 +172,20 @@ class Committer:
     async def _commit(self, drafts: list[Draft]) -> list[Rejected | None]:
         """Have it written, and meanwhile tell those whose transaction was answered before."""
         commits = [draft.commit for draft in drafts]
-        if not self._answered:
-            return await self._store.commit(commits)
-        writing = asyncio.ensure_future(self._store.commit(commits))
+        self.asked_at = self._clock.now()
         try:
-            for _ in range(TO_BEGIN):
-                await asyncio.sleep(0)
-            self._tell()
-            return await writing
+            if not self._answered:
+                return await self._store.commit(commits)
+            writing = asyncio.ensure_future(self._store.commit(commits))
+            try:
+                for _ in range(TO_BEGIN):
+                    await asyncio.sleep(0)
+                self._tell()
+                return await writing
+            finally:
+                writing.cancel()
         finally:
-            writing.cancel()
+            self.asked_at = None
 
     def _tell(self) -> None:
         answered = self._answered
@@ -187,12 +196,15 @@ class Committer:
         """The answer was lost: find out which were written. Returns those that were not."""
         pause, began = FIRST_PAUSE, perf_counter()
         while True:
+            self.asked_at = self._clock.now()
             try:
                 written = await self._store.committed([draft.commit for draft in drafts])
                 break
             except StoreFailed as failure:
+                self.asked_at = None
                 await self._pause(failure, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+        self.asked_at = None
         _log.warning("the answer of a commit was lost", error=str(lost), written=sum(written), commits=len(drafts))
         self._recovered()
         if self._observer is not None:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from sagakit.core.commit import Commit, Delivery, Envelope, Fence, Rejected
 from sagakit.core.process import Verdict
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 
 DEEPEST = 16
 """Reactions inside one another in one Commit: what goes deeper becomes a delivery."""

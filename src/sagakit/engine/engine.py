@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast, overload
 
 from sagakit.core.decider import Decider, Loaded
@@ -19,6 +20,9 @@ from sagakit.engine.watching.updates import Update
 from sagakit.errors import NotFound, StaleVersion, UnknownMessage
 from sagakit.ports import Origin, Receipt
 
+TRIES = 100
+"""Keys that are looked at for one that is at home."""
+
 _A = TypeVar("_A", bound=Decider)
 _P = TypeVar("_P")
 _E = TypeVar("_E", bound=Message)
@@ -33,6 +37,7 @@ class Engine(Visible):
         """Open the store and the providers, go on with what is outstanding, and let the links bring in more."""
         if self.topology.links:
             self._links = Links(self.topology.links, self, self.clock)
+            self._links.check()
         await super().start()
 
     async def send(
@@ -52,8 +57,8 @@ class Engine(Visible):
         It is handled at once, or `after` so many seconds, or `at` a time (with a time zone): never earlier, and hardly
         later, also by an engine that is started in between.
 
-        The same `idempotency_key` gives the first receipt again; with another request (by `digest`, else by the
-        command's payload) it raises KeyReused, while the first is being accepted KeyInFlight. `expected_version` is the
+        The same `idempotency_key` gives the first receipt again; with another request (by `digest`, else by all that
+        the command says) it raises KeyReused, while the first is being accepted KeyInFlight. `expected_version` is the
         version of the aggregate that the sender has seen: StaleVersion if it is another one. A command of another
         service (`origin`) keeps its id and its story.
         """
@@ -93,6 +98,7 @@ class Engine(Visible):
         source: str = "",
         message_id: str | None = None,
         trace: str | None = None,
+        digest: str | None = None,
     ) -> Receipt:
         """Record what a command that was handed over has led to: its outcome, as if its handler had returned it.
 
@@ -100,12 +106,14 @@ class Engine(Visible):
         `message_id` name the answer: one that comes again changes nothing; without an id, the same words are the same
         answer. An answer that comes before its command's handler has returned is taken, and ends that handling.
 
+        `digest`: of the bytes that it came in, if any: with these again it is the same answer too.
+
         `trace`: the W3C traceparent of the answer. What that leads to stands there, if the story is in that trace.
 
         Raises NotFound if the story has no such command, NotPossible if this app handles it by itself, KeyReused if
         the id came with another answer.
         """
-        answer = Answer(events, failed, known_not_done, source, message_id, trace)
+        answer = Answer(events, failed, known_not_done, source, message_id, trace, digest)
         return await self._answering.answer(command_id, correlation_id, answer)
 
     def decode(self, type: str, payload: bytes, *, version: int | None = None) -> Message:
@@ -168,7 +176,7 @@ class Engine(Visible):
         self, *, until: tuple[type[_E1], type[_E2]], correlation_id: str, timeout: Seconds = ...
     ) -> _E1 | _E2: ...
     @overload
-    async def wait(self, process: Any, key: object, *, timeout: Seconds = ...) -> Update: ...
+    async def wait(self, process: Any, key: object, *, timeout: Seconds = ..., begun: bool = ...) -> Update: ...
     async def wait(
         self,
         process: Any = None,
@@ -177,13 +185,15 @@ class Engine(Visible):
         until: Any = None,
         correlation_id: str | None = None,
         timeout: Seconds = 30.0,
+        begun: bool = True,
     ) -> Any:
         """Wait for an event of a story, which may have come already, or for the end of an instance.
 
-        Raises what `send_and_wait` raises; NotFound if there is no such instance.
+        Raises what `send_and_wait` raises; NotFound if there is no such instance. `begun=False`: what starts it may
+        still be on its way, as it is to another worker just after it was sent, so that is waited for, too.
         """
         if process is not None:
-            return await self._watching.wait_for_end(self._consumer(process), key, seconds(timeout))
+            return await self._watching.wait_for_end(self._consumer(process), key, seconds(timeout), begun=begun)
         if correlation_id is None or until is None:
             raise TypeError("wait takes a process and a key, or until= and correlation_id=")
         wanted: tuple[type, ...] = cast("tuple[type, ...]", until) if isinstance(until, tuple) else (until,)
@@ -205,6 +215,29 @@ class Engine(Visible):
         if correlation_id is None:
             raise TypeError("watch takes a process and a key, or correlation_id=")
         return self._watching.watch_story(correlation_id, after)
+
+    def new_key(self, *of: Any) -> str:
+        """A key that nothing has yet, for these processes and aggregates: 32 hexadecimal digits that rise with time.
+
+        Where several workers share the store it is one that this worker owns the lanes of, as things stand, unless
+        none is found soon: what begins with it here need not cross to another worker. Raises NotFound.
+        """
+        named = [self._named(one) for one in of]
+        key = self._chance.new_id()
+        if self.team is not None and named:
+            owned = self.team.ownership
+            for _ in range(TRIES):
+                if all(owned.is_at_home(name, lane_name(name, lane_of(key))) for name, lane_of in named):
+                    break
+                key = self._chance.new_id()
+        return key
+
+    def _named(self, one: Any) -> tuple[str, Callable[[str], str]]:
+        """A process or an aggregate by its name, and what its lanes are named by for a key."""
+        if one in self.topology.aggregates:
+            return self.topology.aggregates[one].name, str
+        process = self._consumer(one)
+        return process.name, partial(instance_id, process.name)
 
     async def load(self, aggregate: type[_A], key: object) -> Loaded[_A]:
         """An aggregate's state and version as committed. Raises NotFound if it has no event."""

@@ -19,7 +19,7 @@ from sagakit.errors import Busy, KeyInFlight, KeyReused, Stopping, StoreFailed, 
 from sagakit.observer import Observer
 from sagakit.ports import Chance, Receipt, Store
 
-__all__ = ["ANYTHING", "Door", "Receipt", "entry"]
+__all__ = ["ANYTHING", "Door", "Receipt", "either", "entry"]
 
 
 ANYTHING = ""
@@ -119,14 +119,21 @@ class Door:
             raise KeyInFlight(f"the first request with the key {key!r} is still being accepted")
         self._in_flight.add(claim)
         try:
-            return await self._record(envelope, entry_of(envelope, key, digest), due)
+            return await self._record(envelope, entry_of(envelope, key, self.digest(envelope, digest)), due)
         finally:
             self._in_flight.discard(claim)
 
     async def repeated(self, envelope: Envelope, key: str, digest: str | None) -> Receipt | None:
         """The receipt of a request that was accepted before."""
         known = await self._store.read_inbox(envelope.type, key)
-        return None if known is None else repeat(known, entry_of(envelope, key, digest))
+        return None if known is None else repeat(known, entry_of(envelope, key, self.digest(envelope, digest)))
+
+    def digest(self, envelope: Envelope, given: str | None = None) -> str:
+        """What tells a request from another one with its key: what is given, else all that its message says."""
+        if given is not None:
+            return stable_id(given)
+        # not of its payload: in that a set stands in another order in each process
+        return self._topology.codecs.named(envelope.type).digest(envelope.message)
 
     async def tell(self, message: Any, process: ProcessConsumer, lane: str) -> None:
         """Record a message for one instance."""
@@ -215,15 +222,20 @@ def entry(scope: str, key: str, digest: str, receipt: Receipt) -> Inbox:
     return Inbox(scope, key, digest, _encode(_Answer(receipt.message_id, receipt.correlation_id)))
 
 
-def entry_of(envelope: Envelope, key: str, digest: str | None) -> Inbox:
+def entry_of(envelope: Envelope, key: str, digest: str) -> Inbox:
     """What the inbox remembers of a request that asks for no more than its message."""
-    digest = digest or stable_id(envelope.type, envelope.payload.decode())
     return entry(envelope.type, key, digest, Receipt(envelope.id, envelope.correlation_id))
+
+
+def either(message: str, came: str | None) -> str:
+    """The digest of what came in bytes: a repeat may be these bytes again, read by newer code that knows more fields,
+    or the same words written anew, a set or the fields of an object in another order."""
+    return message if came is None else f"{message} {stable_id(came)}"
 
 
 def repeat(known: Inbox, asked: Inbox) -> Receipt:
     """The first receipt again. KeyReused if it was another request."""
-    if known.digest not in (asked.digest, ANYTHING):
+    if known.digest != ANYTHING and set(known.digest.split()).isdisjoint(asked.digest.split()):
         raise KeyReused(f"the idempotency key {asked.key!r} came with another {asked.scope} before")
     answer = _decode(known.answer)
     return Receipt(answer.message_id, answer.correlation_id, repeated=True)

@@ -16,7 +16,8 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.failures import MOST_CRASHES, Failures
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import ProcessBug, UnknownMessage
@@ -76,6 +77,9 @@ class Recovery:
         self._running: Delivery | None = None
         self._turn: Lane | None = None
         """The lane that was woken for its suspect to run next."""
+        self.on_parked: Callable[[Delivery], None] = lambda delivery: None
+        """Called with each that is found parked."""
+        lanes.on_taken_out = self._forget
 
     # ------------------------------------------------------------------ reading
 
@@ -165,6 +169,8 @@ class Recovery:
         if suspect and delivery.state != "parked" and not waits:
             self.suspects[delivery.id] = None
         self._lanes.put(delivery)
+        if delivery.state == "parked":
+            self.on_parked(delivery)
         if delivery.state == "retrying":
             self._failures.wait(self._lanes.get(delivery.lane), delivery)
 
@@ -289,6 +295,9 @@ class Recovery:
 
     def settled(self, draft: Draft, result: Rejected | None) -> None:
         """A Commit was written or dropped while there are suspects: if it was that of the one that runs, go on."""
+        if result is None:
+            for fence in draft.commit.done:
+                self._forget_id(fence.delivery)
         running = self._running
         if running is None or draft.on_settled == self._charged or (result is not None and result.why != "gone"):
             return
@@ -307,6 +316,14 @@ class Recovery:
             return
         self._running = None
         self._wake_next()
+
+    def _forget(self, delivery: Delivery) -> None:
+        """One that was given up before its turn: nothing of it will run."""
+        self._forget_id(delivery.id)
+
+    def _forget_id(self, id: int) -> None:
+        if self._running is None or self._running.id != id:  # whose turn it is, passes
+            self.suspects.pop(id, None)
 
     def withdrawn(self, message_id: str) -> None:
         """Another engine has given up this command, and nothing of it runs here any more."""

@@ -22,13 +22,15 @@ from sagakit.engine.handlers.aggregate_handler import AggregateHandler
 from sagakit.engine.handlers.failures import Failures
 from sagakit.engine.handlers.notices import Notices
 from sagakit.engine.handlers.process_handler import ProcessHandler
+from sagakit.engine.handlers.processes.redeclared import Redeclared
 from sagakit.engine.handlers.providers import Providers
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.handlers.withdrawing import Withdrawing
 from sagakit.engine.inbox import Door
-from sagakit.engine.lanes import GRACE, Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import GRACE, Lanes
 from sagakit.engine.limiting.throttle import Throttle
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.acting import Acting
@@ -83,7 +85,7 @@ class Running:
         """Why this engine can do nothing any more."""
         self._stopped = asyncio.Event()
         self._threads = threads or ThreadPoolExecutor(self.limits.threads, thread_name_prefix="sagakit handler")
-        chance = chance or SystemChance()
+        self._chance = chance = chance or SystemChance()
         self._router = Router(topology, self.clock)
         self._timers = Timers(self.clock)
         shared = store.cluster is not None
@@ -151,6 +153,8 @@ class Running:
         self._answering = Answering(self._router, self.store, read, door, withdrawing, notices, shared=shared)
         self._services.handed_over = self._answering.handed_over
         self._incoming = Incoming(self._door, self.store, read, self._withdrawing)
+        self._redeclared = Redeclared(self.topology, self.store, read, self._die)
+        self._recovery.on_parked = self._redeclared.found
 
     def _make_operator(self, chance: Chance) -> Operator:
         self._pauses = Pauses(self.topology, self._lanes)
@@ -204,6 +208,7 @@ class Running:
         self._lanes.start()
         if self.team is not None:
             await self.team.begin()
+        self._redeclared.start(self.operator.act_on_delivery)
         if self._links is not None:
             self._links.start()
 
@@ -230,6 +235,7 @@ class Running:
         if self._links is not None:
             await self._links.stop()
         await self._recovery.stop()
+        await self._redeclared.stop()
         if self.team is not None and self.fatal is None:
             await self.team.give_all(within)
         await self._schedule.stop(GRACE)

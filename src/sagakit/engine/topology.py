@@ -61,7 +61,7 @@ class AggregateConsumer:
     outcomes: frozenset[type]
     snapshot_every: int
     code: str
-    """A digest of the class's fields: a snapshot by other code is not used."""
+    """A digest of the class's fields and functions: a snapshot by other code is not used."""
     key_path: str = ""
 
     def text_of(self, key: object) -> str:

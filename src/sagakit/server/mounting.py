@@ -10,7 +10,7 @@ from sagakit.errors import Stopping
 from sagakit.idempotency import FastPath
 from sagakit.server.api import api
 from sagakit.server.links import MOUNT
-from sagakit.server.problems import problem_json, problem_of
+from sagakit.server.problems import problem_of, send_problem
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -33,7 +33,7 @@ class Mounted:
         try:
             engine = await self._app.current()
         except Stopping as stopping:
-            await _say(send, stopping)
+            await send_problem(send, problem_of(stopping))
             return
         if self._api is None or engine is not self._engine:
             self._engine, self._api = engine, api(engine, fast=self._fast)
@@ -49,11 +49,3 @@ def _behind(scope: Scope) -> Scope:
         path = path[len(root) :] or "/"
     inside |= {"path": path, "raw_path": path.encode(), "root_path": "", MOUNT: root}
     return inside
-
-
-async def _say(send: Send, stopping: Stopping) -> None:
-    answer = problem_json(problem_of(stopping))
-    headers = {"content-type": "application/problem+json", **answer.headers}
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status_code or 503, "headers": raw})  # type: ignore[typeddict-item]
-    await send({"type": "http.response.body", "body": answer.content, "more_body": False})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -14,6 +14,9 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from sagakit import errors
 from sagakit.server.showing.views import UnknownPage
+
+if TYPE_CHECKING:
+    from litestar.types import Send
 
 _log = structlog.get_logger("sagakit.server")
 
@@ -124,6 +127,15 @@ def problem_json(problem: Problem) -> Response[bytes]:
         media_type="application/problem+json",
         headers=_retry(problem),
     )
+
+
+async def send_problem(send: Send, problem: Problem) -> None:
+    """The same where no route is asked."""
+    answer = problem_json(problem)
+    headers = {"content-type": "application/problem+json", **answer.headers}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.body", "body": answer.content, "more_body": False})
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

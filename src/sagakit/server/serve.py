@@ -14,6 +14,7 @@ import uvicorn
 
 from sagakit.engine.engine import Engine
 from sagakit.errors import TerminalError
+from sagakit.server.hosts import THIS_MACHINE, Hosts, guarded
 from sagakit.server.trace import traced
 
 if TYPE_CHECKING:
@@ -54,17 +55,25 @@ def address_of(bound: socket.socket) -> str:
 
 
 async def serve(
-    engine: Engine, app: ASGIApp, bound: socket.socket, told: asyncio.Event, *, shared: socket.socket | None = None
+    engine: Engine,
+    app: ASGIApp,
+    bound: socket.socket,
+    told: asyncio.Event,
+    *,
+    shared: socket.socket | None = None,
+    hosts: Hosts = THIS_MACHINE,
 ) -> None:
     """Answer requests until `told` (to stop, by a signal); then finish those under way, and return.
 
-    `shared`: a socket at which other processes answer as well. Raises what the engine died of, if it dies before.
+    `shared`: a socket at which other processes answer as well. `hosts`: the names that it may be asked by.
+    Raises what the engine died of, if it dies before.
     """
     waiting = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(engine.stopped())}
     server = _Server(
         uvicorn.Config(
-            traced(app),
+            guarded(traced(app), hosts),
             lifespan="off",
+            ws="none",  # there are no WebSockets: none goes past the guard
             log_config=None,
             access_log=False,
             server_header=False,

@@ -397,6 +397,7 @@ async def test_what_nobody_claims_stays_and_is_told_of_and_the_rest_goes_on(agai
         await running.send(Renamed(), after=10)
         await running.send(Ask(), after=10)
     async with engine(asking_app(), store=again(), provide={Stage: stage}, clock=clock) as running:
+        await until(running.ready)
         assert running.ready() == "nobody claims some messages: t.Renamed (version 1) for sagakit.door"
         await running.advance(seconds=20)
         assert stage.began == [Ask()]

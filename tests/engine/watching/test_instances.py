@@ -371,6 +371,26 @@ async def test_an_end_that_does_not_come_in_time() -> None:
         assert await running.status("t.ask_twice", "a") == "completed"
 
 
+async def test_one_may_wait_for_an_instance_that_is_still_to_begin() -> None:
+    stage = Stage()
+    async with engine(two_steps(), provide={Stage: stage}) as running:
+        in_vain = asyncio.create_task(running.wait("t.ask_twice", "a", timeout=5, begun=False))
+        waiting = asyncio.create_task(running.wait("t.ask_twice", "a", timeout=6, begun=False))
+        await until(lambda: running._watching.waiters == 2)
+        await running.advance(seconds=5)
+        with pytest.raises(WaitTimeout, match=r"t\.ask_twice 'a' has not ended within 5 s"):
+            await in_vain
+        await running.publish(Begun())
+        assert shown(await waiting) == DONE[2]
+        assert (await running.wait("t.ask_twice", "a", begun=False)).status == "completed"
+        ends = asyncio.create_task(running.wait("t.ask_twice", "b", begun=False))
+        await until(lambda: waits_for(running))
+        running.end_watches()
+        with pytest.raises(Stopping):
+            await ends
+        assert not waits_for(running)
+
+
 class Broken(TerminalError):
     pass
 

@@ -379,3 +379,48 @@ async def test_a_command_whose_key_is_used_is_told_so_though_its_namesake_goes_o
             await running.send_and_wait(Elsewhere("a"), until=Charged, idempotency_key="again")
         await running.publish(Placed("a"))
         assert await first == Charged("a")
+
+
+@dataclass(frozen=True)
+class Begun:
+    key: str
+
+
+@dataclass(frozen=True)
+class Nudged:
+    key: str
+
+
+@only_on("memory", "sqlite", because="workers that share a store look such stories up, each after a while")
+async def test_whom_one_instance_concerns_is_told_in_the_order_in_which_they_came() -> None:
+    """In whatever order Python keeps them in a set: a seed of the simulation is to be the same run again."""
+    app, told, many = App("t"), list[int](), 30
+
+    @app.handles
+    async def charge(command: Charge) -> Charged:
+        return Charged(command.key)
+
+    @app.saga(key="key", receives=Nudged)
+    async def nudged(begun: Begun, saga: Saga) -> None:
+        for _ in range(many + 1):
+            await saga.receive(Nudged)
+        if begun.key == "a":
+            raise ValueError("a bug")
+        await saga.do(Charge(begun.key), then=Charged)
+
+    async with engine(app) as running:
+        await running.publish(Begun("a"))
+
+        async def wait(number: int, receipt: Receipt) -> None:
+            with pytest.raises(OutcomeUnknown, match="a bug"):
+                await running.wait(until=Charged, correlation_id=receipt.correlation_id)
+            told.append(number)
+
+        waiting = list[asyncio.Task[None]]()
+        for number in range(many):
+            waiting.append(asyncio.create_task(wait(number, await running.publish(Nudged("a")))))
+            await running.settle()
+        assert told == []
+        await running.publish(Nudged("a"))
+        await asyncio.gather(*waiting)
+    assert told == list(range(many))

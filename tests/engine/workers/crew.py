@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sagakit import App
@@ -13,8 +13,10 @@ from sagakit.ports import Store
 from sagakit.stores.memory import MemoryData, MemoryStore
 from sagakit.testing.manual import ManualClock, ManualEngine
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds of real time after which a test that does not settle fails."""
+PATIENT = Limits(stop_within=30.0, hand_over_within=30.0)
+"""Handlers that a test lets end are waited for so long: none is cancelled, however slow the machine."""
 
 
 class Killed(Exception):
@@ -27,7 +29,7 @@ class Crew:
     def __init__(self, app: App, provide: Mapping[Any, object] | None = None, limits: Limits | None = None) -> None:
         self.app = app
         self.provide = dict(provide or {})
-        self.limits = limits or Limits(stop_within=1.0, hand_over_within=1.0)
+        self.limits = limits or Limits(stop_within=5.0, hand_over_within=1.0)
         self.data = MemoryData()
         self.clock = ManualClock()
         self.engines: dict[str, ManualEngine] = {}
@@ -77,6 +79,23 @@ class Crew:
             if engine is not but and engine.team is not None:
                 await engine.team.beat()
 
+    @contextmanager
+    def unnoticed(self) -> Generator[None]:
+        """Nobody hears of what happens elsewhere; in the end all look at what has come, and hear again."""
+        heard = dict(self.data.listeners)
+        self.data.listeners.clear()
+        try:
+            yield
+        finally:
+            self.data.listeners.update(heard)
+            self.look()
+
+    def look(self) -> None:
+        """Each looks at what has come, though it may have heard nothing of it."""
+        for engine in self.engines.values():
+            assert engine.team is not None
+            engine.team.arrivals.look()
+
     async def _kill(self, engine: ManualEngine) -> None:
         """Nothing of it goes on, and nothing that it had not committed yet ever will be."""
         team = engine.team
@@ -85,7 +104,8 @@ class Crew:
         engine.fatal = Killed(team.me.name)
         engine._committer._ended = engine.fatal
         engine._lanes.running = False
-        for part in (engine._committer, engine._timers, engine._schedule, team.arrivals, team.notices, team.rerouting):
+        others = (team.arrivals, team.notices, team.rerouting, team.withdrawing._is_under_way)
+        for part in (engine._committer, engine._timers, engine._schedule, *others):
             task = getattr(part, "_task", None) or getattr(part, "_reader", None)
             if task is not None:
                 task.cancel()

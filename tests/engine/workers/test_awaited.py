@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -159,9 +160,7 @@ async def test_a_saga_that_has_ended_before_the_word_came(few: int, monkeypatch:
         said = said_by(made, "a")
         for _ in range(20):
             await made.rest()
-            for engine in made.engines.values():
-                assert engine.team is not None
-                engine.team.arrivals.look()
+            made.look()
         assert not waiting.done()
         for notice in said:
             heard(Notice(notice.kind, notice.about, notice.to, _id_of(made, "a")))
@@ -231,7 +230,7 @@ async def test_who_waits_is_told_of_a_saga_that_moves_away() -> None:
         await joining
         await made.settle()
         assert {_at(made, order) for order in orders} == {"a", "b"}
-        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [OrderConfirmed(order) for order in orders]
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [OrderConfirmed(order) for order in orders]
 
 
 async def test_who_waits_is_told_by_one_who_has_come_since() -> None:
@@ -250,7 +249,23 @@ async def test_who_waits_is_told_by_one_who_has_come_since() -> None:
         await joining
         await made.settle()
         assert "c" in {_at(made, order) for order in at_b}
-        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [OrderConfirmed(order) for order in at_b]
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [OrderConfirmed(order) for order in at_b]
+
+
+async def test_who_comes_is_told_of_what_is_awaited_in_the_order_in_which_it_was_asked_for() -> None:
+    async with crew(order_app("code"), "a", provide={World: World()}) as made:
+        team = made.engines["a"].team
+        assert team is not None
+        asked = [f"event-{number}" for number in range(20)]
+        for name in asked:
+            team.interest.waits("story", (name,))
+        await made.settle()
+        said = said_by(made, "a")
+        await made.join("b")
+        await made.beat()
+        await made.settle()
+        told = [json.loads(word) for notice in said if notice.kind == words.AWAITS for word in notice.about]
+        assert told == [["story", name] for name in asked]
 
 
 def _at(made: Crew, order: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.orders.processes import PROCESS, order_app
 from tests.acceptance.orders.world import World
 from tests.engine.stage import Ask, Stage, asking_app, until
-from tests.engine.workers.crew import crew
+from tests.engine.workers.crew import PATIENT, crew
 from tests.engine.workers.test_orders import ORDERS, ends, place
 
 from sagakit import App, Saga
@@ -101,7 +101,7 @@ async def test_a_crash_while_what_crashed_before_is_taken_over() -> None:
 async def test_one_joins_while_another_leaves() -> None:
     world, gate = World(), asyncio.Event()
     world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), "a", "b", provide={World: world}) as made:
+    async with crew(order_app("code"), "a", "b", provide={World: world}, limits=PATIENT) as made:
         await place(made)
         await made.rest()
         leaving = asyncio.create_task(made.leave("b"))
@@ -119,7 +119,7 @@ async def test_one_joins_while_another_leaves() -> None:
 async def test_two_leave_at_once() -> None:
     world, gate = World(), asyncio.Event()
     world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), "a", "b", "c", provide={World: world}) as made:
+    async with crew(order_app("code"), "a", "b", "c", provide={World: world}, limits=PATIENT) as made:
         await place(made)
         await made.rest()
         leaving = [asyncio.create_task(made.leave(name)) for name in ("b", "c")]
@@ -150,7 +150,8 @@ async def test_what_runs_too_long_for_a_handover_is_cancelled_and_that_is_no_att
 
 
 async def test_a_store_that_is_away_does_not_keep_a_worker_from_ending() -> None:
-    async with crew(asking_app(), "a", "b", provide={Stage: Stage()}) as made:
+    limits = Limits(stop_within=1.0, hand_over_within=1.0)
+    async with crew(asking_app(), "a", "b", provide={Stage: Stage()}, limits=limits) as made:
         engine = made.engines.pop("a")
         cluster = engine.store.cluster
         assert cluster is not None
@@ -159,7 +160,7 @@ async def test_a_store_that_is_away_does_not_keep_a_worker_from_ending() -> None
             raise StoreFailed("away")
 
         cluster.release = away  # type: ignore[method-assign]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await engine.stop()
         await made.beat()
         await made.settle()

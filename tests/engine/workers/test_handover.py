@@ -13,7 +13,7 @@ from tests.engine.workers.crew import Crew, crew
 
 from sagakit import App, Context, Retry
 from sagakit.core.streams import lane_name, partition
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.limits import Limits
 from sagakit.engine.workers.owning import handover
 from sagakit.engine.workers.owning.assignment import shared_out

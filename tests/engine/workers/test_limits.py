@@ -131,6 +131,28 @@ async def test_a_rate_is_that_of_all_workers_together() -> None:
         assert len(stage.began) == 3 + 12
 
 
+async def test_who_does_not_have_it_says_that_it_may_wait_for_a_limit() -> None:
+    stage = Stage()
+    async with crew(limited(at_once=1), "a", "b", provide={Stage: stage}) as made:
+        (owner,) = {made.owner("t.ask", lane_name("t.ask", f"k{number}")) for number in range(9)}
+        (other,) = set(made.engines) - {owner}
+        stage.closes(Ask("k0"), Ask("k1"))
+        for key in ("k0", "k1"):
+            await made.engines["a"].send(Ask(key))
+        await made.rest()
+        waiting = (await made.engines["a"].store.read_deliveries())[-1]
+        _, here = await made.engines[owner].operator.explain_delivery(waiting.id)
+        assert here.situation == "waiting_for_limit"
+        _, there = await made.engines[other].operator.explain_delivery(waiting.id)
+        assert there.situation == "under_way"
+        assert there.why == (
+            "it is to be handled by t.ask at another worker, or waits for its limit (at most 1 at once): "
+            "only that worker knows"
+        )
+        stage.opens(Ask("k0"), Ask("k1"))
+        await made.settle()
+
+
 async def test_who_joins_gets_a_part_and_the_others_begin_nothing_past_theirs() -> None:
     stage = Stage()
     limits = Limits(stop_within=1.0, hand_over_within=1.0)

@@ -21,11 +21,12 @@ from sagakit.engine.limits import Limits
 from sagakit.errors import LeaseLost, Refused
 
 ORDERS = 30
-LIMITS = Limits(lease=2.0, stop_within=2.0, hand_over_within=2.0)
+LIMITS = Limits(lease=8.0, stop_within=30.0, hand_over_within=30.0)
+"""So long that nobody loses a lease or a handler where the machine stands still for some seconds."""
 
 
 async def soon(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -66,7 +67,7 @@ async def test_orders_cross_from_one_worker_to_another(postgres_url: str, way: s
     async with several(order_app(way), postgres_url, {World: world}, "a", "b", "c") as engines:
         doors = list(engines.values())
         waits = [
-            doors[number % 3].send_and_wait(PlaceOrder(f"o{number}"), until=OrderConfirmed, timeout=20)
+            doors[number % 3].send_and_wait(PlaceOrder(f"o{number}"), until=OrderConfirmed, timeout=60)
             for number in range(ORDERS)
         ]
         answers = await asyncio.gather(*waits, return_exceptions=True)
@@ -103,7 +104,7 @@ async def test_workers_come_and_go(postgres_url: str) -> None:
         await soon(lambda: all(len(world.held[f"o{number}"]) == 4 for number in range(60)))
         assert max(world.calls.values()) == 1
         for number in range(60):
-            update = await engines["a"].wait(PROCESS, f"o{number}", timeout=10)
+            update = await engines["a"].wait(PROCESS, f"o{number}", timeout=60)
             assert update.status == "completed"
 
 
@@ -122,7 +123,7 @@ async def test_one_whose_lease_expires_dies_and_is_taken_over(postgres_url: str)
         await balanced(left)
         gate.set()
         await soon(lambda: all(len(world.held[f"o{number}"]) == 4 for number in range(ORDERS)))
-        await asyncio.wait_for(zombie.stopped(), 10)
+        await asyncio.wait_for(zombie.stopped(), 60)
         assert isinstance(zombie.fatal, LeaseLost)
         await zombie.stop()
         assert len(world.applied) == 4 * ORDERS
@@ -153,7 +154,7 @@ async def test_an_undo_waits_for_a_run_elsewhere(postgres_url: str, saga: str, d
         await asyncio.sleep(0.7)
         assert desk.done == ["begin"]
         desk.leave.set()
-        assert (await engines["b"].wait(process, trip.trip, timeout=10)).status == "compensated"
+        assert (await engines["b"].wait(process, trip.trip, timeout=60)).status == "compensated"
         assert desk.done == ["begin", "cancelled", "unbook"]
         assert not await engines["a"].store.find_deliveries(DeliveryQuery())
 
@@ -164,13 +165,13 @@ async def test_an_operator_reaches_what_others_own(postgres_url: str) -> None:
         order = at(engines, "b", PROCESS, lambda key: lane_name(PROCESS, instance_id(PROCESS, key)))
         await engines["a"].send(PlaceOrder(order))
         await soon(lambda: world.runs("refund") == 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await engines["a"].status(PROCESS, order) != "compensation_failed":
                 await asyncio.sleep(0.02)
         id = instance_id(PROCESS, order)
         acted = await engines["c"].operator.act(id, "resume_compensation", by="ann", reason="mended")
         assert acted.action == "resume_compensation"
-        assert (await engines["c"].wait(PROCESS, order, timeout=10)).status == "compensated"
+        assert (await engines["c"].wait(PROCESS, order, timeout=60)).status == "compensated"
 
 
 async def test_one_that_only_sends_waits_for_what_others_do(postgres_url: str) -> None:
@@ -180,7 +181,7 @@ async def test_one_that_only_sends_waits_for_what_others_do(postgres_url: str) -
         assert engines
         door = await join(order_app("code"), postgres_url, "door", provide, works=False)
         try:
-            event = await door.send_and_wait(PlaceOrder("o1"), until=OrderCancelled, timeout=10)
+            event = await door.send_and_wait(PlaceOrder("o1"), until=OrderCancelled, timeout=60)
             assert event.order_id == "o1"
         finally:
             await door.stop()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pytest
 from tests.acceptance.orders.messages import PlaceOrder
@@ -14,8 +17,10 @@ from tests.engine.workers.crew import Crew, crew
 from tests.engine.workers.test_waiting import asked_at, order_at
 
 from sagakit import App, End
+from sagakit.core.commit import Delivery
 from sagakit.core.queries import DeliveryQuery
 from sagakit.core.streams import instance_id
+from sagakit.engine.lanes.lane import Lane, Moved
 from sagakit.engine.workers.across.operating import PATIENCE, SharedOperator
 from sagakit.errors import NotFound, NotPossible, StaleVersion, WaitTimeout
 
@@ -31,16 +36,42 @@ async def parked_order(made: Crew, world: World) -> str:
     return order
 
 
+async def parked_ask(made: Crew, stage: Stage) -> Delivery:
+    """A command that its handler at b has failed at three times."""
+    ask = Ask(asked_at(made, "b"))
+    stage.will(ask, *[TypeError("no")] * 3)
+    await made.engines["a"].send(ask)
+    await made.finish()
+    (parked,) = await made.engines["a"].store.find_deliveries(DeliveryQuery(state="parked"))
+    return parked
+
+
+class Shipping(NamedTuple):
+    """An order whose saga is at home at b, and at its third step."""
+
+    made: Crew
+    order: str
+    world: World
+    gate: asyncio.Event
+    """The step ends once it is open."""
+
+
+@asynccontextmanager
+async def shipping() -> AsyncGenerator[Shipping]:
+    world, gate = World(), asyncio.Event()
+    world.waits["ship"] = gate.wait
+    async with crew(order_app("code"), *NAMES, provide={World: world}) as made:
+        order = order_at(made, "b")
+        await made.engines["a"].send(PlaceOrder(order))
+        await made.rest()
+        yield Shipping(made, order, world, gate)
+
+
 async def test_a_parked_command_elsewhere_is_tried_anew() -> None:
     stage = Stage()
     async with crew(asking_app(), *NAMES, provide={Stage: stage}) as made:
-        ask = Ask(asked_at(made, "b"))
-        stage.will(ask, TypeError("once"), TypeError("twice"), TypeError("thrice"))
-        await made.engines["a"].send(ask)
-        await made.finish()
-        engine = made.engines["a"]
-        (parked,) = await engine.store.find_deliveries(DeliveryQuery(state="parked"))
-        acted = await engine.operator.act_on_delivery(parked.id, "retry", **BY)
+        parked = await parked_ask(made, stage)
+        acted = await made.engines["a"].operator.act_on_delivery(parked.id, "retry", **BY)
         assert acted.action == "retry"
         await made.settle()
         assert len(stage.ended) == 4
@@ -50,11 +81,7 @@ async def test_a_parked_command_elsewhere_is_tried_anew() -> None:
 async def test_a_parked_command_elsewhere_is_dropped() -> None:
     stage = Stage()
     async with crew(asking_app(), *NAMES, provide={Stage: stage}) as made:
-        ask = Ask(asked_at(made, "b"))
-        stage.will(ask, *[TypeError("no")] * 3)
-        await made.engines["a"].send(ask)
-        await made.finish()
-        (parked,) = await made.engines["a"].store.find_deliveries(DeliveryQuery(state="parked"))
+        parked = await parked_ask(made, stage)
         await made.engines["a"].operator.act_on_delivery(parked.id, "drop", **BY)
         await made.settle()
         assert not made.data.deliveries
@@ -100,16 +127,34 @@ async def test_an_instance_elsewhere_is_cancelled_and_abandoned() -> None:
         assert not made.data.deliveries
 
 
+@pytest.mark.parametrize("asks", ["b", "a"], ids=["at its owner", "at another"])
+async def test_an_action_whose_lane_moves_meanwhile_is_done_all_the_same(
+    asks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shipping() as (made, order, _, gate):
+        desk = made.engines["b"].operator.desk  # type: ignore[attr-defined]
+        claim, moved = desk.lanes.claim, list[str]()
+
+        async def moves_once(key: str) -> Lane:
+            if not moved:
+                moved.append(key)
+                raise Moved("it is just becoming another worker's")
+            return await claim(key)
+
+        monkeypatch.setattr(desk.lanes, "claim", moves_once)
+        acted = await made.engines[asks].operator.act(instance_id(PROCESS, order), "cancel", **BY)
+        assert acted.action == "cancel"
+        assert len(moved) == 1
+        gate.set()
+        await made.settle()
+        assert await made.engines["c"].status(PROCESS, order) == "compensated"
+        assert not made.data.deliveries
+
+
 async def test_a_version_that_has_moved_on_is_told() -> None:
-    world, gate = World(), asyncio.Event()
-    world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), *NAMES, provide={World: world}) as made:
-        order = order_at(made, "b")
-        await made.engines["a"].send(PlaceOrder(order))
-        await made.rest()
-        id = instance_id(PROCESS, order)
+    async with shipping() as (made, order, _, gate):
         with pytest.raises(StaleVersion) as stale:
-            await made.engines["a"].operator.act(id, "cancel", expected_version=1, **BY)
+            await made.engines["a"].operator.act(instance_id(PROCESS, order), "cancel", expected_version=1, **BY)
         assert stale.value.expected == 1
         gate.set()
         await made.settle()
@@ -141,12 +186,7 @@ async def test_a_pause_holds_at_every_worker() -> None:
 
 
 async def test_an_instance_elsewhere_is_paused_and_resumed() -> None:
-    world, gate = World(), asyncio.Event()
-    world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), *NAMES, provide={World: world}) as made:
-        order = order_at(made, "b")
-        await made.engines["a"].send(PlaceOrder(order))
-        await made.rest()
+    async with shipping() as (made, order, world, gate):
         id = instance_id(PROCESS, order)
         await made.engines["a"].operator.pause("instance", id, **BY)
         gate.set()
@@ -160,11 +200,7 @@ async def test_an_instance_elsewhere_is_paused_and_resumed() -> None:
 async def test_the_owner_that_was_asked_crashes() -> None:
     stage = Stage()
     async with crew(asking_app(), *NAMES, provide={Stage: stage}) as made:
-        ask = Ask(asked_at(made, "b"))
-        stage.will(ask, *[TypeError("no")] * 3)
-        await made.engines["a"].send(ask)
-        await made.finish()
-        (parked,) = await made.engines["a"].store.find_deliveries(DeliveryQuery(state="parked"))
+        parked = await parked_ask(made, stage)
         await made.crash("b", noticed=False)
         asking = asyncio.create_task(made.engines["a"].operator.act_on_delivery(parked.id, "retry", **BY))
         await made.rest()
@@ -180,11 +216,7 @@ async def test_what_nobody_answers_in_time_is_done_all_the_same() -> None:
     """Whoever asks is given the time in which others notice a crash; what was asked for outlives the wait."""
     stage = Stage()
     async with crew(asking_app(), *NAMES, provide={Stage: stage}) as made:
-        ask = Ask(asked_at(made, "b"))
-        stage.will(ask, *[TypeError("no")] * 3)
-        await made.engines["a"].send(ask)
-        await made.finish()
-        (parked,) = await made.engines["a"].store.find_deliveries(DeliveryQuery(state="parked"))
+        parked = await parked_ask(made, stage)
         await made.crash("b", noticed=False)
         asking = asyncio.create_task(made.engines["a"].operator.act_on_delivery(parked.id, "retry", **BY))
         await made.rest()
@@ -201,12 +233,7 @@ async def test_what_nobody_answers_in_time_is_done_all_the_same() -> None:
 
 async def test_who_is_asked_asks_nobody_else() -> None:
     """Not even while what it owns is still being taken over: it would wait for itself."""
-    world, gate = World(), asyncio.Event()
-    world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), *NAMES, provide={World: world}) as made:
-        order = order_at(made, "b")
-        await made.engines["a"].send(PlaceOrder(order))
-        await made.rest()
+    async with shipping() as (made, order, world, gate):
         operator = made.engines["b"].operator
         assert isinstance(operator, SharedOperator)
         operator.desk = replace(operator.desk, is_here=lambda consumer, number: False)

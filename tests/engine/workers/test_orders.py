@@ -9,7 +9,7 @@ from tests.acceptance.orders.messages import PlaceOrder
 from tests.acceptance.orders.processes import PROCESS, WAYS, order_app
 from tests.acceptance.orders.world import World
 from tests.engine.stage import until
-from tests.engine.workers.crew import Crew, crew
+from tests.engine.workers.crew import PATIENT, Crew, crew
 
 from sagakit.core.queries import InstanceQuery
 
@@ -57,7 +57,7 @@ async def test_each_partition_has_one_owner() -> None:
 async def test_one_that_joins_takes_its_share_of_what_is_under_way() -> None:
     world, gate = World(), asyncio.Event()
     world.waits["ship"] = gate.wait
-    async with crew(order_app("code"), "a", provide={World: world}) as made:
+    async with crew(order_app("code"), "a", provide={World: world}, limits=PATIENT) as made:
         await place(made)
         await made.rest()
         await made.join("b")

@@ -13,7 +13,7 @@ from tests.engine.workers.crew import Crew, crew
 
 from sagakit.core.commit import Delivery
 from sagakit.core.streams import instance_id, lane_name
-from sagakit.errors import OutcomeUnknown, Refused, WaitTimeout
+from sagakit.errors import NotFound, OutcomeUnknown, Refused, WaitTimeout
 
 ORDERS = 6
 
@@ -102,9 +102,7 @@ async def test_a_lost_word_is_made_good_by_another_look() -> None:
         waiting = asyncio.create_task(made.engines["a"].send_and_wait(Ask(asked_at(made, "b")), until=Told))
         await made.rest()
         assert not waiting.done()
-        for engine in made.engines.values():
-            assert engine.team is not None
-            engine.team.arrivals.look()
+        made.look()
         await made.rest()
         await made.advance(3)
         assert isinstance(await waiting, Told)
@@ -129,6 +127,21 @@ async def test_an_instance_elsewhere_is_watched() -> None:
         await made.settle()
         await watching
         assert told[-1] == "completed"
+        assert (await ending).status == "completed"
+
+
+async def test_an_instance_that_is_still_to_begin_elsewhere_is_waited_for() -> None:
+    async with crew(order_app("code"), "a", "b", provide={World: World()}) as made:
+        order = order_at(made, "b")
+        with made.unnoticed():  # what is left to the other worker, by that one
+            await made.engines["a"].send(PlaceOrder(order))
+            with pytest.raises(NotFound):
+                await made.engines["a"].wait(PROCESS, order)
+            ending = asyncio.create_task(made.engines["a"].wait(PROCESS, order, begun=False))
+            await made.rest()
+            assert not ending.done()
+        await made.settle()
+        await made.advance(3)  # that it is waited for was not noticed either
         assert (await ending).status == "completed"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
-from tests.engine.workers.crew import Crew, crew
+from tests.engine.workers.crew import PATIENCE, Crew, crew
 
 from sagakit import App, Context, Saga
 from sagakit.core.cluster.members import WITHDRAW
@@ -127,6 +128,35 @@ async def test_an_undo_waits_for_a_run_that_does_not_end_at_once(saga: str, do: 
         assert not made.data.deliveries
 
 
+async def test_a_run_that_ends_while_the_store_is_asked_about_it_holds_its_undo_no_longer() -> None:
+    desk = Desk()
+    desk.stubborn = True
+    async with crew(trips(), "a", "b", "c", provide={Desk: desk}) as made:
+        trip = trip_at(made, "a", "b", "c")
+        team = made.engines["c"].team
+        assert team is not None
+        really, asked, answer = team.cluster.withdrawing, asyncio.Event(), asyncio.Event()
+
+        async def slowly(message_ids: Collection[str]) -> set[str]:
+            found = await really(message_ids)
+            asked.set()
+            await answer.wait()
+            return found
+
+        team.cluster.withdrawing = slowly  # type: ignore[method-assign]
+        await made.engines["a"].publish(trip)
+        passing = asyncio.create_task(made.advance(5.5))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        desk.leave.set()
+        while made.data.deliveries.keys() - {one.id for one in made.data.deliveries.values() if one.envelope.undoes}:
+            await asyncio.sleep(0)
+        for _ in range(100):  # the word that it has ended
+            await asyncio.sleep(0)
+        answer.set()
+        await passing
+        assert desk.done == ["begin", "cancelled", "unbook"]
+
+
 async def test_one_that_has_not_begun_is_never_done() -> None:
     """Its lane is held by another one; the handler of that is at another worker."""
     desk = Desk()
@@ -214,6 +244,29 @@ async def test_a_child_that_nobody_has_begun_is_withdrawn() -> None:
         await made.finish()
         assert not made.data.deliveries
         assert await made.engines["a"].status(outing, trip) == "compensated"
+
+
+async def test_a_suspect_that_is_given_up_elsewhere_before_its_turn_is_none_any_more() -> None:
+    desk = Desk()
+    async with crew(trips(), "a", "b", "c", provide={Desk: desk}) as made:
+        then = shared_out(("a", "c"))["c"]
+        lanes = [(f"k{n}", lane_name("trips.book", f"k{n}")) for n in range(200)]
+        at = [key for key, lane in lanes if made.owner("trips.book", lane) == "b" and partition(lane) in then]
+        await made.engines["a"].send(Book(at[0]))
+        await made.rest()
+        await made.engines["a"].publish(Travel(trip_at(made, "a", "b", "a").trip, at[1], "other"))
+        await made.rest()
+        assert desk.done == ["begin"] * 2
+        await made.crash("b")
+        await made.rest()
+        suspects = made.engines["c"]._recovery.suspects
+        assert (desk.done[4:], len(suspects)) == (["begin"], 2)
+        await made.advance(6)  # the trip waits no longer
+        assert (desk.done[5:], len(suspects)) == (["unbook"], 1)
+        desk.gate.set()
+        await made.settle()
+        assert desk.done[6:] == ["booked"]
+        assert not suspects
 
 
 async def test_a_suspect_that_is_given_up_elsewhere_lets_the_next_one_run() -> None:

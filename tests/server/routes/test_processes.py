@@ -146,7 +146,7 @@ async def test_a_process_is_watched_to_its_end(engine: Engine) -> None:
     await stays(engine, "a")
     async with (
         served(engine) as address,
-        httpx.AsyncClient(base_url=address) as client,
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
         client.stream("GET", "/api/v1/processes/a/watch") as stream,
     ):
         assert stream.headers["content-type"].startswith("text/event-stream")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Self
 
 from sagakit import App, Retry, Saga
 from sagakit.core.queries import InstanceQuery
 from sagakit.core.streams import instance_id
-from sagakit.stores.copying.tables import TABLES
 from sagakit.testing.manual import ManualEngine
 
 
@@ -60,6 +60,14 @@ class World:
     def __init__(self) -> None:
         self.broken = True
         self.rings: list[tuple[str, int]] = []
+        self.calls: list[str] = []
+
+    async def called(self, id: str) -> None:
+        if self.broken and id.startswith("runs"):
+            await asyncio.Event().wait()  # until the app is stopped
+        if self.broken:
+            raise ConnectionError("out of order")
+        self.calls.append(id)
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,7 @@ def walks(world: World) -> App:
 
     @app.handles(retry=Retry(9, first=600.0, jitter=0.0))
     async def call(command: Call) -> Called:
-        if world.broken:
-            raise ConnectionError("out of order")
+        await world.called(command.id)
         return Called(command.id)
 
     @app.handles(retry=Retry(9, first=600.0, jitter=0.0))
@@ -104,7 +111,7 @@ def walks(world: World) -> App:
             case "parks":
                 if world.broken:
                     raise RuntimeError("a bug")
-            case "retries":
+            case "retries" | "runs":
                 await saga.do(Call(begun.id), then=Called)
             case _:
                 await saga.each(range(6), lambda number: Ring(begun.id, number), then=Rang, at_once=4)
@@ -113,14 +120,17 @@ def walks(world: World) -> App:
 
 
 KINDS = ("sleeps", "waits", "parks", "retries", "rings")
+"""And one more, `runs`, whose step still runs when the app is stopped."""
 PAUSED = ("waits-2", "waits-1")
 
 
-async def stand_still(engine: ManualEngine) -> None:
-    """Have instances that stand still in every way."""
-    for kind in KINDS:
-        for number in range(3):
+async def stand_still(engine: ManualEngine, each: int = 3) -> None:
+    """Have instances that stand still in every way, so many in each; ten of each begin in the same second."""
+    for number in range(each):
+        for kind in KINDS:
             await engine.send(Begin(f"{kind}-{number}"), idempotency_key=f"{kind}-{number}")
+        if number % 10 == 9:
+            await engine.advance(seconds=1)
     for _ in range(5):
         await engine.send(Count("steps"))
     await engine.advance(seconds=1)
@@ -128,22 +138,20 @@ async def stand_still(engine: ManualEngine) -> None:
         await engine.operator.pause("instance", instance_id("walks.walk", key), by="ann", reason="maintenance")
 
 
-async def set_going(engine: ManualEngine) -> None:
+async def set_going(engine: ManualEngine, each: int = 3) -> None:
     """Do what each of them waits for."""
     for key in PAUSED:
         await engine.operator.resume("instance", instance_id("walks.walk", key), by="ann", reason="done")
-    for number in range(3):
+    for number in range(each):
         await engine.publish(Called(f"waits-{number}"))
         await engine.operator.act(instance_id("walks.walk", f"parks-{number}"), "retry", by="ann", reason="mended")
+        if number % 10 == 9:
+            await engine.advance(seconds=1)
     await engine.advance(seconds=7200)
     await engine.settle()
 
 
 async def statuses(engine: ManualEngine) -> dict[str, str]:
     """Each instance with its status."""
-    found = await engine.store.read_instances(InstanceQuery(limit=1000))
+    found = await engine.store.read_instances(InstanceQuery(type="walks.walk", limit=1000))
     return {one.search.key: one.search.status for one in found}
-
-
-EVERYTHING = [table.name for table in TABLES if table.name != "checkpoints"]
-"""Tables that have rows then: nothing has a checkpoint yet."""

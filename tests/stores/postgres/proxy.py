@@ -20,6 +20,9 @@ class Proxy:
         """Before it is passed on, after it was done, or before: and it is passed on once `go_on` is set."""
         self.go_on = asyncio.Event()
         self.arrived = asyncio.Event()
+        self.flows = asyncio.Event()
+        """While it is not set nothing is passed on, and no connection ends: a server that hangs."""
+        self.flows.set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._served: set[asyncio.Task[Any]] = set()
 
@@ -34,6 +37,7 @@ class Proxy:
 
         async def ask() -> None:
             while data := await reader.read(1 << 20):
+                await self.flows.wait()
                 if self.cut and ABOUT in data:
                     cut, self.cut = self.cut, None
                     lost.set()

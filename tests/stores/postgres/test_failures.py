@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from itertools import count
 
 import asyncpg
 import pytest
@@ -15,14 +16,14 @@ from sagakit.core.commit import Commit, DeliveryChange, Fence
 from sagakit.errors import CommitLost, LeaseLost, SchemaTooNew, StoreFailed, StoreUnusable
 from sagakit.stores.postgres import schema
 from sagakit.stores.postgres.address import parse
-from sagakit.stores.postgres.connection import connect, explain
+from sagakit.stores.postgres.connection import Connection, connect, explain
 from sagakit.stores.postgres.store import PostgresStore
 from sagakit.testing.store_contract.samples import delivery, event, message, read_all, sent, started, write
 
 
 @pytest.fixture(scope="module")
 def own() -> Generator[Server]:
-    """A server that only these tests use: they restart it."""
+    """A server that only these tests use: they restart it, end its connections, and see who waits for whom."""
     with server({"deadlock_timeout": "100ms"}) as made:
         yield made
 
@@ -83,9 +84,9 @@ async def test_a_lost_answer_is_looked_up(postgres_url: str, cut: str) -> None:
         await store.close()
 
 
-async def test_what_an_old_connection_still_sends_is_dropped(postgres_url: str) -> None:
+async def test_what_an_old_connection_still_sends_is_dropped(own: Server) -> None:
     """The answer is asked for while the transaction itself is still on its way."""
-    store = PostgresStore(postgres_url)
+    store = PostgresStore(f"{own.url}?schema=old_connection")
     await store.open()
     await write(store, sent())
     in_the_way = await connect(store.address)
@@ -125,8 +126,8 @@ async def test_what_arrives_after_it_was_looked_up_is_dropped(postgres_url: str)
         await store.close()
 
 
-async def test_connections_that_broke_while_nothing_was_asked(postgres_url: str) -> None:
-    store = PostgresStore(postgres_url)
+async def test_connections_that_broke_while_nothing_was_asked(own: Server) -> None:
+    store = PostgresStore(f"{own.url}?schema=broken")
     await store.open()
     await write(store, sent())
     await read_all(store)
@@ -203,25 +204,38 @@ async def test_a_server_that_is_away_for_a_while(own: Server) -> None:
 async def test_a_deadlock_is_tried_again(own: Server) -> None:
     store = PostgresStore(f"{own.url}?schema=deadlock")
     await store.open()
-    waiting = sent()
-    await write(store, waiting)
     other = await connect(store.address)
-    async with other.transaction():
-        await other.execute("SELECT FROM deliveries WHERE id = $1 FOR UPDATE", waiting.deliveries[0].id)
-        commit = Commit(done=[Fence(waiting.deliveries[0].id, 1)], messages=[message()])
-        writing = asyncio.create_task(store.commit([commit]))
-        while not await other.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
-            await asyncio.sleep(0)
-        await other.execute("UPDATE workers SET url = 'in the way'")  # one of the two is ended: the one that waits
-    assert await writing == [None]
-    assert len(await read_all(store)) == 2
+    for turn in count(1):
+        waiting = sent()
+        await write(store, waiting)
+        ended = await is_ended_where_it_waits(store, other, waiting)
+        assert len(await read_all(store)) == 2 * turn
+        if ended:
+            break
     await other.close()
     await store.close()
 
 
-async def test_what_another_changes_meanwhile_is_seen(postgres_url: str) -> None:
+async def is_ended_where_it_waits(store: PostgresStore, other: Connection, held: Commit) -> bool:
+    """Whether the server has ended the store's transaction, and not the other one, who came later than in 100 ms."""
+    id, ended = held.deliveries[0].id, True
+    try:
+        async with other.transaction():
+            await other.execute("SELECT FROM deliveries WHERE id = $1 FOR UPDATE", id)
+            commit = Commit(done=[Fence(id, 1)], messages=[message()])
+            writing = asyncio.create_task(store.commit([commit]))
+            while not await other.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0)
+            await other.execute("UPDATE workers SET url = 'in the way'")  # whom the store's transaction holds
+    except asyncpg.DeadlockDetectedError:
+        ended = False
+    assert await writing == [None]
+    return ended
+
+
+async def test_what_another_changes_meanwhile_is_seen(own: Server) -> None:
     """As expected when it was made ready, and not any more when it is written: it is checked again."""
-    store = PostgresStore(postgres_url)
+    store = PostgresStore(f"{own.url}?schema=meanwhile")
     await store.open()
     waiting = sent()
     await write(store, waiting)
@@ -264,6 +278,8 @@ async def test_a_wrong_password_and_a_database_that_is_not_there(own: Server) ->
         assert "refuses this user" in str(refused)
         assert "secret" not in f"{refused}{refused!r}"
         assert "\n" not in str(refused)
+        with pytest.raises(StoreUnusable, match="check the options in the URL"):
+            await connect(parse(f"{own.url}?sslmod=require"), opening=True)
         with pytest.raises(StoreUnusable, match="grant it the right") as unable:
             await PostgresStore(f"postgresql://shop:right@{address}/postgres?schema=forbidden").open()
         assert "right@" not in str(unable.value)
@@ -339,6 +355,11 @@ async def test_every_session_waits_for_the_disk(postgres_url: str) -> None:
         (asyncpg.CannotConnectNowError("the database system is starting up"), StoreFailed, "starting or stopping"),
         (asyncpg.ReadOnlySQLTransactionError("read-only"), StoreFailed, "takes no writes"),
         (asyncpg.UndefinedTableError("no table"), StoreUnusable, "a bug, please report it"),
+        (
+            asyncpg.UndefinedObjectError('unrecognized configuration parameter "sslmod"'),
+            StoreFailed,
+            "does not know what is asked of it .*sslmod.*: check the options in the URL",
+        ),
         (asyncpg.SerializationError("again"), StoreFailed, "others were in the way"),
         (OSError("Connection reset"), StoreFailed, "does not answer"),
         (TimeoutError(), StoreFailed, "does not answer"),
@@ -391,6 +412,27 @@ async def test_a_migration_under_a_worker_that_goes_on(postgres_url: str, monkey
     assert len(await old.read_deliveries()) == 52
     assert await old.read_instance("two")
     await old.close()
+
+
+async def test_a_migration_that_is_in_the_way_of_workers_is_tried_again(postgres_url: str) -> None:
+    store = PostgresStore(postgres_url)
+    await store.open()
+    connection = await connect(store.address)
+    await connection.execute("CREATE SEQUENCE tries")  # what it has counted stays when a transaction is undone
+    later = """
+    ALTER TABLE messages ADD COLUMN note text;
+    DO $$ BEGIN
+        IF nextval('tries') < 4 THEN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END IF;
+    END $$
+    """
+    scripts = [*schema.migrations(), later]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: scripts)
+        assert await schema.migrate(connection, store.address) == (len(scripts) - 1, len(scripts))
+    assert await connection.fetchval("SELECT last_value FROM tries") == 4
+    assert await connection.fetchval("SELECT count(note) FROM messages") == 0
+    await connection.close()
+    await store.close()
 
 
 async def test_text_that_the_server_cannot_keep(postgres_url: str) -> None:

@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
@@ -194,14 +194,20 @@ async def test_a_killed_owner_leaves_the_file_to_the_next(path: Path) -> None:
     await store.close()
 
 
-async def test_who_looks_for_an_owner_keeps_nobody_out(path: Path) -> None:
+async def test_who_looks_for_an_owner_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(path)
     lock = OwnerLock(path)
     assert not lock.is_held()
     looking = os.open(f"{path}-owner", os.O_RDONLY)
     fcntl.flock(looking, fcntl.LOCK_SH)
-    threading.Timer(LOOKING_SECONDS / 5, os.close, [looking]).start()
-    lock.acquire()
+
+    def sleep(seconds: float) -> None:
+        assert seconds == LOOKING_SECONDS
+        os.close(looking)  # it has looked by then
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sagakit.stores.sqlite.lock.time", SimpleNamespace(sleep=sleep))
+        lock.acquire()
     assert OwnerLock(path).is_held()
     lock.release()
     assert not OwnerLock(path).is_held()

@@ -11,7 +11,8 @@ from sagakit.core.limiting.admission import Admission, Gate, Ticket
 from sagakit.core.limiting.pools import Share
 from sagakit.core.limiting.turns import Group, group_of
 from sagakit.engine.handlers.runs import Run
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.routing import BAD_KEY
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.topology import KeyOf, ServiceConsumer, Topology

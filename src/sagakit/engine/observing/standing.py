@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sagakit.core.commit import Delivery, DeliveryState, Status
 from sagakit.core.queries import InstanceQuery, Waiting
 from sagakit.engine.topology import AggregateConsumer, ServiceConsumer, Topology
-from sagakit.errors import StoreFailed, StoreUnusable
 from sagakit.ports import Store
 
 if TYPE_CHECKING:
@@ -34,12 +33,7 @@ def waiting(deliveries: Iterable[Delivery]) -> list[Waiting]:
 
 async def stuck(store: Store) -> dict[str, int]:
     """Instances that wait for a person, by status."""
-    try:
-        return {
-            status: len(await store.read_instances(InstanceQuery(status=status, limit=MOST_STUCK))) for status in STUCK
-        }
-    except (StoreFailed, StoreUnusable):  # readiness says that the store is gone
-        return {}
+    return {status: len(await store.read_instances(InstanceQuery(status=status, limit=MOST_STUCK))) for status in STUCK}
 
 
 def system(store: Store) -> str:

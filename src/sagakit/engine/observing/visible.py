@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 
 from sagakit.core.queries import Standing
 from sagakit.engine.observing.standing import roles, stuck, system, waiting
+from sagakit.engine.observing.store_answers import StoreAnswers
 from sagakit.engine.running import Running
+from sagakit.errors import StoreFailed, StoreUnusable
 
 
 class Visible(Running):
     """Answers those who look at an engine."""
+
+    _stuck: Mapping[str, int] = MappingProxyType({})
+    """As of late: whoever waits for a person does so also while the store does not answer."""
+
+    @cached_property
+    def _answers(self) -> StoreAnswers:
+        return StoreAnswers(self.store, self.clock, self._committer)
 
     async def start(self) -> None:
         """Open the store and the providers, and go on with what is outstanding."""
@@ -38,8 +50,13 @@ class Visible(Running):
         """When the next retry, timer, timeout or wait is due."""
         return self._timers.next_due()
 
+    async def look_ready(self) -> str | None:
+        """As `ready`, once the store was asked whether it still answers, which one that hangs does not tell anybody."""
+        await self._answers.ask()
+        return self.ready()
+
     def ready(self) -> str | None:
-        """None if messages are accepted and handled; else what stands in the way."""
+        """None if messages are accepted and handled; else what stands in the way, as far as it is known by now."""
         if self.fatal is not None:
             return f"{type(self.fatal).__name__}: {self.fatal}"
         if self._door.closed is not None:
@@ -48,7 +65,14 @@ class Visible(Running):
             return "nobody claims some messages: " + ", ".join(self._recovery.stranded)
         if self._committer.failure is not None:
             return str(self._committer.failure)
+        trouble = self._answers.trouble()
+        if trouble is not None:
+            return trouble
         return None if self._links is None else self._links.ready()
+
+    async def _close(self, *, clean: bool) -> None:
+        self._answers.close()
+        await super()._close(clean=clean)
 
     # ------------------------------------------------------------------ what an observer may ask
 
@@ -64,6 +88,9 @@ class Visible(Running):
 
     async def standing(self) -> Standing:
         """What waits, and for how long."""
+        if await self._answers.ask():
+            with suppress(StoreFailed, StoreUnusable):  # readiness says that the store is gone
+                self._stuck = await stuck(self.store)
         unfinished = self._recovery.unfinished()
         return Standing(
             now=self.clock.now(),
@@ -73,7 +100,7 @@ class Visible(Running):
             bound=self.limits.unfinished,
             running=self._services.calling,
             waiters=self._watching.waiters,
-            stuck=await stuck(self.store),
+            stuck=self._stuck,
             ready=self.ready() is None,
             limited=self._throttle.waiting,
             partitions={} if self.team is None else self.team.partitions,

@@ -10,7 +10,8 @@ from msgspec import Struct
 from sagakit.core.commit import Delivery, DeliveryChange, Envelope, Fence, Rejected
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.engine.draft import Draft
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.routing import Router
 from sagakit.errors import NotPossible
 from sagakit.ports import Chance

@@ -11,7 +11,8 @@ from sagakit.core.commit import Delivery, Envelope, Fence
 from sagakit.core.lifecycle import OperatorActed
 from sagakit.engine.handlers.processes.instances import Slot
 from sagakit.engine.handlers.processes.parentage import FIRST_FEW, first_input
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.operating.acting import Act, Acted, Acting
 from sagakit.engine.operating.instances import InstanceActions, as_json
 from sagakit.engine.routing import BAD_KEY, Router

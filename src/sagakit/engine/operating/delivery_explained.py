@@ -23,7 +23,8 @@ def explain_delivery(standing: Standing, *, engine: bool) -> Explanation:
     head = None if ahead is None else ahead.delivery
     envelope = delivery.envelope
     situation: Situation = "under_way"
-    why, who, mend = f"it is to be handled by {delivery.consumer}", delivery.consumer, mends_of(standing)
+    perhaps = standing.perhaps if engine else ""
+    why, who, mend = f"it is to be handled by {delivery.consumer}{perhaps}", delivery.consumer, mends_of(standing)
     if standing.pause is not None:
         situation, why = (
             "paused",

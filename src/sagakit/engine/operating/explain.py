@@ -10,6 +10,7 @@ from sagakit.core.process import PendingTimer, words_of
 from sagakit.core.process_manager.record import ManagerRecord
 from sagakit.core.saga.batches.progress import Progress, progress_of
 from sagakit.core.saga.compensation import OWED, SagaRecord, Step
+from sagakit.engine.handlers.processes.instances import NOT_DECLARED
 from sagakit.engine.operating.explanation import Blocker, Explanation, Situation, Wait
 from sagakit.engine.operating.facts import Facts, Standing
 from sagakit.engine.operating.mending import (
@@ -93,7 +94,7 @@ class Explaining:
         error = self._search.reason
         waits = [] if head is None else [wait_of(head, "person")]
         retry, cancel = self._command("retry"), self._command("cancel")
-        if facts.code or "is no longer declared" in error:
+        if facts.code or NOT_DECLARED in error:
             why = f"no worker has its code: {facts.code or error}"
             return self._say("no_code", why, since, "a deployment that declares it again", waits, [retry, cancel])
         if head is not None and head.unreadable:
@@ -189,7 +190,8 @@ class Explaining:
             why = why_limited(envelope.type, one.delivery.consumer, one.limit)
             waits = [wait_of(one)]
             return self._say("waiting_for_limit", why, one.limit.since, who_opens(one.limit), waits)
-        why = f"{envelope.type} is being handled by {one.delivery.consumer}"
+        perhaps = "" if one.delivery.consumer == self._row.type else one.perhaps  # a process has no limits
+        why = f"{envelope.type} is being handled by {one.delivery.consumer}{perhaps}"
         return self._say("under_way", why, envelope.recorded_at, f"{one.delivery.consumer}", [wait_of(one)])
 
     def _handed_over(self) -> Explanation | None:

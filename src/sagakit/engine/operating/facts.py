@@ -19,6 +19,7 @@ from sagakit.core.queries import DeliveryQuery, OwnerSeen
 from sagakit.core.saga.compensation import SagaRecord
 from sagakit.core.saga.step_saga import StepSaga
 from sagakit.core.streams import lane_name
+from sagakit.engine.handlers.processes.instances import NOT_DECLARED
 from sagakit.engine.limiting.throttle import Waiting
 from sagakit.engine.routing import BAD_KEY
 from sagakit.engine.topology import ProcessConsumer, ServiceConsumer, Topology
@@ -49,6 +50,8 @@ class Standing(Struct):
     """Its handling may have had an effect outside."""
     limit: Waiting | None = None
     """The limit of its handler that it waits for, or that the head of its lane does."""
+    perhaps: str = ""
+    """What else may keep it, in words, where only the worker that has it can tell."""
 
 
 class Child(Struct):
@@ -110,12 +113,14 @@ class Gathering:
         *,
         runs: bool = False,
         waits_for: Callable[[Delivery], Waiting | None] = lambda delivery: None,
+        is_here: Callable[[Delivery], bool] = lambda delivery: True,
     ) -> None:
         self._store = store
         self._topology = topology
         self._now = now
         self._runs = runs
         self._waits_for = waits_for
+        self._is_here = is_here
         self._pauses: list[Pause] = []
         self._consumers: Collection[str] = ()
 
@@ -174,6 +179,7 @@ class Gathering:
             if awake and awake[0].id < delivery.id:
                 head = await self._of(awake[0], is_head=True)
         consumer = self._topology.consumers.get(delivery.consumer) if self._topology else None
+        limit = self._waits_for(delivery if head is None else head.delivery)
         return Standing(
             delivery,
             head,
@@ -181,8 +187,18 @@ class Gathering:
             bool(self._consumers) and delivery.consumer not in self._consumers,
             self._unreadable((delivery.envelope, *delivery.more)),
             (consumer is None or isinstance(consumer, ServiceConsumer)) and not delivery.lane.startswith(BAD_KEY),
-            self._waits_for(delivery if head is None else head.delivery),
+            limit,
+            "" if limit else self._perhaps(delivery, consumer),
         )
+
+    def _perhaps(self, delivery: Delivery, consumer: object) -> str:
+        """That it may wait for a limit, where nobody here can tell: who has it knows, and the store does not."""
+        if self._topology is None:
+            return f", or waits for a limit, if {delivery.consumer} has one: only the engine that has it knows"
+        if not isinstance(consumer, ServiceConsumer) or not consumer.limits or self._is_here(delivery):
+            return ""
+        limits = " and ".join(one.words for one in consumer.limits)
+        return f" at another worker, or waits for its limit ({limits}): only that worker knows"
 
     def _unreadable(self, envelopes: Iterable[Envelope]) -> str:
         if self._topology is None:
@@ -256,7 +272,7 @@ class Gathering:
             return f"no process {row.type} is declared", ""
         definition = consumer.definitions.get(row.definition)
         if definition is None:
-            return f"version {row.definition} of {row.type} is no longer declared", ""
+            return f"version {row.definition} of {row.type} {NOT_DECLARED}", ""
         try:
             live = definition.revive(row, await self._history(row, definition.since(row)) if definition.replays else [])
         except TerminalError as error:

@@ -20,7 +20,8 @@ from sagakit.core.saga.rerun import chosen as batch_to_rerun
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.processes.instances import Slot
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.operating.acting import Act, Acted, Acting
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import InvalidMessage, NotFound, NotPossible, ProcessBug, StaleVersion

@@ -95,7 +95,18 @@ class Operator:
         return await Detector(self._store, self._topology, self._clock.now()).find(limit=limit, after=after)
 
     def _gathering(self) -> Gathering:
-        return Gathering(self._store, self._topology, self._clock.now(), runs=True, waits_for=self._waits_for)
+        return Gathering(
+            self._store,
+            self._topology,
+            self._clock.now(),
+            runs=True,
+            waits_for=self._waits_for,
+            is_here=self._is_here,
+        )
+
+    def _is_here(self, delivery: Delivery) -> bool:
+        """Whether what keeps a delivery from beginning would be known here."""
+        return True
 
     # ------------------------------------------------------------------ instances and deliveries
 

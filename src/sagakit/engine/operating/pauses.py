@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sagakit.core.commit import Pause, PauseScope
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.errors import NotFound
 

@@ -73,6 +73,11 @@ class InstanceWatches:
         watchers.append(watcher)
         return watcher
 
+    async def begins(self, watcher: Watcher, process: ProcessConsumer, key: object) -> None:
+        """Wait until an instance is there."""
+        if await self._store.read_instance(instance_id(process.name, str(key))) is None:
+            await watcher.next()  # whoever follows it now reads it, with what this says of it
+
     async def follow(
         self, watcher: Watcher, process: ProcessConsumer, key: object, after: str | None
     ) -> AsyncGenerator[Update]:

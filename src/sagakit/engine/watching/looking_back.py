@@ -108,7 +108,7 @@ class LookingBack:
 
         What comes meanwhile is not told by its Commit alone: that tells only what is known of the story by then.
         """
-        handed: dict[str, Envelope | None] = {}
+        handed = Handed()
         last, before = 0, -1
         while last > before and (last < story.position or not last):
             before = last
@@ -118,15 +118,15 @@ class LookingBack:
                     story.position = max(story.position, last)
                     if learn(envelope):
                         return True
-                    _note_handed(envelope, handed)
+                    handed.note(envelope)
                 if len(page) < STORY_PAGE:
                     break
             self._hand_over(story, handed)
             await self._find(story, found)
         return False
 
-    def _hand_over(self, story: Story, handed: dict[str, Envelope | None]) -> None:
-        for command_id, says_so in handed.items():
+    def _hand_over(self, story: Story, handed: Handed) -> None:
+        for command_id, says_so in handed.known.items():
             told = None if says_so is None else self.message(says_so)
             if told is not None:
                 cls = self._reach.class_of(told.type)
@@ -173,13 +173,23 @@ class LookingBack:
                         found[id] = found.get(id, False) or envelope.kind == "event"
 
 
-def _note_handed(envelope: Envelope, handed: dict[str, Envelope | None]) -> None:
-    """Remember of the commands of no process which of them wait for the answer of a participant, by what says so."""
-    id = envelope.causation_id or ""
-    if envelope.kind == "command":
-        if envelope.sender is None:
-            handed[envelope.id] = None
-    elif id in handed and envelope.type == HANDED_OVER:
-        handed[id] = envelope
-    elif id in handed and envelope.sender is None and envelope.type != ACTED:
-        handed[id] = None
+class Handed:
+    """Which commands of no process wait for the answer of a participant, and which have it, as far as was read."""
+
+    def __init__(self) -> None:
+        self._commands: set[str] = set()
+        self.known: dict[str, Envelope | None] = {}
+        """By command what says that it was handed over; None once it is answered, or handled here."""
+
+    def note(self, envelope: Envelope) -> None:
+        """This comes next in the log. A command alone says nothing: what follows may be known by its Commit already."""
+        id = envelope.causation_id or ""
+        if envelope.kind == "command":
+            if envelope.sender is None:
+                self._commands.add(envelope.id)
+        elif id not in self._commands:
+            return
+        elif envelope.type == HANDED_OVER:
+            self.known[id] = envelope
+        elif envelope.sender is None and envelope.type != ACTED:
+            self.known[id] = None

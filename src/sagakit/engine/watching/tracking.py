@@ -175,8 +175,8 @@ class Tracking:
             return
         for write in commit.instances:
             id = write.row.id
-            concerned = {*self._by_instance.get(id, ()), *((joining[id],) if id in joining else ())}
-            for story in concerned:
+            concerned = (*self._by_instance.get(id, ()), *((joining[id],) if id in joining else ()))
+            for story in dict.fromkeys(concerned):  # in the order in which they came
                 self._stands(story, write.row)
                 news[story]
         for search in commit.search:

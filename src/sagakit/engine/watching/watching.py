@@ -150,8 +150,8 @@ class Watching:
             except Exception as error:  # it cannot be found out: better told than waited for
                 waiter.fail(error)
 
-    async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float) -> Update:
-        """The update that ended an instance. WaitTimeout after so many seconds."""
+    async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float, *, begun: bool = True) -> Update:
+        """The update that ended an instance. WaitTimeout after so many seconds. `begun`: NotFound if it has not."""
         watcher = self._of_instances.subscribe(process, key)
 
         def late() -> None:
@@ -159,6 +159,8 @@ class Watching:
 
         timer = self._in(limit, late)
         try:
+            if not begun:
+                await self._of_instances.begins(watcher, process, key)
             async with aclosing(self._of_instances.follow(watcher, process, key, None)) as updates:
                 last = await anext(updates)
                 async for update in updates:

@@ -17,7 +17,8 @@ from sagakit.engine.committer import Committer
 from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.lanes import GRACE, Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import GRACE, Lanes
 from sagakit.engine.limits import Limits
 from sagakit.engine.operating.pauses import Pauses
 from sagakit.engine.recovery import Recovery
@@ -97,7 +98,7 @@ class Team:
         self.withdrawing.ended = lambda command_id: self.notices.add(words.OVER, (command_id,))
         engine.runs.undos_apart = True
         self.interest = Interest(self.notices, engine.timers, engine.topology)
-        self._pulse = Pulse(cluster, BEATS)
+        self._pulse = Pulse(cluster, BEATS, engine.limits.lease / BEATS)
         self._heart: Heart | None = None
         self._pausing: asyncio.Task[None] | None = None
 
@@ -221,6 +222,7 @@ class Team:
         await self.membership.stop()
         await self.takeovers.stop()
         await self.arrivals.stop()
+        await self.withdrawing.stop()
         await self.cluster.leave()
         self.notices.add(words.WORKERS)
         await self.notices.stop()
@@ -234,7 +236,7 @@ class Team:
     def moving(self) -> bool:
         """The same, without what waits in the store until memory has room."""
         moving = self.membership.busy or self.takeovers.reading or self.handover.busy
-        moving = moving or self._pausing is not None
+        moving = moving or self._pausing is not None or self.withdrawing.busy
         return moving or self.arrivals.busy or self.notices.busy or self.rerouting.busy
 
     # ------------------------------------------------------------------ Commits
@@ -257,7 +259,7 @@ class Team:
 
     def committed(self, draft: Draft) -> None:
         """A Commit is durable: tell the others what is theirs."""
-        away = {str(one.partition) for one in draft.commit.deliveries if not self.ownership.has(one)}
+        away = dict.fromkeys(str(one.partition) for one in draft.commit.deliveries if not self.ownership.has(one))
         if away:
             self.notices.add(words.CAME, away)
             self.interest.goes_elsewhere(draft)

@@ -8,10 +8,12 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from sagakit.engine.engine import Engine
+from sagakit.server.showing.unclaimed import Unclaimeds, words
 
 
 def health(engine: Engine) -> list[HTTPRouteHandler]:
     """`/health/live` and `/health/ready`."""
+    unclaimed = Unclaimeds(engine)
 
     @get("/health/live")
     async def live() -> dict[str, str]:
@@ -19,9 +21,11 @@ def health(engine: Engine) -> list[HTTPRouteHandler]:
 
     @get("/health/ready")
     async def ready() -> Response[Any]:
-        hindrance = engine.ready()
+        warnings = [words(one) for one in await unclaimed.known()]  # none of it is this worker's to mend: it is ready
+        beside = {"warnings": warnings} if warnings else {}
+        hindrance = await engine.look_ready()
         if hindrance is None:
-            return Response({"status": "ready"})
-        return Response({"status": "not_ready", "reason": hindrance}, status_code=503)
+            return Response({"status": "ready", **beside})
+        return Response({"status": "not_ready", "reason": hindrance, **beside}, status_code=503)
 
     return [live, ready]

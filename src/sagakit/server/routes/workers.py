@@ -9,18 +9,9 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from sagakit.core.cluster.members import Unclaimed
 from sagakit.engine.engine import Engine
 from sagakit.server.routes.answers import PROBLEMS
-from sagakit.server.showing.workers import WorkerView, workers_of
-
-
-class Workers(Struct):
-    """All of them; none where one engine owns the database alone."""
-
-    items: list[WorkerView]
-    unclaimed: list[Unclaimed]
-    """What waits for consumers that none of them has code for."""
+from sagakit.server.showing.workers import Workers, WorkerView, workers_of
 
 
 class Targets(Struct):

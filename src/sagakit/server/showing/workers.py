@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from sagakit.core.cluster.members import Lease, Worker
+from sagakit.core.cluster.members import Lease, Unclaimed, Worker
 from sagakit.ports import Cluster
 from sagakit.server.showing.views import iso
 
@@ -30,6 +30,14 @@ class WorkerView(Struct, frozen=True):
     renewed_at: str
     state: str
     """alive; late: no sign of life within half of its lease; expired."""
+
+
+class Workers(Struct):
+    """All of them; none where one engine owns the database alone."""
+
+    items: list[WorkerView]
+    unclaimed: list[Unclaimed]
+    """What waits for consumers that none of them has code for."""
 
 
 async def workers_of(cluster: Cluster, now: int) -> list[WorkerView]:

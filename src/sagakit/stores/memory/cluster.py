@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import copy
 
 from msgspec.structs import replace
@@ -151,9 +151,10 @@ class MemoryCluster:
         found = (one for one in self._data.deliveries.values() if one.envelope.correlation_id == correlation_id)
         return [whole(one) for one in found if one.state != "scheduled"]
 
-    async def withdrawing(self, message_id: str) -> bool:
-        """Whether this message is still being withdrawn."""
-        return any(one.consumer == WITHDRAW and one.envelope.id == message_id for one in self._data.deliveries.values())
+    async def withdrawing(self, message_ids: Collection[str]) -> set[str]:
+        """Those of these messages that are still being withdrawn."""
+        found = {one.envelope.id for one in self._data.deliveries.values() if one.consumer == WITHDRAW}
+        return found.intersection(message_ids)
 
     # ------------------------------------------------------------------ routes and Commits
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 from zlib import crc32
 
 from sagakit.errors import StoreUnusable
+from sagakit.urls import ESCAPED, split
 
 SCHEMA = "sagakit"
 
@@ -32,8 +33,10 @@ def parse(url: str) -> Address:
 
     All other options go to the driver (`sslmode`, `target_session_attrs`, several hosts, ...).
     """
+    parts = split(url)
+    if parts is None:
+        raise StoreUnusable(f"a postgresql:// URL that cannot be read: {ESCAPED}")
     try:
-        parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as error:
         raise StoreUnusable(f"a postgresql:// URL that cannot be read ({error})") from None

@@ -28,6 +28,17 @@ SETTINGS = {
 }
 """The settings of every connection."""
 
+BY_INDEX = {
+    # Plans outlive what they were made of: tables that were empty, or had no statistics. So all is looked up by an
+    # index, row by row, and pages are read in its order: nothing takes a whole table for less. The deliveries are few
+    # rows, but in a file that grows between two runs of VACUUM.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Of connections that an engine works with, to write and to read."""
+
 MISMATCH, EXPELLED, REROUTED = "SK001", "SK002", "SK003"
 """What write_1 says where a group cannot be written as it is."""
 
@@ -152,6 +163,7 @@ _MEANINGS: list[tuple[tuple[str, ...], bool | None, str]] = [
         None,
         "{address} takes no writes ({said}): give the primary's URL, or all hosts and target_session_attrs=read-write",
     ),
+    (("42704",), None, "{address} does not know what is asked of it ({said}): check the options in the URL"),
     (("53100",), False, "the disk of {address} is full, nothing was written: free some space, then it goes on"),
     (("53300",), False, "{address} takes no more connections ({said}): raise max_connections, or use fewer workers"),
     (("53",), False, "{address} is short of resources ({said}), nothing was written"),

@@ -10,9 +10,11 @@ SELECT message_id, id, state FROM deliveries WHERE message_id = ANY ($1::text[])
 SELECT id, number, version FROM processes WHERE id = ANY ($1::text[])
 
 -- name: known_streams
-SELECT s.stream, (SELECT max(m.stream_version) FROM messages AS m WHERE m.stream = s.stream)
+SELECT s.stream, newest.stream_version
 FROM unnest($1::text[]) AS s (stream)
-WHERE EXISTS (SELECT FROM messages AS m WHERE m.stream = s.stream)
+CROSS JOIN LATERAL (
+    SELECT m.stream_version FROM messages AS m WHERE m.stream = s.stream ORDER BY m.stream_version DESC LIMIT 1
+) AS newest
 
 -- name: known_checkpoints
 SELECT consumer, position FROM checkpoints WHERE consumer = ANY ($1::text[])
@@ -28,7 +30,11 @@ SELECT
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
 FROM (:page) AS page
 JOIN deliveries AS d ON d.id = page.id
-LEFT JOIN messages AS m ON m.position >= d.position AND m.position <= d.position + d.more
+-- bounded, for the planner's sake: it takes the messages between two numbers for a part of the log
+LEFT JOIN LATERAL (
+    SELECT * FROM messages AS n WHERE n.position >= d.position AND n.position <= d.position + d.more
+    ORDER BY n.position LIMIT d.more + 1
+) AS m ON true
 ORDER BY :order, m.position
 
 -- name: page_outstanding
@@ -38,7 +44,8 @@ SELECT id FROM deliveries WHERE id > $1 AND state <> 'scheduled' ORDER BY id LIM
 SELECT d.id FROM deliveries AS d
 WHERE
     d.id > $1 AND d.state <> 'scheduled'
-    AND EXISTS (SELECT FROM unnest($3::text[], $4::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+    -- IS TRUE: looked up row by row, on the way. As a join it would be one with all that is left, for each page
+    AND ((d.consumer, d.partition) IN (SELECT o.c, o.p FROM unnest($3::text[], $4::integer[]) AS o (c, p))) IS TRUE
 ORDER BY d.id LIMIT $2
 
 -- name: page_scheduled
@@ -49,7 +56,7 @@ WHERE state = 'scheduled' AND (due_at, id) > ($1, $2) ORDER BY due_at, id LIMIT 
 SELECT d.id FROM deliveries AS d
 WHERE
     d.state = 'scheduled' AND (d.due_at, d.id) > ($1, $2)
-    AND EXISTS (SELECT FROM unnest($4::text[], $5::integer[]) AS o (c, p) WHERE o.c = d.consumer AND o.p = d.partition)
+    AND ((d.consumer, d.partition) IN (SELECT o.c, o.p FROM unnest($4::text[], $5::integer[]) AS o (c, p))) IS TRUE
 ORDER BY d.due_at, d.id LIMIT $3
 
 -- name: page_delivery
@@ -73,7 +80,7 @@ FROM messages
 WHERE
     (xid, position) > ($1::bigint::text::xid8, $2::bigint)
     AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, position LIMIT $3
+ORDER BY messages.xid, messages.position LIMIT $3
 
 -- name: read_snapshot
 SELECT stream, version, code, state FROM snapshots WHERE stream = $1
@@ -114,9 +121,20 @@ CROSS JOIN LATERAL (
 ) AS m
 
 -- name: read_items
-SELECT p.id, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
-FROM processes AS p JOIN items AS i ON i.instance = p.number
-WHERE p.id = $1 AND i.step = $2 AND :filters ORDER BY :order LIMIT $3
+SELECT $1::text, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
+FROM items AS i
+WHERE i.instance = (SELECT number FROM processes WHERE id = $1) AND i.step = $2 AND :filters ORDER BY :order LIMIT $3
+
+-- name: read_items_of_states
+SELECT $1::text, i.step, i.idx, i.item, i.command_id, i.command, i.state, i.reason, i.undo
+FROM unnest($4::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    -- compared as rows, for the planner's sake: only the index by state gives this order
+    SELECT * FROM items AS n
+    WHERE n.instance = (SELECT number FROM processes WHERE id = $1) AND n.step = $2 AND :filters
+    ORDER BY :order LIMIT $3
+) AS i
+ORDER BY :outer LIMIT $3
 
 -- name: count_items
 SELECT step, state, count(*) FROM items
@@ -194,31 +212,47 @@ SELECT EXISTS (
 )
 
 -- name: page_of_message
-SELECT id FROM deliveries WHERE position = $1 AND consumer <> $2 ORDER BY id LIMIT 1
+-- OFFSET: found by its position; the first in the order of ids may be sought among all that is outstanding
+SELECT min(d.id) AS id
+FROM (SELECT id FROM deliveries WHERE position = $1 AND consumer <> $2 OFFSET 0) AS d
 
 -- name: page_of_story
-SELECT d.id FROM deliveries AS d JOIN messages AS m ON m.position = d.position
-WHERE m.correlation_id = $1 AND d.state <> 'scheduled'
+-- OFFSET: found by their positions, then sorted; else they may be sought in their order among all that is outstanding
+SELECT id FROM deliveries
+WHERE position = ANY (ARRAY(SELECT m.position FROM messages AS m WHERE m.correlation_id = $1)) AND state <> 'scheduled'
+OFFSET 0
 
--- name: is_withdrawn
-SELECT EXISTS (SELECT FROM deliveries WHERE message_id = $1 AND consumer = $2)
+-- name: withdrawn
+SELECT message_id FROM deliveries WHERE message_id = ANY ($1::text[]) AND consumer = $2
 
--- name: newest_unsettled
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+-- name: snapshot
+SELECT pg_current_snapshot()::text
 
 -- name: read_arrived
 SELECT
-    s.settled, d.arrived::text::bigint,
+    s.snapshot,
     d.id, d.consumer, d.lane, d.state, d.due_at, d.attempt, d.crashes, d.error, d.carried, d.spent, d.partition,
     m.id, m.kind, m.type, m.payload, m.correlation_id, m.recorded_at, m.version, m.causation_id, m.sender, m.undoes,
     m.trace, m.stream, m.stream_version, m.expected_version, m.position
-FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled) AS s
+FROM (SELECT pg_current_snapshot()::text AS snapshot) AS s
 LEFT JOIN (
-    deliveries AS d
-    LEFT JOIN messages AS m ON m.position >= d.position AND m.position <= d.position + d.more
-) ON
-    d.arrived >= $1::bigint::text::xid8 AND d.writer IS DISTINCT FROM $2
-    AND d.partition = ANY ($3::text::integer[]) AND d.id <> ALL ($4::text::bigint[])
+    (
+        SELECT * FROM deliveries AS n
+        WHERE
+            n.arrived >= $1::text::xid8
+            AND n.writer IS DISTINCT FROM $3 AND n.partition = ANY ($4::text::integer[])
+        UNION ALL
+        -- OFFSET: each is looked up. As a join it may be all that has ever arrived with the few that were under way
+        SELECT n.* FROM unnest($2::text::xid8[]) AS under_way (xid) CROSS JOIN LATERAL (
+            SELECT * FROM deliveries AS n WHERE n.arrived = under_way.xid OFFSET 0
+        ) AS n
+        WHERE n.writer IS DISTINCT FROM $3 AND n.partition = ANY ($4::text::integer[])
+    ) AS d
+    LEFT JOIN LATERAL (
+        SELECT * FROM messages AS n WHERE n.position >= d.position AND n.position <= d.position + d.more
+        ORDER BY n.position LIMIT d.more + 1
+    ) AS m ON true
+) ON true
 ORDER BY d.id, m.position
 
 -- name: begin_joining

@@ -8,15 +8,16 @@ from typing import TypeVar
 
 from sagakit.errors import StoreFailed, StoreUnusable
 from sagakit.stores.postgres.address import Address
-from sagakit.stores.postgres.connection import Connection, connect, end, explain, is_broken
+from sagakit.stores.postgres.connection import BY_INDEX, Connection, connect, end, explain, is_broken
 
 T = TypeVar("T")
 
 MOST = 4
 READ_WITHIN = 60.0
 """Seconds for one answer."""
-SETTINGS = {"synchronous_commit": "off"}
-"""Nothing is written here; but NOTIFY is a transaction too, and would wait for the disk while others wait for it."""
+# nothing is written here; but NOTIFY is a transaction too, and would wait for the disk while others wait for it
+SETTINGS = BY_INDEX | {"synchronous_commit": "off"}
+"""Of a connection that reads."""
 
 
 class Readers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import NamedTuple
 from zlib import crc32
@@ -10,12 +12,14 @@ import structlog
 
 from sagakit.errors import SchemaTooNew, StoreUnusable
 from sagakit.stores.postgres.address import Address, quoted
-from sagakit.stores.postgres.connection import OLDEST_SERVER, Connection, explained
+from sagakit.stores.postgres.connection import AGAIN, OLDEST_SERVER, Connection, connect, end, explained, sqlstate
 
 OURS = "sagakit store"
 """The comment on the table `store`: tells our schema from another program's."""
 LOCKS = 0x5A6A
 """The first half of the keys of our advisory locks; the second is made of the schema's name."""
+TRIES = 10
+"""How often a migration is begun anew while workers stand in its way."""
 
 _log = structlog.get_logger("sagakit.store")
 
@@ -93,6 +97,16 @@ async def check_readable(connection: Connection, address: Address) -> StoreRow:
     return store
 
 
+async def migrate_at(address: Address) -> tuple[int, int]:
+    """Create the schema, or bring it to the newest version: (from, to). Workers of older versions may go on."""
+    connection = await connect(address, opening=True)
+    try:
+        await check_server(connection, address)
+        return await migrate(connection, address)
+    finally:
+        await end(connection)
+
+
 async def migrate(connection: Connection, address: Address) -> tuple[int, int]:
     """Bring the schema to the newest version that this code knows: (from, to). One at a time, under a lock.
 
@@ -102,13 +116,26 @@ async def migrate(connection: Connection, address: Address) -> tuple[int, int]:
     if store is not None and store.schema_version >= len(scripts):
         return store.schema_version, store.schema_version
     with explained(address, opening=True):
-        async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCKS, lock_key(address, "migrate"))
-            store = await read_version(connection, address)
-            found = 0 if store is None else store.schema_version
-            if store is None:
-                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(address.schema)}")
-            for number in range(found + 1, len(scripts) + 1):
-                await connection.execute(scripts[number - 1])
-                await connection.execute("UPDATE store SET schema_version = $1", number)
+        tries = 0
+        while True:
+            try:
+                return await _run(connection, address, scripts)
+            except Exception as error:
+                # it takes whole tables, and workers their rows: of two that wait for each other the server ends one
+                tries += 1
+                if sqlstate(error) not in AGAIN or tries == TRIES:
+                    raise
+            await asyncio.sleep(0.01 * 2**tries)
+
+
+async def _run(connection: Connection, address: Address, scripts: Sequence[str]) -> tuple[int, int]:
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCKS, lock_key(address, "migrate"))
+        store = await read_version(connection, address)
+        found = 0 if store is None else store.schema_version
+        if store is None:
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(address.schema)}")
+        for number in range(found + 1, len(scripts) + 1):
+            await connection.execute(scripts[number - 1])
+            await connection.execute("UPDATE store SET schema_version = $1", number)
     return found, max(found, len(scripts))

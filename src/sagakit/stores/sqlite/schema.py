@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +30,12 @@ class StoreRow(NamedTuple):
     last_instance: int
 
 
-def migrations() -> list[str]:
+@cache
+def migrations() -> tuple[str, ...]:
     """The scripts, in their order: number n makes schema n of schema n - 1."""
     folder = files("sagakit.stores.sqlite").joinpath("migrations")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]
+    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
 def read_store(connection: Connection) -> StoreRow:

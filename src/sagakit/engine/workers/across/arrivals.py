@@ -14,6 +14,9 @@ from sagakit.engine.workers.owning.takeover import Takeovers
 from sagakit.errors import Stopping, StoreFailed
 from sagakit.ports import Cluster
 
+LONGEST_REST = 0.01
+"""Seconds."""
+
 
 class Arrivals:
     """Brings them into their lanes, in the order of their ids."""
@@ -40,6 +43,8 @@ class Arrivals:
         """Why they cannot be read at the moment."""
         self._passing: list[asyncio.Future[None]] = []
         self._reading = False
+        self._rests_until = 0.0
+        """By the loop's time, for twice as long as the last read took: else one would follow another without end."""
         self.on_error: Callable[[BaseException], None] = lambda error: None
         self._over = False
 
@@ -96,8 +101,12 @@ class Arrivals:
             self.look()
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._wanted:
-            self._wanted = False
+            rest = self._rests_until - loop.time()
+            if rest > 0:  # words come all the time: what they tell of is read together
+                await asyncio.sleep(rest)
+            self._wanted, began = False, loop.time()
             waiting, self._waiting = self._waiting, []
             finished = list(self._takeovers.finished)
             self._reading = True
@@ -107,10 +116,12 @@ class Arrivals:
                 self._waiting += waiting
                 raise
             finally:
-                self._reading = False
+                self._reading, ended = False, loop.time()
+                self._rests_until = ended + min(2 * (ended - began), LONGEST_REST)
                 passing, self._passing = self._passing, []
                 for future in passing:
-                    future.set_result(None)
+                    if not future.done():  # whoever has waited for it may have been cancelled
+                        future.set_result(None)
             for delivery in found:
                 if not self._takeovers.has_read(delivery.id):
                     self._bring(delivery)

@@ -1,4 +1,7 @@
-"""Words between workers: gathered for a moment and sent together, after what they speak of is durable."""
+"""Words between workers: those of one turn of the loop are sent together, and those that come while that goes on.
+
+They are sent after what they speak of is durable.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,6 @@ PAUSES = "pauses"
 STALE = "stale"
 """These lanes were written to by another: what is known of them in memory is not true any more."""
 
-MOMENT = 0.002
-"""Seconds in which words are gathered."""
 MOST = 100
 """Words of one notice."""
 
@@ -90,7 +91,7 @@ class Notices:
     async def _send(self) -> None:
         try:
             while self._gathered or self._whole:
-                await asyncio.sleep(MOMENT)
+                await asyncio.sleep(0)  # what belongs together is said in one turn of the loop
                 gathered, self._gathered = self._gathered, {}
                 notices, self._whole = self._whole, []
                 for (kind, to), words in gathered.items():

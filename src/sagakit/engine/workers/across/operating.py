@@ -7,6 +7,7 @@ beside the lane; that it was done, and the answer, are in the Commit of the acti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,8 @@ from sagakit.core.lifecycle import OperatorActed, OperatorAnswered, OperatorAske
 from sagakit.core.messages import derived_id
 from sagakit.core.streams import lane_name, partition, partition_of
 from sagakit.engine.draft import Draft
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane, Moved
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.operating.acting import Act, Acted
 from sagakit.engine.operating.operator import DeliveryAction, InstanceAction, Operator
 from sagakit.engine.routing import Router
@@ -95,15 +97,17 @@ class SharedOperator(Operator):
         """Do something to an instance, wherever it is."""
         row = await self._instances.read(id)
         lane = lane_name(row.type, row.id)
-        if self._is_mine(row.type, partition(lane)):
-            return await super().act(id, action, **options)
+        while self._is_mine(row.type, partition(lane)):
+            with suppress(Moved):
+                return await super().act(id, action, **options)
         return await self._ask("instance", row.type, lane, partition(lane), id, {"action": action} | options)
 
     async def act_on_delivery(self, id: int, action: DeliveryAction, **options: Any) -> Acted:
         """Do something to a delivery, wherever it is."""
         delivery = await self._deliveries.read(id)
-        if self._is_mine(delivery.consumer, partition_of(delivery)):
-            return await super().act_on_delivery(id, action, **options)
+        while self._is_mine(delivery.consumer, partition_of(delivery)):
+            with suppress(Moved):
+                return await super().act_on_delivery(id, action, **options)
         given = {"action": action} | options
         return await self._ask_for(delivery, given)
 
@@ -119,6 +123,9 @@ class SharedOperator(Operator):
             return await super()._pause(scope, name, acted)
         options = {"action": acted.action, "by": acted.by, "reason": acted.reason}
         return await self._ask("instance", row.type, lane, partition(lane), name, options)
+
+    def _is_here(self, delivery: Delivery) -> bool:
+        return self.desk.is_here(delivery.consumer, partition_of(delivery))
 
     def _is_mine(self, consumer: str, number: int) -> bool:
         """Also where it is nobody's: code that is gone stands in nobody's way."""
@@ -187,6 +194,8 @@ class SharedOperator(Operator):
             await self._do(request.asked)
         except StoreUnusable:
             raise
+        except Moved:  # so has this one, most likely
+            self.desk.lanes.wake(lane)
         except (TerminalError, RetryableError) as error:
             if not request.answered:
                 self._answer(request, _refused(error))

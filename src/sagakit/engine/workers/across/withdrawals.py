@@ -7,7 +7,7 @@ no undo of the command begins anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sagakit.core.cluster.members import WITHDRAW
@@ -18,8 +18,10 @@ from sagakit.engine.draft import Draft
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.withdrawing import Withdrawing
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.time.timers import Timers
+from sagakit.engine.workers.across.together import Together
 from sagakit.ports import Cluster, Store
 
 LANE = "!w/"
@@ -47,6 +49,7 @@ class SharedWithdrawing(Withdrawing):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.lanes, parts.runs)
         self._parts = parts
+        self._is_under_way = Together(self._find_under_way)
         self._undos: dict[Lane, str] = {}
         """Lanes whose head is an undo that is held, with the command that it undoes."""
         self.ended: Callable[[str], None] = lambda command_id: None
@@ -132,17 +135,39 @@ class SharedWithdrawing(Withdrawing):
     async def holds(self, lane: Lane, delivery: Delivery) -> bool:
         """Whether the head of a lane undoes what may still run somewhere: then it is looked at again later."""
         undone = delivery.envelope.undoes
-        self._undos.pop(lane, None)
-        if not undone or not await self._parts.read(self._parts.cluster.withdrawing, undone):
+        if not undone:
             return False
-        if not lane.queue or lane.queue[0] is not delivery:  # given up meanwhile
-            self._lanes.release(lane)
-            return True
+        self._undos.pop(lane, None)
+        while lane not in self._undos:  # once more if its end was told while the store was asked
+            self._undos[lane] = undone
+            try:
+                held = await self._is_under_way(undone)
+            except BaseException:
+                self._undos.pop(lane, None)
+                raise
+            if not held:
+                self._undos.pop(lane, None)
+                return False
+            if not lane.queue or lane.queue[0] is not delivery:  # given up meanwhile
+                self._undos.pop(lane, None)
+                self._lanes.release(lane)
+                return True
         lane.rests = True
-        self._undos[lane] = undone
         self._parts.timers.at(self._parts.timers.clock.now() + AGAIN, lambda: self._wake(lane))
         self._lanes.came_to_rest(lane)
         return True
+
+    async def _find_under_way(self, commands: Collection[str]) -> Collection[str]:
+        return await self._parts.read(self._parts.cluster.withdrawing, commands)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the store is being asked."""
+        return self._is_under_way.busy
+
+    async def stop(self) -> None:
+        """Ask the store no more."""
+        await self._is_under_way.stop()
 
     def over(self, command_id: str) -> None:
         """Nothing of a command runs any more: what undoes it may begin."""

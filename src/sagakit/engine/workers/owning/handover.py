@@ -10,7 +10,8 @@ import structlog
 from sagakit.core.cluster.members import Owned
 from sagakit.engine.handlers.reading import Reader
 from sagakit.engine.handlers.runs import Runs
-from sagakit.engine.lanes import GRACE, Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import GRACE, Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.time.schedule import Schedule
 from sagakit.engine.workers.owning.ownership import Home, Ownership

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from time import time
 
 import structlog
 
@@ -18,19 +19,29 @@ _log = structlog.get_logger("sagakit.workers")
 class Pulse:
     """One beat: renews the lease, and expels those whose lease has expired."""
 
-    def __init__(self, cluster: Cluster, beats: int) -> None:
+    def __init__(self, cluster: Cluster, beats: int, every: float, now: Callable[[], float] = time) -> None:
         self._cluster = cluster
         self._beats = beats
         """So many beats without a fault make a lease's time."""
+        self._late = (beats - 1) * every
+        """Seconds after which a beat is so late that a lease may have run out."""
+        self._now = now
+        """Seconds, which pass also while this machine sleeps."""
+        self._last: float | None = None
         self._steady = 0
 
     async def beat(self) -> tuple[Sequence[Worker], Sequence[str]]:
         """Who lives, and who was expelled.
 
-        While the store was away nobody could renew: so whoever could not either gives the others time.
+        While the store was away nobody could renew, and while a machine stood still nobody there: so whoever could
+        not either, or not in time, gives the others time.
         """
+        began = self._last
         try:
             members = await self._cluster.renew()
+            self._last = self._now()
+            if began is not None and self._last - began >= self._late:
+                self._steady = 0
             expelled: Sequence[str] = ()
             if self._steady >= self._beats:
                 expelled = await self._cluster.expel_expired()

@@ -62,10 +62,12 @@ class Membership:
 
     def saw(self, members: Sequence[Worker], expelled: Sequence[str] = ()) -> None:
         """These live."""
-        before = {one.id for one in self.members}
+        before = {one.id: one for one in self.members}
+        known = before | {one.id: one for one in members}
         self.members = [one for one in members if one.id not in expelled]
         for id in expelled:
-            _log.warning("a worker is gone: its lease has expired", worker=id)
+            gone = known.get(id, Worker(id))  # one that lived and died between two beats is known by its id alone
+            _log.warning("a worker is gone: its lease has expired", worker=gone.name or id, host=gone.host, id=id)
         for one in members:
             if one.id not in before and one.id != self.me:
                 _log.info("a worker has come", worker=one.name or one.id, host=one.host, pid=one.pid)

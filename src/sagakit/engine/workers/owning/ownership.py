@@ -8,7 +8,7 @@ from typing import Protocol
 from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery
 from sagakit.core.streams import partition, partition_of
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 
 Home = tuple[str, int]
 """A consumer, and a partition of it."""
@@ -64,6 +64,10 @@ class Ownership:
         """Whether nothing may be handled here in this lane, which has a key, at once."""
         own = self.live.get(consumer)
         return own is None or partition(lane_key) not in own
+
+    def is_at_home(self, consumer: str, lane_key: str) -> bool:
+        """Whether a lane that has a key is this worker's, and live."""
+        return not self.is_elsewhere(consumer, lane_key)
 
     def has(self, delivery: Delivery) -> bool:
         """Whether nobody else has to be told of a delivery."""

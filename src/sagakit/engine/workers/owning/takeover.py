@@ -14,7 +14,7 @@ import structlog
 from sagakit.core.cluster.members import Claim
 from sagakit.core.commit import Delivery
 from sagakit.engine.handlers.reading import Reader
-from sagakit.engine.lanes import Lanes
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.recovery import PAGES, SLOWLY, Recovery
 from sagakit.engine.time.timers import Timers
 from sagakit.engine.workers.owning.ownership import Home, Ownership

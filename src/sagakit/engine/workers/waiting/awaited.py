@@ -22,6 +22,7 @@ from sagakit.engine.watching.story import Story, Waiter
 from sagakit.engine.watching.tracking import Tracking
 from sagakit.engine.workers.across import notices as words
 from sagakit.engine.workers.across.notices import Notices
+from sagakit.engine.workers.lately import Lately
 from sagakit.engine.workers.waiting.answered import Answered
 
 MOST = 100_000
@@ -29,7 +30,7 @@ MOST = 100_000
 MOST_BYTES = 3_000
 """Of an event that is sent to who waits for it: a word has room for it twice. A longer one is looked up."""
 LATELY = 10_000
-"""Stories of which it is known that something of them was committed here just now: as many, and as many again."""
+"""Stories of which it is known that something of them was committed here just now."""
 NEWEST = 256
 """Stories that have come here just now: for these, what was committed of them is kept until somebody waits."""
 FEW = 8
@@ -84,8 +85,7 @@ class Awaited:
         self._stories = Stories(self._reach, Tracking(lambda: ()))
         """The same, of stories that have begun here."""
         self._newest: dict[str, list[Draft]] = {}
-        self._lately: set[str] = set()
-        self._before: set[str] = set()
+        self._lately = Lately(LATELY)
         self._settled: list[str] = []
         """Stories some of whose waiters were told just now."""
         notices.taken_by(words.WAITS, self._waits)
@@ -100,9 +100,7 @@ class Awaited:
             self._tell(draft, ids)
         except Exception:  # they find it by another look; a bug in here must not keep the Commit from being settled
             _log.exception("those who wait elsewhere could not be told")
-        if len(self._lately) > LATELY:
-            self._lately, self._before = set(), self._lately
-        self._lately.update(ids)
+        self._lately.add(ids)
 
     def _tell(self, draft: Draft, ids: Collection[str]) -> None:
         if self._newest:
@@ -118,13 +116,10 @@ class Awaited:
 
     def arrived(self, id: str) -> None:
         """Another worker has left something of a story to this one: it may be about to say that somebody waits."""
-        if id not in self._newest and id not in self._waiting and not self._was_lately(id):
+        if id not in self._newest and id not in self._waiting and id not in self._lately:
             self._newest[id] = []
             if len(self._newest) > NEWEST:
                 del self._newest[next(iter(self._newest))]
-
-    def _was_lately(self, id: str) -> bool:
-        return id in self._lately or id in self._before
 
     def _keep(self, ids: Collection[str], draft: Draft) -> None:
         for id in ids:
@@ -221,7 +216,7 @@ class Awaited:
                 if kept is not None:  # all that there is to tell
                     self._catch_up(id, kept)
                     continue
-            if self._was_lately(id):
+            if id in self._lately:
                 self._notices.add(words.NEWS, (id,), to=notice.sender)
         _forget_oldest(self._waiting)
         _forget_oldest(self._all)

@@ -33,8 +33,8 @@ class Interest:
         """The same of the others."""
         self._notices = notices
         self._timers = timers
-        self._said: dict[str, set[Types]] = {}
-        """What the others were told, by id."""
+        self._said: dict[str, dict[Types, None]] = {}
+        """What the others were told, by id, in the order in which they are told again."""
         self._members: set[str] = set()
         self.awaited: Callable[[], Iterable[str]] = lambda: ()
         """The ids that somebody here waits for."""
@@ -54,10 +54,10 @@ class Interest:
         """Somebody here waits for something that may go on elsewhere."""
         said = self._said.get(id)
         if said is None:
-            said = self._said[id] = set()
+            said = self._said[id] = {}
             self._look_later(id, FIRST_LOOK)
         if types not in said:
-            said.add(types)
+            said[types] = None
             self._say(id, types)
 
     def _say(self, id: str, types: Types) -> None:

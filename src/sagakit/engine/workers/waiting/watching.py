@@ -88,10 +88,10 @@ class SharedWatching(Watching):
         self._interest.waits(correlation_id, self._types(until))
         return await super().wait(correlation_id, until, limit)
 
-    async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float) -> Update:
-        """The update that ended an instance. WaitTimeout after so many seconds."""
+    async def wait_for_end(self, process: ProcessConsumer, key: object, limit: float, *, begun: bool = True) -> Update:
+        """The update that ended an instance. WaitTimeout after so many seconds. `begun`: NotFound if it has not."""
         self._interest.waits(instance_id(process.name, str(key)))
-        return await super().wait_for_end(process, key, limit)
+        return await super().wait_for_end(process, key, limit, begun=begun)
 
     async def watch(self, process: ProcessConsumer, key: object, after: str | None) -> AsyncGenerator[Update]:
         """Where an instance stands, or what came after a cursor; then every update, up to its end."""

@@ -51,6 +51,8 @@ def _sqlalchemy(connection: Any, asked: Call) -> Any:
     """A connection or a session, sync; also what is inside the async ones."""
     from sqlalchemy import text
 
+    if not hasattr(connection, "execute"):  # an engine, or what makes sessions
+        raise _unknown(connection)
     connection = connection.connection() if callable(getattr(connection, "connection", None)) else connection
     _check_open(not connection.connection.dbapi_connection.autocommit)
     values = {f"p{place}": value for place, value in enumerate(asked.values(), 1)}
@@ -68,7 +70,8 @@ def _package(connection: Any) -> str:
 
 def _unknown(connection: Any) -> TypeError:
     return TypeError(
-        f"outbox.send: {type(connection).__name__} is no connection of psycopg, asyncpg, Django or SQLAlchemy"
+        f"outbox.send: {type(connection).__name__} is no connection of psycopg, asyncpg, Django or SQLAlchemy, "
+        "and no session of it"
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
-from sagakit.core.commit import ENDED, Instance, Item, ItemState, Search
+from sagakit.core.commit import ENDED, Instance, Item, ItemState, Search, Status
 from sagakit.core.queries import Counted, InstanceQuery, Listed
 from sagakit.stores.postgres.connection import Connection
 from sagakit.stores.postgres.queries import QUERIES, Given
 
 _INSTANCE_WIDTH = len(Instance.__struct_fields__)
+_LAST = 2**63 - 1
+_LIVE = sorted(set(get_args(Status)) - ENDED)
 
 
 async def read_instance(connection: Connection, id: str) -> Instance | None:
@@ -32,8 +35,49 @@ async def read_instances(connection: Connection, query: InstanceQuery) -> list[L
 
 
 def instances_statement(query: InstanceQuery) -> tuple[str, Given]:
-    """The statement for a query, and what it is given."""
+    """The statement for a query, and what it is given.
+
+    The number of rows is written into it: of a page whose size it does not know the planner may take all for less.
+    """
     newest, given = query.order == "newest", Given()
+    order, limit = "s.number DESC" if newest else "s.number", int(query.limit)
+    filters = _filters(query, given)
+    known = next((name for name in ("key", "trace_id") if getattr(query, name) is not None), None)
+    if known is not None:  # few: found by it, then sorted, and not sought among all in their order
+        table = f"(SELECT * FROM process_search WHERE {known} = {given.add(getattr(query, known))} OFFSET 0)"  # noqa: S608
+    else:
+        table = "process_search"
+    if query.status is None or known is not None or query.correlation_id is not None or query.attributes:
+        if query.status is not None:
+            filters.append(f"s.status = ANY ({given.add(_statuses(query.status))}::text[])")
+        if query.after is not None:
+            filters.append(f"s.number {'<' if newest else '>'} {given.add(query.after)}")
+        page = _sorted(table, filters, order, limit)
+    else:
+        # compared as rows, for the planner's sake: only the index by status gives this order
+        first = given.add(query.after if query.after is not None else _LAST if newest else 0)
+        beyond = (
+            f"< (wanted.status, {first}) AND s.status >=" if newest else f"> (wanted.status, {first}) AND s.status <="
+        )
+        filters.append(f"(s.status, s.number) {beyond} wanted.status")
+        each = _sorted(table, filters, "s.status DESC, s.number DESC" if newest else "s.status, s.number", limit)
+        page = (
+            f"SELECT s.number FROM unnest({given.add(_statuses(query.status))}::text[]) AS wanted (status) "  # noqa: S608
+            f"CROSS JOIN LATERAL ({each}) AS s ORDER BY {order} LIMIT {limit}"
+        )
+    return QUERIES["instances_of_page"].replace(":page", page).replace(":order", order), given
+
+
+def _statuses(status: str) -> list[str]:
+    return _LIVE if status == "live" else [status]
+
+
+def _sorted(table: str, filters: Sequence[str], order: str, limit: int) -> str:
+    return f"SELECT s.number FROM {table} AS s WHERE {' AND '.join(filters) or 'true'} ORDER BY {order} LIMIT {limit}"  # noqa: S608
+
+
+def _filters(query: InstanceQuery, given: Given) -> list[str]:
+    """All that is asked of each, but for the status and the page."""
     wanted = {
         "type": "s.type = {}",
         "key": "s.key = {}",
@@ -41,17 +85,12 @@ def instances_statement(query: InstanceQuery) -> tuple[str, Given]:
         "correlation_id": "s.correlation_id = {}",
         "started_before": "s.started_at < {}",
         "started_after": "s.started_at > {}",
-        "after": "s.number < {}" if newest else "s.number > {}",
     }
     filters = [
         term.format(given.add(getattr(query, name)))
         for name, term in wanted.items()
         if getattr(query, name) is not None
     ]
-    if query.status == "live":
-        filters.append(f"NOT s.status = ANY ({given.add(sorted(ENDED))}::text[])")
-    elif query.status is not None:
-        filters.append(f"s.status = {given.add(query.status)}")
     for name, value in query.attributes:
         name_is, value_is = given.add(name), given.add(value)
         filters.append(
@@ -59,12 +98,7 @@ def instances_statement(query: InstanceQuery) -> tuple[str, Given]:
             f"AND a.value = {value_is} AND left(a.name, 100) = left({name_is}, 100) "
             f"AND left(a.value, 100) = left({value_is}, 100))"
         )
-    order = "s.number DESC" if newest else "s.number"
-    page = (
-        f"SELECT s.number FROM process_search AS s WHERE {' AND '.join(filters) or 'true'} "  # noqa: S608
-        f"ORDER BY {order} LIMIT {given.add(query.limit)}"
-    )
-    return QUERIES["instances_of_page"].replace(":page", page).replace(":order", order), given
+    return filters
 
 
 async def read_items(
@@ -78,16 +112,24 @@ async def read_items(
 ) -> list[Item]:
     """Items of a batch by index, upwards, or downwards from below `before`."""
     given = Given(instance, step, limit)
-    filters: list[str] = []
+    down = " DESC" if before is not None else ""
     if states:
-        filters.append(f"i.state = ANY ({given.add(list(states))}::text[])")
+        given.add(sorted(set(states)))
+        statement, row, order = QUERIES["read_items_of_states"], "n", f"n.state{down}, n.idx{down}"
+        ahead = "<" if down else ">"
+        first = given.add(before if before is not None else -1 if after is None else after)
+        filters = [
+            f"(n.state, n.idx) {ahead} (wanted.state, {first}) AND n.state {'>=' if down else '<='} wanted.state"
+        ]
+    else:
+        statement, row, order, filters = QUERIES["read_items"], "i", f"i.idx{down}", list[str]()
     if after is not None:
-        filters.append(f"i.idx > {given.add(after)}")
+        filters.append(f"{row}.idx > {given.add(after)}")
     if before is not None:
-        filters.append(f"i.idx < {given.add(before)}")
-    statement = QUERIES["read_items"].replace(":filters", " AND ".join(filters) or "true")
-    order = "i.idx" if before is None else "i.idx DESC"
-    return [Item(*row) for row in await connection.fetch(statement.replace(":order", order), *given.values)]
+        filters.append(f"{row}.idx < {given.add(before)}")
+    statement = statement.replace(":filters", " AND ".join(filters) or "true")
+    statement = statement.replace(":order", order).replace(":outer", f"i.idx{down}")
+    return [Item(*row) for row in await connection.fetch(statement, *given.values)]
 
 
 async def count_items(connection: Connection, instance: str) -> list[Counted]:

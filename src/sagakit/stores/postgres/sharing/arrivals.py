@@ -1,7 +1,8 @@
 """What workers have written into partitions that were not theirs, however late it was committed.
 
-Rows of a transaction appear when it commits, and not in the order of their numbers. So each read goes back to the
-oldest transaction that was still under way at the read before, and passes over what it has read already.
+Rows of a transaction appear when it commits, and not in the order of their numbers. So each read asks for what the
+one before could not see, by its snapshot: the transactions that were under way then, and all that came after. One
+that goes on for hours costs nothing but itself.
 
 The server is asked by partition alone, of whichever consumer: hundreds of pairs of both would cost more at each read
 than the few rows of other workers' consumers do, which are passed over here.
@@ -18,15 +19,16 @@ from sagakit.stores.postgres.connection import Connection
 from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.reading import deliveries
 
+NOTHING = "1:1:"
+"""The snapshot that sees nothing."""
+
 
 class Arrivals:
     """Reads on from where it stood."""
 
-    def __init__(self, since: int = 0) -> None:
-        self._since = since
-        """All transactions before this one had ended at the last read."""
-        self._read: dict[int, int] = {}
-        """What was read already of later ones: delivery and transaction."""
+    def __init__(self, snapshot: str = NOTHING) -> None:
+        self._snapshot = snapshot
+        """What the last read could see, as the server writes it: xmin:xmax:transactions under way below xmax."""
         self._owned: Owned | None = None
         self._partitions = ""
         """Of what is owned, as the server reads it: the driver would look at each number several times."""
@@ -37,19 +39,17 @@ class Arrivals:
             self._owned, self._partitions = owned, array(set[int]().union(*owned.values()))
         if self._partitions == array(()):
             return []
-        given = (self._since, me, self._partitions, array(self._read))
+        _, beyond, under_way = self._snapshot.split(":")
+        given = (beyond, f"{{{under_way}}}", me, self._partitions)
         rows = await connection.fetch(QUERIES["read_arrived"], *given)
-        settled, found = rows[0][0], list[Delivery]()
-        new: dict[int, int] = {}
+        found = list[Delivery]()
         if rows[0][1] is not None:
-            for id, group in groupby(rows, key=lambda row: row[2]):
+            for _, group in groupby(rows, key=lambda row: row[1]):
                 lines = list(group)
-                consumer, partition = lines[0][3], lines[0][12]
+                consumer, partition = lines[0][2], lines[0][11]
                 if partition in owned.get(consumer, ()):
-                    new[id] = lines[0][1]
-                    found.append(deliveries.delivery_of([line[2:] for line in lines]))
-        self._read = {id: xid for id, xid in (self._read | new).items() if xid >= settled}
-        self._since = settled
+                    found.append(deliveries.delivery_of([line[1:] for line in lines]))
+        self._snapshot = rows[0][0]
         return found
 
 

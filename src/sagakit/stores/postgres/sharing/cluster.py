@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from sagakit.stores.postgres.connection import Connection, connect, explained, s
 from sagakit.stores.postgres.queries import QUERIES
 from sagakit.stores.postgres.readers import Readers
 from sagakit.stores.postgres.reading import deliveries, upkeep
-from sagakit.stores.postgres.schema import LOCKS, check_server, lock_key, migrate
+from sagakit.stores.postgres.schema import LOCKS, lock_key, migrate_at
 from sagakit.stores.postgres.sharing.arrivals import Arrivals
 from sagakit.stores.postgres.sharing.notices import Listener, payloads
 from sagakit.stores.postgres.sharing.pulse import Pulse
@@ -43,12 +43,7 @@ class PostgresCluster:
 
     async def prepare(self) -> None:
         """Create the schema, or bring it to the newest version: workers of older versions may go on meanwhile."""
-        connection = await connect(self._address, opening=True)
-        try:
-            await check_server(connection, self._address)
-            await migrate(connection, self._address)
-        finally:
-            connection.terminate()
+        await migrate_at(self._address)
 
     async def join(self, me: Worker, subscriptions: Sequence[Subscription]) -> Routes:
         """Live from now on, and subscribe."""
@@ -60,7 +55,7 @@ class PostgresCluster:
             with explained(self._address):
                 async with connection.transaction():
                     routes = await _join(connection, me, session, subscriptions)
-                    self._arrivals = Arrivals(await connection.fetchval(QUERIES["newest_unsettled"]))
+                    self._arrivals = Arrivals(await connection.fetchval(QUERIES["snapshot"]))
             writer = Writer(self._address, me.id)
             await writer.open(connection, session, routes.version)
         except BaseException:
@@ -169,10 +164,11 @@ class PostgresCluster:
         statement = deliveries.OF_STORY
         return await self._readers().read(lambda connection: deliveries.read(connection, statement, correlation_id))
 
-    async def withdrawing(self, message_id: str) -> bool:
-        """Whether this message is still being withdrawn."""
-        query = QUERIES["is_withdrawn"]
-        return await self._readers().read(lambda connection: connection.fetchval(query, message_id, WITHDRAW))
+    async def withdrawing(self, message_ids: Collection[str]) -> set[str]:
+        """Those of these messages that are still being withdrawn."""
+        query, ids = QUERIES["withdrawn"], list(message_ids)
+        found = await self._readers().read(lambda connection: connection.fetch(query, ids, WITHDRAW))
+        return {row[0] for row in found}
 
     async def read_routes(self) -> Routes:
         """The subscriptions as they are now, and their version."""

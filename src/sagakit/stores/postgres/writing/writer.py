@@ -12,6 +12,7 @@ from sagakit.errors import CommitLost, LeaseLost, StoreFailed, StoreUnusable
 from sagakit.stores.postgres.address import Address
 from sagakit.stores.postgres.connection import (
     AGAIN,
+    BY_INDEX,
     EXPELLED,
     MISMATCH,
     REROUTED,
@@ -37,13 +38,7 @@ TRIES = 8
 NUMBERS_KEPT = 50_000
 UNIQUE = "23505"
 
-STEERED = {
-    # the tables that it looks into are small on disk only as long as they are vacuumed: never read one whole
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "plan_cache_mode": "force_generic_plan",
-}
+STEERED = BY_INDEX | {"plan_cache_mode": "force_generic_plan"}
 """Settings of a connection that writes."""
 
 MINE = ("text", "bigint", "bigint", "bigint")
