@@ -67,6 +67,16 @@ PRIVATE = [
     "64:ff9b::a9fe:a9fe",
     "2002:a00:1::",
     "2001:0:a00:1:0:0:f5ff:fffe",
+    "::a9fe:a9fe",
+    "::ffff:0:a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
+    "fec0::1",
+    "5f00::1",
+    "100:0:0:1::1",
+    "3fff::1",
+    "192.0.0.8",
+    "192.88.99.1",
+    "240.0.0.1",
 ]
 PUBLIC = ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"]
 
@@ -79,6 +89,25 @@ def test_what_is_not_public_is_not_gone_to(address: str) -> None:
 @pytest.mark.parametrize("address", PUBLIC)
 def test_what_is_public_is(address: str) -> None:
     assert Egress(["a"]).permits(address)
+
+
+def test_what_can_be_read_on_the_way_goes_to_declared_networks_alone() -> None:
+    egress = Egress(["a"], ["10.1.0.0/16"])
+    assert egress.permits("93.184.216.34")
+    assert not egress.permits("93.184.216.34", plain=True)
+    assert egress.permits("10.1.2.3", plain=True)
+
+
+async def test_plain_http_does_not_leave_the_declared_networks() -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["93.184.216.34"]
+
+    with pytest.raises(EgressRefused, match=r"service\.example is at 93\.184\.216\.34: declare its network"):
+        await get("http://service.example", networks=["10.0.0.0/8"], resolve=resolve)
+    assert asked == ["service.example"]
 
 
 def test_a_network_may_be_declared() -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from tests.each_store import ON_EACH_STORE, only_on
 from tests.engine.stage import PATIENCE
 
-from sagakit import App, OutcomeUnknown, Refused, Retry, Saga, TerminalError
+from sagakit import App, OutcomeUnknown, Refused, Retry, Saga, TerminalError, wire
 from sagakit.participant import InMemory, Participant, asgi
 from sagakit.testing.manual import engine
 from sagakit.transports.http import HttpService, remote
@@ -159,6 +159,32 @@ async def test_who_waits_is_told_the_reason(error: Exception, told: tuple[type[E
             await running.send_and_wait(Charge("1"), until=Charged)
 
 
+@wire("t.ChargeTwo", version=2)
+@dataclass(frozen=True)
+class ChargeTwo:
+    key: str
+
+
+async def test_a_command_goes_with_its_version() -> None:
+    participant = Participant("t", memory=InMemory())
+
+    @participant.handles
+    async def charge(command: ChargeTwo) -> Charged:
+        return Charged(command.key)
+
+    async with participant, served(participant) as url:
+        app = App("t")
+
+        @app.provides
+        async def service() -> AsyncGenerator[Billing]:
+            async with Billing(url, networks=["127.0.0.0/8"]) as opened:
+                yield opened
+
+        app.handles(remote(of=ChargeTwo, service=Billing, outcomes=(Charged,)))
+        async with engine(app) as running:
+            assert await running.send_and_wait(ChargeTwo("1"), until=Charged) == Charged("1")
+
+
 @only_on("memory", because="the participant remembers in memory, and no engine runs")
 async def test_what_is_no_command() -> None:
     transport = httpx.ASGITransport(asgi(billing(Bank())))
@@ -169,6 +195,8 @@ async def test_what_is_no_command() -> None:
         assert (await client.post("/", json={}, headers={**ids, "x-message-id": "x" * 300})).status_code == 400
         assert (await client.post("/", json={}, headers={**ids, "x-message-type": "t.No"})).status_code == 404
         assert (await client.post("/", json={}, headers={**ids, "x-message-type": "t.Charged"})).status_code == 400
+        assert (await client.post("/", json={}, headers={**ids, "x-message-version": "0"})).status_code == 400
+        assert (await client.post("/", json={}, headers={**ids, "x-message-version": "two"})).status_code == 400
         assert (await client.post("/", content=b" " * 3_000_000, headers=ids)).status_code == 413
         answer = await client.post("/", content=b"{}", headers=ids)
         assert (answer.status_code, answer.json()["known_not_done"]) == (200, True)

@@ -34,8 +34,10 @@ class FakeDoors:
 
     async def publish(self, event: Any, *, origin: Origin, trace: str | None = None) -> Receipt:
         self.waiting += 1
-        await self.open.wait()
-        self.waiting -= 1
+        try:
+            await self.open.wait()
+        finally:  # whoever gives its partition up cancels it
+            self.waiting -= 1
         if error := self.fail(event):
             raise error
         self.taken.append(event)
@@ -67,7 +69,12 @@ async def reading(module: Module, doors: FakeDoors) -> AsyncIterator[Any]:
             await running
 
 
-async def until(done: Callable[[], object], within: float = 30) -> None:
+def patient(url: str) -> str:
+    """Where a member of a group may be silent for longer: a machine that stalls loses it no partitions."""
+    return url.replace("session_timeout=2000", "session_timeout=10000")
+
+
+async def until(done: Callable[[], object], within: float = 60) -> None:
     """Wait for a condition that a broker brings about."""
     async with asyncio.timeout(within):
         while not done():
@@ -86,15 +93,22 @@ def write(url: str, topic: str, *records: Record) -> None:
     producer = Producer({**KafkaSettings.from_url(url).client(), "log_level": 0})
     for one in records:
         producer.produce(topic, one.value, one.key, headers=list(one.headers))
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
+
+
+async def until_committed(url: str, topic: str, group: str, count: int) -> None:
+    """Wait until a group is done with so many records: a link that ends may still commit the last of them."""
+    async with asyncio.timeout(60):
+        while (found := await asyncio.to_thread(committed, url, topic, group)) != count:
+            assert found < count
 
 
 def committed(url: str, topic: str, group: str) -> int:
     """How many records of a topic a group is done with."""
     consumer = Consumer({**KafkaSettings.from_url(url).client(), "group.id": group, "log_level": 0})
     try:
-        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=10)
+        numbers = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=30)
         return sum(max(one.offset, 0) for one in found)
     finally:
         consumer.close()

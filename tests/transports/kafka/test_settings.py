@@ -27,6 +27,7 @@ def test_tls_and_sasl() -> None:
     assert settings["linger.ms"] == "20"
     assert KafkaSettings.from_url("kafkas://[::1]:1").client()["security.protocol"] == "SSL"
     assert KafkaSettings.from_url("kafka://u:p@h").client()["security.protocol"] == "SASL_PLAINTEXT"
+    assert KafkaSettings.from_url("kafkas://h?sasl=OAUTHBEARER").client()["security.protocol"] == "SASL_SSL"
 
 
 def test_a_password_from_a_file(tmp_path: Path) -> None:
@@ -54,6 +55,13 @@ def test_secrets_are_not_shown() -> None:
     ("url", "why"),
     [
         ("http://ann:hush@h", "begins with kafka://"),
+        ("kafka://ann:a/hush@h:1", "/ is written %2F"),
+        ("kafka://ann:1/hush@h:1", "/ is written %2F"),
+        ("kafka://ann:a?hush@h:1", "/ is written %2F"),
+        ("kafka://ann:1?hush@h:1", "/ is written %2F"),
+        ("kafka://ann:hush?a=b@h:1", "/ is written %2F"),
+        ("kafka://ann:hush#a@h:1", "/ is written %2F"),
+        ("kafka://ann:a[hush]@h:1", "/ is written %2F"),
         ("kafka://", "names no host"),
         ("kafka://ann:hush@h/topic", "a broker has no path"),
         ("kafka://ann:hush@h:port", "is no host:port"),

@@ -24,6 +24,10 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 
 PORTS = {"https": 443, "http": 80}
 _NAT64 = ip_network("64:ff9b::/96")
+_UNICAST = ip_network("2000::/3")
+"""All that is public of IPv6. Elsewhere are prefixes that hold IPv4 addresses, and others that Python calls global."""
+_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""What Python takes for public, or did in some of its versions."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -55,7 +59,7 @@ class Egress(httpx.AsyncBaseTransport):
         port = url.port or PORTS.get(url.scheme, 0)
         if url.host.lower() not in self._hosts and f"{url.host.lower()}:{port}" not in self._hosts:
             raise EgressRefused(f"{url.host}:{port} is no declared host of this service")
-        addresses = await self._permitted(url.host, port)
+        addresses = await self._permitted(url.host, port, plain=url.scheme == "http")
         # a pool for each name: to another name at the same address belongs another certificate
         place = (url.scheme, url.host, port)
         pool = self._pools.get(place)
@@ -73,7 +77,7 @@ class Egress(httpx.AsyncBaseTransport):
         for pool in self._pools.values():
             await pool.aclose()
 
-    async def _permitted(self, host: str, port: int) -> list[str]:
+    async def _permitted(self, host: str, port: int, *, plain: bool) -> list[str]:
         try:
             found = [str(ip_address(host))]
         except ValueError:
@@ -81,18 +85,25 @@ class Egress(httpx.AsyncBaseTransport):
                 found = list(await self._resolve(host, port))
             except OSError as error:
                 raise httpx.ConnectError(f"{host} cannot be resolved: {error}") from None
-        permitted = [address for address in found if self.permits(address)]
+        permitted = [address for address in found if self.permits(address, plain=plain)]
         if not permitted:
             raise EgressRefused(f"{host} is at {', '.join(found) or 'no address'}: declare its network to allow that")
         return permitted
 
-    def permits(self, address: str) -> bool:
-        """Whether a connection to this address may be made: it is public, or in a declared network."""
+    def permits(self, address: str, *, plain: bool = False) -> bool:
+        """Whether a connection to this address may be made: it is public, or in a declared network; in the latter
+        alone if what is sent can be read on the way (`plain`)."""
         several = _meant(ip_address(address.partition("%")[0]))
-        return all(self._is_declared(one) or (one.is_global and not one.is_multicast) for one in several)
+        return all(self._is_declared(one) or (not plain and _is_public(one)) for one in several)
 
     def _is_declared(self, address: Address) -> bool:
         return any(address.version == network.version and address in network for network in self._networks)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
+        return False
+    return address.is_global and not address.is_multicast and not any(address in one for one in _NOT_PUBLIC)
 
 
 def _meant(address: Address) -> list[Address]:

@@ -70,7 +70,7 @@ def request(  # noqa: PLR0913 (options, by name)
     async def send(command: Any, context: Context, service: HttpService, url: str) -> Any:
         target = path_of(command)
         with calling(context, *span):
-            sent = {**_ids(context, method, service.url + target), **(headers(command) if headers else {})}
+            sent = {**_ids(context, method, target), **(headers(command) if headers else {})}
             if url:
                 sent[CALLBACK] = url
             content = body_of(command, context, url)
@@ -103,16 +103,18 @@ def _outcomes(then: Any, refusals: Collection[type], more: tuple[type, ...], out
     return found
 
 
-def _ids(context: Context, method: str, url: str) -> dict[str, str]:
+def _ids(context: Context, method: str, path: str) -> dict[str, str]:
     """What a request says of the command that it carries."""
     named = {
         "accept": "application/json",
         "accept-encoding": "identity",  # what is small on the way cannot become large here
         "user-agent": "sagakit",
-        "idempotency-key": context.key(f"{method} {url}"),
+        # not of where the service is: one that has moved between two attempts must know the second as a repeat
+        "idempotency-key": context.key(f"{method} {path}"),
         "x-request-id": f"{context.message_id}.{context.attempt}",  # each attempt is a request of its own
         "x-message-id": context.message_id,
         "x-message-type": context.message_type,
+        "x-message-version": str(context.message_version),
         "x-correlation-id": context.correlation_id,
         "x-causation-id": context.causation_id,
         "x-undoes": context.undoes,
@@ -154,9 +156,17 @@ def _body_of(method: str, body: Any) -> Callable[[Any, Context, str], bytes | No
 
     def made(command: Any, context: Context, url: str) -> bytes | None:
         value = body(command, url) if with_url else body(command)
-        return value if value is None or isinstance(value, bytes) else msgspec.json.encode(value)
+        return value if value is None or isinstance(value, bytes) else _written(value)
 
     return made
+
+
+def _written(value: Any) -> bytes:
+    """As JSON, each time alike: services compare the bodies of one key, and a set has another order in each process."""
+    try:
+        return msgspec.json.encode(value, order="deterministic")
+    except TypeError:  # a set of what cannot be compared, or a dict by numbers
+        return msgspec.json.encode(value)
 
 
 def _snake(name: str) -> str:

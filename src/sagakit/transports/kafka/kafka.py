@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeAlias, Union
@@ -25,6 +25,7 @@ from sagakit.engine.handlers.context import Context
 from sagakit.errors import PayloadTooLarge, RetryableError
 from sagakit.ports import Doors
 from sagakit.transports.calling import calling
+from sagakit.transports.kafka.checking import check
 from sagakit.transports.kafka.form.cloudevents import CloudEvents
 from sagakit.transports.kafka.form.wire import Format, Record, WireMessage
 from sagakit.transports.kafka.outlet import Outlet, sending
@@ -33,7 +34,7 @@ from sagakit.transports.kafka.reading.consumer import KafkaConsumer
 from sagakit.transports.kafka.reading.intake import Answers, Commands, Events, Intake
 from sagakit.transports.kafka.reading.unread import Parking, bury, parked_key, record_of
 from sagakit.transports.kafka.replies import place_of, reply
-from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
+from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable, NoBrokerGiven
 
 ENVIRONMENT = "SAGAKIT_KAFKA"
 WITHOUT_END = Retry(None, first=0.5, cap=15)
@@ -133,7 +134,7 @@ class Kafka:
             return self._url
         url = self._url or os.environ.get(ENVIRONMENT)
         if url is None:
-            raise KafkaUnusable(f"no broker is given: Kafka(url), or {ENVIRONMENT} in the environment")
+            raise NoBrokerGiven(f"no broker is given: Kafka(url), or {ENVIRONMENT} in the environment")
         return KafkaSettings.from_url(url)
 
     def _of(self, module: Module) -> _OfModule:
@@ -182,7 +183,7 @@ class _OfModule:
         outlet.__annotations__ = {"return": AsyncIterator[ModuleOutlet]}
         self._outlet = ModuleOutlet
         self._declared.providers.append(outlet)
-        self._module.link(_Outgoing(f"kafka from {self._module.name}", self._outlets))
+        self._module.link(_Outgoing(f"kafka from {self._module.name}", self._outlets, self._settings))
         return ModuleOutlet
 
     def send(
@@ -199,7 +200,7 @@ class _OfModule:
         async def call(command: Any, context: Context, outlet: Outlet) -> Later:
             value = context.correlation_id if key is None else _value(command, key)
             with _writing(topic, context):
-                message = self._message(command, context, value, reply_to=answers)
+                message = self._message(context, value, reply_to=answers)
                 await outlet.write(self._format.write(topic, message))
             return Later(f"topic {topic}")
 
@@ -213,7 +214,7 @@ class _OfModule:
 
         async def publish(event: Any, context: Context, outlet: Outlet) -> None:
             with _writing(topic, context):
-                message = self._message(event, context, _value(event, key))
+                message = self._message(context, _value(event, key))
                 await outlet.write(self._format.write(topic, message))
 
         taken = Union[events]  # noqa: UP007 (made of what is given)
@@ -240,13 +241,11 @@ class _OfModule:
     def _source(self) -> str:
         return f"/{self._module.name}"
 
-    def _message(
-        self, message: Message, context: Context, key: str | None, *, reply_to: str | None = None
-    ) -> WireMessage:
+    def _message(self, context: Context, key: str | None, *, reply_to: str | None = None) -> WireMessage:
         return WireMessage(
             id=context.message_id,
             type=context.message_type,
-            version=(pinned(type(message)) or ("", 1))[1],
+            version=context.message_version,
             payload=context.payload,
             source=self._source,
             key=key,
@@ -296,7 +295,7 @@ class _OfModule:
         parking = self._parking = Parking.new()
 
         async def read_record(command: Any) -> Any:
-            if command.value is None:
+            if not command.is_whole:
                 raise PayloadTooLarge(command.reason)
             await self._consumers[command.group].take_again(record_of(command))
             return parking.read(command.topic, command.partition, command.offset)
@@ -308,11 +307,18 @@ class _OfModule:
 class _Outgoing:
     """A link that brings nothing in: it says whether anything gets out."""
 
-    def __init__(self, name: str, outlets: list[Outlet]) -> None:
+    def __init__(self, name: str, outlets: list[Outlet], settings: Callable[[], KafkaSettings]) -> None:
         self.name = name
         self._outlets = outlets
+        self._settings = settings
+
+    def check(self) -> None:
+        check(self._settings)
 
     async def run(self, doors: Doors) -> None:
+        with suppress(KafkaUnusable):  # whoever writes is told
+            for outlet in self._outlets:
+                outlet.open()
         await asyncio.get_running_loop().create_future()
 
     def ready(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The way out of an engine: a producer, made when the first record is written."""
+"""The way out of an engine: a producer, made when the engine starts, or with the first record."""
 
 from __future__ import annotations
 
@@ -31,17 +31,28 @@ class Outlet:
         self._settings = settings
         self._producer: KafkaProducer | None = None
 
+    def open(self) -> None:
+        """Make the producer before a record waits for it: the driver takes half a second until it may write.
+
+        It asks a broker for its producer id as soon as it is made, when it is connected to none, and asks again after
+        500 ms; nothing sets that. Raises KafkaUnusable.
+        """
+        self._opened()
+
     async def write(self, record: Record) -> None:
         """Return once the record is written. Raises what the producer raises."""
-        if self._producer is None:
-            from sagakit.transports.kafka.client.producer import KafkaProducer
-
-            self._producer = KafkaProducer(self._settings())
-        await self._producer.write(record)
+        await self._opened().write(record)
 
     def ready(self) -> str | None:
         """None, or why nothing can be written."""
         return None if self._producer is None else self._producer.ready()
+
+    def _opened(self) -> KafkaProducer:
+        if self._producer is None:
+            from sagakit.transports.kafka.client.producer import KafkaProducer
+
+            self._producer = KafkaProducer(self._settings())
+        return self._producer
 
     async def close(self) -> None:
         """Wait for what is in flight."""

@@ -60,7 +60,9 @@ class KafkaParticipant:
         self._consumer.add(self)
 
     async def run(self) -> None:
-        """Work until it is cancelled. A command is done with once its answer is written."""
+        """Work until it is cancelled. A command is done with once its answer is written. Raises KafkaUnusable."""
+        self._consumer.check()
+        self._outlet.open()
         try:
             await self._consumer.run(_NoDoors())  # pyright: ignore[reportArgumentType]
         finally:

@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sagakit.errors import TerminalError
+from sagakit.urls import ESCAPED, split
 
 PORT = 9092
 _TLS = {"kafka": False, "kafkas": True, "kafka+tls": True, "kafka+ssl": True}
-_NAMED = {
+NAMED = {
     "ca": "ssl.ca.location",
     "cert": "ssl.certificate.location",
     "key": "ssl.key.location",
@@ -44,6 +45,10 @@ class KafkaUnusable(TerminalError):
     """A broker that cannot be used as it is set up; the text says why, without secrets."""
 
 
+class NoBrokerGiven(KafkaUnusable):
+    """No URL says where one is."""
+
+
 @dataclass(frozen=True, repr=False)
 class KafkaSettings:
     """Where the brokers are, and how to be let in. Shown without its secrets."""
@@ -65,7 +70,9 @@ class KafkaSettings:
         `password_file=` names a file that holds the password; with `partitions=` topics that are not there are
         created. Raises KafkaUnusable.
         """
-        parts = urlsplit(url)
+        parts = split(url)
+        if parts is None:
+            raise KafkaUnusable(f"a kafka:// URL that cannot be read: {ESCAPED}")
         if parts.scheme not in _TLS:
             raise KafkaUnusable(f"{redacted(url)}: a URL of a broker begins with kafka:// or kafkas://")
         login, _, hosts = parts.netloc.rpartition("@")
@@ -82,7 +89,7 @@ class KafkaSettings:
         partitions = options.pop("partitions", None)
         if partitions is not None and not (partitions.isdecimal() and int(partitions) > 0):
             raise KafkaUnusable(f"{redacted(url)}: partitions={partitions} is no number from 1")
-        named = {_NAMED.get(name, name): value for name, value in options.items()}
+        named = {NAMED.get(name, name): value for name, value in options.items()}
         _check(named, url)
         return cls(
             ",".join(servers),
@@ -95,7 +102,8 @@ class KafkaSettings:
 
     def client(self) -> dict[str, Any]:
         """The settings of a client, as the driver takes them."""
-        protocol = ("SASL_" if self.username is not None else "") + ("SSL" if self.tls else "PLAINTEXT")
+        login = self.username is not None or self.mechanism is not None
+        protocol = ("SASL_" if login else "") + ("SSL" if self.tls else "PLAINTEXT")
         settings: dict[str, Any] = {
             "bootstrap.servers": self.servers,
             "security.protocol": protocol,
@@ -107,6 +115,11 @@ class KafkaSettings:
             settings |= {"sasl.mechanism": "PLAIN", "sasl.username": self.username}
             settings["sasl.password"] = self.password or ""
         return settings | dict(self.options)
+
+    @property
+    def mechanism(self) -> str | None:
+        """The SASL mechanism that is asked for by name."""
+        return self.options.get("sasl.mechanism") or self.options.get("sasl.mechanisms")
 
     def hide(self, text: str) -> str:
         """A text (an error of the driver perhaps) without the secrets of these settings."""
@@ -147,7 +160,7 @@ def _check(options: Mapping[str, str], url: str) -> None:
         if name in _OURS:
             raise KafkaUnusable(f"{redacted(url)}: {name} cannot be set: what is promised rests on it")
         if "." not in name:
-            known = ", ".join(sorted((*_NAMED, "partitions", "password_file")))
+            known = ", ".join(sorted((*NAMED, "partitions", "password_file")))
             raise KafkaUnusable(f"{redacted(url)}: no setting is named {name}: {known}, or librdkafka's own names")
 
 

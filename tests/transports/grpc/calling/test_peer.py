@@ -14,7 +14,7 @@ async def test_readiness_says_when_a_service_does_not_serve() -> None:
     hindrance: str | None = None
     async with serving("127.0.0.1:0", adding(Service()), ready=lambda: hindrance, finish_within=0) as served:
         app = shop()
-        app.link(Peer("payment", f"127.0.0.1:{served.port}", every=0.05))
+        app.link(Peer("payment", f"127.0.0.1:{served.port}", every=0.25))
         async with engine(app, provide={PaymentStub: None}) as running:
             assert running.ready() == f"payment: 127.0.0.1:{served.port} does not serve (not asked yet)"
             await until(lambda: running.ready() is None)

@@ -18,6 +18,28 @@ from sagakit.transports.kafka.client.poller import NOT_YET, Poller
 from sagakit.transports.kafka.settings import KafkaSettings
 
 
+class FakeMessage:
+    """A record of the topic, or an error in its place."""
+
+    def __init__(self, error: KafkaError | None = None) -> None:
+        self._error = error
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    def timestamp(self) -> tuple[int, int]:
+        return 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda: None
+
+
 class FakeConsumer:
     """Does in a poll what a test wants next; its broker has the topic."""
 
@@ -27,7 +49,7 @@ class FakeConsumer:
         self.looked = 0
 
     def subscribe(self, topics: list[str], *, on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
-        self.assigned = on_assign
+        self.assigned, self.revoked = on_assign, on_revoke
 
     def poll(self, timeout: float) -> Any:
         try:
@@ -37,6 +59,10 @@ class FakeConsumer:
 
     def consume(self, count: int, timeout: float) -> list[Any]:
         return []
+
+    def store_offsets(self, offsets: Any) -> None: ...
+
+    def commit(self, offsets: Any, *, asynchronous: bool) -> None: ...
 
     def list_topics(self, timeout: float) -> Any:
         self.looked += 1
@@ -48,7 +74,7 @@ class FakeConsumer:
 
     def tells(self, code: int, words: str) -> None:
         """As the driver tells what a broker has answered."""
-        self.next.put(lambda: SimpleNamespace(error=lambda: KafkaError(code, words)))
+        self.next.put(lambda: FakeMessage(KafkaError(code, words)))
 
     def fails(self, code: int, words: str) -> None:
         """As the driver tells of a connection."""
@@ -57,6 +83,14 @@ class FakeConsumer:
     def joins(self) -> None:
         """The group has handed out partitions."""
         self.next.put(lambda: self.assigned(self, [TopicPartition("t", 0)]))
+
+    def leaves(self) -> None:
+        """They are for another member."""
+        self.next.put(lambda: self.revoked(self, [TopicPartition("t", 0)]))
+
+    def reads(self) -> None:
+        """A record has come."""
+        self.next.put(FakeMessage)
 
 
 @asynccontextmanager
@@ -69,7 +103,12 @@ async def polling(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Poller
 
     monkeypatch.setattr(module, "Consumer", consumer)
     monkeypatch.setattr(module, "Gap", lambda *_: SimpleNamespace(found=lambda _: False, assigned=lambda: None))
-    taking: Any = SimpleNamespace(received=0, unfinished=0, assigned=lambda _: None)
+
+    async def given_up(places: Any, within: float) -> list[Any]:
+        return []
+
+    taking: Any = SimpleNamespace(received=0, unfinished=0, assigned=lambda _: None, given_up=given_up)
+    taking.taken = lambda records: None
     poller = Poller(KafkaSettings.from_url("kafka://ann:sesame@one:9092"), "g", ["t"], taking)
     running = asyncio.ensure_future(poller.run())
     try:
@@ -103,6 +142,31 @@ async def test_a_topic_that_is_there_at_last_has_still_to_be_handed_out(monkeypa
         await until(lambda: poller.trouble == "")
         consumer.tells(KafkaError.UNKNOWN_TOPIC_OR_PART, "Subscribed topic not available: t")
         await until(lambda: consumer.looked == 2)
+        await until(lambda: poller.trouble == "")
+
+
+async def test_who_may_not_read_a_topic_says_so_until_a_record_of_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with polling(monkeypatch) as (poller, consumer):
+        consumer.joins()
+        await until(lambda: poller.trouble == "")
+        consumer.tells(KafkaError.TOPIC_AUTHORIZATION_FAILED, "Fetch from broker 1 failed: Topic authorization failed")
+        await until(lambda: consumer.looked)  # it is there, and may be looked at
+        await until(lambda: poller.trouble.startswith("kafka://ann@one:9092: topic t: Fetch from broker 1 failed"))
+        consumer.leaves()
+        await until(lambda: poller.trouble == "")  # another member has it, and is told the same
+        consumer.joins()
+        await until(lambda: "Topic authorization failed" in poller.trouble)  # the driver does not tell it again
+        consumer.reads()
+        await until(lambda: poller.trouble == "")
+
+
+async def test_who_may_not_even_know_of_a_topic_says_so_until_it_is_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with polling(monkeypatch) as (poller, consumer):
+        monkeypatch.setattr(FakeMessage, "partition", lambda self: -1)
+        consumer.tells(KafkaError.TOPIC_AUTHORIZATION_FAILED, "Subscribed topic not available: t")
+        await until(lambda: consumer.looked)
+        await until(lambda: poller.trouble.startswith("kafka://ann@one:9092: topic t: Subscribed topic not available"))
+        consumer.joins()
         await until(lambda: poller.trouble == "")
 
 

@@ -16,6 +16,12 @@ def test_a_large_value_stays_in_its_topic() -> None:
     parked = Parking.new().command("g", large, "why")
     assert parked.value is None
     assert parked.reason == "why (too large to be kept here)"
+    assert not parked.is_whole
+
+
+def test_a_record_without_a_value_is_whole() -> None:
+    parked = Parking.new().command("g", Record("t", b"k", None, [], 3, 17), "why")
+    assert (parked.value, parked.is_whole) == (None, True)
 
 
 def test_one_record_is_parked_once() -> None:

@@ -15,6 +15,7 @@ import structlog
 from sagakit.transports.kafka.client.driver import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from sagakit.transports.kafka.client.gap import Gap
 from sagakit.transports.kafka.client.lag import INTERVAL, Lag, Place
+from sagakit.transports.kafka.client.rights import NOWHERE, Rights
 from sagakit.transports.kafka.client.topics import create_missing
 from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
@@ -83,7 +84,13 @@ class Poller:
         self._gap = Gap(settings, group, self._topics)
         self.lag = Lag()
         self._thread = threading.Thread(target=self._run, name=f"sagakit kafka {group}", daemon=True)
-        self.trouble = NOT_YET
+        self._trouble = NOT_YET
+        self._rights = Rights(settings)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes in, or not all of it."""
+        return self._rights.lacking or self._trouble if self._trouble in ("", NOT_YET) else self._trouble
 
     async def run(self) -> None:
         """Read until cancelled; then hand over what is ours, and leave the group."""
@@ -190,6 +197,8 @@ class Poller:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._doubted = True
                 self._say(error)
+                place = (message.topic() or "", NOWHERE if message.partition() is None else message.partition() or 0)
+                self._call(partial(self._rights.failed, *place, error))
         if records:
             self._doubted = False
             self._handed += len(records)
@@ -206,7 +215,7 @@ class Poller:
         self._doubted = False
         if self._joined or not self._refused:
             trouble = "" if self._joined else NOT_YET
-            self._call(lambda: setattr(self, "trouble", trouble))
+            self._call(lambda: setattr(self, "_trouble", trouble))
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
@@ -246,12 +255,13 @@ class Poller:
         self._call(lambda: self._went_down(text, precise=not down))
 
     def _went_down(self, text: str, *, precise: bool) -> None:
-        if precise or self.trouble in ("", NOT_YET):  # that none can be reached is what every reason ends in
-            self.trouble = text
+        if precise or self._trouble in ("", NOT_YET):  # that none can be reached is what every reason ends in
+            self._trouble = text
 
     def _give_up(self, places: Sequence[Place], within: float) -> Sequence[tuple[str, int, int]]:
         stored = asyncio.run_coroutine_threadsafe(self._taking.given_up(places, within), self._loop).result()
         self.lag.forget(places)
+        self._call(partial(self._rights.left, places))
         for place in places:  # were it ours once more, it might begin elsewhere
             self._done.pop(place, None)
         return stored
@@ -263,11 +273,13 @@ class Poller:
     # ------------------------------------------------------------------ in the event loop
 
     def _begin(self, places: Sequence[Place]) -> None:
-        self.trouble = ""
+        self._trouble = ""
+        self._rights.known(places)
         self._taking.assigned(places)
 
     def _tell(self, records: Sequence[Record]) -> None:
-        self.trouble = ""
+        self._trouble = ""
+        self._rights.passed(record.topic for record in records)
         self._taking.taken(records)
 
     def _end(self, error: BaseException | None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ import structlog
 
 from sagakit.errors import PayloadTooLarge, RetryableError
 from sagakit.transports.kafka.client.driver import KafkaError, KafkaException, Message, Producer
+from sagakit.transports.kafka.client.rights import NOWHERE, Rights
 from sagakit.transports.kafka.form.wire import Record
 from sagakit.transports.kafka.settings import KafkaSettings, KafkaUnusable
 
@@ -49,8 +51,8 @@ _UNREACHED = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE})
 _log = structlog.get_logger("sagakit.kafka")
 
 
-_Report: TypeAlias = "tuple[asyncio.Future[None], int, KafkaError | None]"
-"""Of a record, which the producer of this generation has written or not."""
+_Report: TypeAlias = "tuple[asyncio.Future[None], int, KafkaError | None, str]"
+"""Of a record, which the producer of this generation has written or not; and its topic."""
 
 
 class KafkaUnavailable(RetryableError):
@@ -70,6 +72,7 @@ class KafkaProducer:
         self._trial: asyncio.Future[None] | None = None
         self._trouble = self._unreached = ""
         self._wedged = ""
+        self._rights = Rights(settings)
         self._ended = threading.Event()
         self._limit = _limit(settings)
         self._current = (self._make(), 1)
@@ -100,8 +103,8 @@ class KafkaProducer:
                 trial.set_result(None)
 
     def ready(self) -> str | None:
-        """None, or why nothing can be written."""
-        return self._trouble or None
+        """None, or why nothing can be written, or nothing to some topic."""
+        return self._trouble or self._rights.lacking or None
 
     async def close(self, within: float = 5.0) -> None:
         """Wait for what is in flight, at most so many seconds."""
@@ -135,35 +138,39 @@ class KafkaProducer:
                 value=record.value,
                 key=record.key,
                 headers=list(record.headers),
-                on_delivery=partial(self._reported, done, generation),
+                on_delivery=partial(self._reported, done, generation, record.topic),
             )
         except BufferError as error:
             raise KafkaUnavailable("too many records are in flight") from error
         except KafkaException as error:
-            raise self._in_words(error.args[0]) from error
+            self._rights.failed(record.topic, NOWHERE, error.args[0])
+            raise self._in_words(error.args[0], record.topic) from error
 
     def _settle(self, reports: list[_Report]) -> None:
-        for done, generation, error in reports:
+        for done, generation, error, topic in reports:
             if error is None:
                 self._came_up()
-            elif generation == self._current[1] and self._is_wedged(error):
-                self._wedged = self._settings.hide(error.str())
+                self._rights.passed((topic,))
+            else:
+                self._rights.failed(topic, NOWHERE, error)
+                if generation == self._current[1] and self._is_wedged(error):
+                    self._wedged = self._settings.hide(error.str())
             if done.done():
                 continue
             if error is None:
                 done.set_result(None)
             else:
-                done.set_exception(self._in_words(error))
+                done.set_exception(self._in_words(error, topic))
 
     def _is_wedged(self, error: KafkaError) -> bool:
         """Whether the broker is there, and this producer is what does not get on."""
         timed_out = error.code() == KafkaError._MSG_TIMED_OUT
         return error.code() in _FORGOTTEN or (timed_out and self._down_since is None)
 
-    def _in_words(self, error: KafkaError) -> Exception:
+    def _in_words(self, error: KafkaError, topic: str) -> Exception:
         if error.code() == KafkaError._MSG_TIMED_OUT and self._trouble:
             return KafkaUnavailable(self._trouble)  # why it could not be written
-        text = self._settings.hide(f"{self._settings}: {error.str()}")
+        text = self._rights.words(topic, error)
         if error.code() == KafkaError._MSG_TIMED_OUT:  # it is connected, or hangs as it is: TLS that is no TLS
             text = f"{self._settings}: no broker has confirmed the record in time ({error.str()})"
         if error.code() in _TOO_LARGE:
@@ -227,7 +234,8 @@ class KafkaProducer:
                 raise
         else:
             if not self._waiting:
-                self._renew()
+                with suppress(KafkaUnusable):  # a file of CAs is gone, say: this one has a connection, and is kept
+                    self._renew()
             self._call(self._came_up)
 
     def _tell(self) -> None:
@@ -235,8 +243,10 @@ class KafkaProducer:
             reports, self._reports = self._reports, []
             self._call(partial(self._settle, reports))
 
-    def _reported(self, done: asyncio.Future[None], generation: int, error: KafkaError | None, _: Message) -> None:
-        self._reports.append((done, generation, error))
+    def _reported(
+        self, done: asyncio.Future[None], generation: int, topic: str, error: KafkaError | None, _: Message
+    ) -> None:
+        self._reports.append((done, generation, error, topic))
 
     def _failed(self, error: KafkaError) -> None:
         """What librdkafka tells besides reports; it goes on by itself, unless it is fatal."""
@@ -249,14 +259,20 @@ class KafkaProducer:
 
     def _replace(self, why: str) -> None:
         """A broker that has forgotten this producer takes no more from it: a new one takes its place."""
-        self._wedged = ""
-        _log.warning("a new producer takes the place of one that failed", error=why)
-        self._renew(why)
+        try:
+            self._renew(why)
+        except KafkaUnusable as error:  # what it is made with is gone, a file of CAs say: tried until that is back
+            self._wedged = why
+            self._call(partial(self._went_down, str(error), precise=True))
+            self._ended.wait(PULSE)
+        else:
+            _log.warning("a new producer has taken the place of one that failed", error=why)
 
     def _renew(self, why: str = "a new producer has begun") -> None:
         """What is in flight fails, and is tried again by whoever waits for it."""
         old, generation = self._current
         self._current = (self._make(), generation + 1)
+        self._wedged = ""
         old.purge()
         self._call(partial(self._fail_all, why, generation))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal, Protocol, TypeAlias
 
 from sagakit.errors import TerminalError
@@ -41,6 +42,11 @@ class WireMessage:
     """The topic where the outcome of this command is awaited."""
     outcome: Outcome | None = None
     """Whether it is a declared outcome of its command, or says that the command failed; None: it answers none."""
+
+    @property
+    def digest(self) -> str:
+        """Of its bytes, as what they are: the same at every repeat."""
+        return f"{self.type} {blake2b(self.payload, digest_size=16).hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import structlog
 
 from sagakit.errors import Busy, RetryableError, StoreUnusable, TerminalError
 from sagakit.ports import Doors
+from sagakit.transports.kafka.checking import check
 from sagakit.transports.kafka.form.wire import Format, Record
 from sagakit.transports.kafka.reading.intake import Intake
 from sagakit.transports.kafka.reading.partition import Partition
@@ -49,6 +50,10 @@ class KafkaConsumer:
             raise ValueError(f"the group {self.group!r} reads {intake.topic!r} twice: give one of them a group=")
         self.intakes[intake.topic] = intake
 
+    def check(self) -> None:
+        """Raise KafkaUnusable for settings with which no broker can ever be reached."""
+        check(self._settings)
+
     async def run(self, doors: Doors) -> None:
         """Hand records to these doors, until it is cancelled."""
         from sagakit.transports.kafka.client.poller import Poller
@@ -63,6 +68,8 @@ class KafkaConsumer:
 
     def ready(self) -> str | None:
         """None, or why nothing comes in."""
+        if not self._reading:
+            return "it reads nothing yet"
         return next((poller.trouble for poller in self._reading.values() if poller.trouble), None)
 
     def behind(self) -> Mapping[tuple[str, str], int]:

@@ -96,6 +96,7 @@ class Answers:
             source=f"{scope} {message.source}",
             message_id=message.id,
             trace=message.trace,
+            digest=message.digest,
         )
 
 
@@ -117,6 +118,7 @@ def origin_of(scope: str, message: WireMessage, sender: str | None = None) -> Or
         message.undoes,
         sender,
         message.idempotency_key,
+        message.digest,
     )
 
 

@@ -14,6 +14,7 @@ from sagakit.transports.kafka.form.wire import Record
 MOST_KEPT = 512 * 1024
 """Bytes of a value that are kept where it is parked; a larger one stays in its topic alone."""
 MOST_SAID = 2_000
+TOO_LARGE = " (too large to be kept here)"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class UnreadRecord:
     headers: tuple[tuple[str, str | None], ...] = ()
     value: str | None = None
     timestamp: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was in the record is here."""
+        return self.value is not None or not self.reason.endswith(TOO_LARGE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Parking:
             record.partition,
             record.offset,
             group,
-            f"{reason[:MOST_SAID]} (too large to be kept here)" if large else reason[:MOST_SAID],
+            f"{reason[:MOST_SAID]}{TOO_LARGE}" if large else reason[:MOST_SAID],
             _text(record.key),
             tuple((name, _text(value)) for name, value in record.headers),
             None if large else _text(record.value),
