@@ -8,7 +8,7 @@ with psycopg.connect(...) as connection:
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol, overload
 
@@ -87,9 +87,9 @@ def send(
     The same `idempotency_key` gives the first receipt again, with another command KeyReused. Raises NotPossible where
     no transaction is open (autocommit), InvalidMessage, UnknownMessage, PayloadTooLarge.
     """
-    envelope = _envelope(app, command, trace)
+    envelope, digest = _sealed(app, command, trace)
     now = envelope.recorded_at
-    inbox = None if idempotency_key is None else entry_of(envelope, idempotency_key, None)
+    inbox = None if idempotency_key is None else entry_of(envelope, idempotency_key, digest())
     due = due_at(now, after, at) or now
     asked = Call(schema, envelope, DOOR, partition(envelope.id), due, inbox, CAME)
 
@@ -107,10 +107,12 @@ def send(
     return send_async()
 
 
-def _envelope(app: Sends, command: Message, trace: str | None) -> Envelope:
+def _sealed(app: Sends, command: Message, trace: str | None) -> tuple[Envelope, Callable[[], str]]:
+    """The command as the log will hold it, and what tells it from another one with its key."""
     topology = app.topology_to_send()
-    codec, payload, _ = topology.codecs.seal(command)
+    codec, payload, sealed = topology.codecs.seal(command)
     if codec.cls not in topology.handlers and codec.cls not in topology.starters:
         raise UnknownMessage(f"nobody handles the command {codec.name}")
     id, now = uuid7().hex, time.time_ns() // 1_000
-    return Envelope(id, "command", codec.name, payload, id, now, codec.version, trace=trace)
+    envelope = Envelope(id, "command", codec.name, payload, id, now, codec.version, trace=trace)
+    return envelope, lambda: codec.digest(sealed)

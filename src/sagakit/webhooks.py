@@ -154,7 +154,7 @@ def _sender_of(url: str, keys: Sequence[bytes], timeout: float) -> tuple[type[Se
         """The sender of one webhook."""
 
     async def sender() -> AsyncGenerator[Sender]:
-        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client:
+        async with httpx.AsyncClient(timeout=None, follow_redirects=False) as client:  # noqa: S113 (`post` has one for the whole)
             yield OwnSender(url, keys, client, timeout)
 
     sender.__annotations__ = {"return": AsyncGenerator[OwnSender]}

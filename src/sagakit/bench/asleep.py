@@ -23,7 +23,7 @@ NAPS = 20
 """So many sleep for less than a second."""
 WOKEN = 10
 """So many are woken at the end: asleep, not lost."""
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Idle(Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sagakit.bench.orders import NOWHERE, OrderCancelled, OrderConfirmed, PlaceOrder, new_order
+from sagakit.bench.orders import NOWHERE, ORDER, OrderCancelled, OrderConfirmed, PlaceOrder, new_order
 from sagakit.bench.sizes import BenchFailed
 from sagakit.engine.engine import Engine
 
@@ -24,9 +24,9 @@ class Load(Struct, frozen=True):
     """Of all threads of this process, and so of whoever sends, too."""
 
 
-async def run_many(engine: Engine, sagas: int, concurrency: int) -> Load:
-    """Send so many orders, so many in flight, and wait for every end."""
-    orders = [new_order(index) for index in range(sagas)]
+async def run_many(engine: Engine, sagas: int, concurrency: int, *, at_home: bool = False) -> Load:
+    """Send so many orders, so many in flight, and wait for every end. `at_home`: the engine makes their keys."""
+    orders = [new_order(index, engine.new_key(ORDER) if at_home else None) for index in range(sagas)]
     waiting = iter(orders)
     begun, cpu_begun = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_send_each(engine, waiting) for _ in range(concurrency)))

@@ -219,7 +219,7 @@ COMPLETED = (*_BEGIN, "ParcelSent", "ConfirmOrder", "OrderConfirmed")
 COMPENSATED = (*_BEGIN, "AddressUnknown", *_UNDO)
 
 
-def new_order(index: int) -> PlaceOrder:
+def new_order(index: int, id: str | None = None) -> PlaceOrder:
     """An order of its own; every tenth is refused when it is to be sent."""
     city = NOWHERE if index % 10 == 9 else "Utrecht"
-    return PlaceOrder(str(uuid4()), f"customer-{index}", "Oudegracht 1", city, "kettle-1.7l", 1, 4999)
+    return PlaceOrder(id or str(uuid4()), f"customer-{index}", "Oudegracht 1", city, "kettle-1.7l", 1, 4999)

@@ -46,6 +46,9 @@ async def fetch(url: str, path: str) -> bytes | None:
 
 def url_of(owner: OwnerSeen | None, db: str) -> str:
     """Where the owner's HTTP door is. Failure says how to come by one."""
+    from sagakit.app.stores import place_of
+
+    db = place_of(db)
     if owner is None:
         raise Failure(f"no engine runs on {db}: start the app (sagakit run MODULE:APP --db {db}), then say this again")
     if owner.url is None:

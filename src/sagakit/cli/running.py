@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sagakit.app import App
     from sagakit.cli.workers.child import Child
     from sagakit.engine.limits import Limits
+    from sagakit.server.hosts import Hosts
 
 DEMOS = ("shop", "hotel", "subscriptions")
 
@@ -98,12 +99,14 @@ def run(
     from sagakit.cli.apps import load
     from sagakit.cli.workers.child import child_of
     from sagakit.engine.limits import Limits
+    from sagakit.server.hosts import allowed
     from sagakit.server.serve import bind
     from sagakit.telemetry.logs import log_to_stderr
 
-    log_to_stderr(log_format, log_level)
-    joined, url, child = load(app), named(db), child_of(os.environ)
-    limits = Limits(leave_unclaimed=leave_unclaimed)
+    child = child_of(os.environ)
+    log_to_stderr(log_format, log_level, by=child.name if child else "")
+    joined, url = load(app), named(db)
+    limits, hosts = Limits(leave_unclaimed=leave_unclaimed), allowed(os.environ)
     if workers > 1:
         # what URLs may hold is not for the list of processes
         environment = {"SAGAKIT_DB": url, "SAGAKIT_IDEMPOTENCY": idempotency}
@@ -113,18 +116,18 @@ def run(
             asyncio.run(_supervise(joined, url, bound, workers, words, environment))
         return
     with bind(port if child is None else 0) as bound:
-        asyncio.run(_serve(joined, url, bound, limits, idempotency, child))
+        asyncio.run(_serve(joined, url, bound, limits, idempotency, hosts, child))
 
 
 async def _supervise(
     app: App, db: str, bound: socket.socket, workers: int, words: list[str], environment: dict[str, str]
 ) -> None:
-    from sagakit.app.stores import open_store
+    from sagakit.app.stores import open_store, place_of
     from sagakit.cli.workers.supervisor import Supervisor
     from sagakit.server.serve import address_of
 
     if open_store(db).cluster is None:
-        raise Failure(f"{db}: one engine owns it alone; several workers share a database on PostgreSQL")
+        raise Failure(f"{place_of(db)}: one engine owns it alone; several workers share a database on PostgreSQL")
     commands = counted(len(app.topology().commands), "command")
     show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, {workers} workers"))
     sys.stdout.flush()
@@ -132,9 +135,10 @@ async def _supervise(
 
 
 async def _serve(
-    app: App, db: str, bound: socket.socket, limits: Limits, idempotency: str, child: Child | None = None
+    app: App, db: str, bound: socket.socket, limits: Limits, idempotency: str, hosts: Hosts, child: Child | None = None
 ) -> None:
     from sagakit.app.running import signalled
+    from sagakit.app.stores import place_of
     from sagakit.idempotency import opened
     from sagakit.server.api import api
     from sagakit.server.serve import address_of, serve
@@ -146,13 +150,14 @@ async def _serve(
         async with opened(idempotency) as fast, running as engine:
             if child is None:
                 commands = counted(len(engine.topology.commands), "command")
-                show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {db}"))
+                place = place_of(db)
+                show(text(f"{app.name}: {commands} at {address_of(bound)}/api/v1/commands/NAME, kept in {place}"))
                 sys.stdout.flush()
             else:
                 child.stops_with_supervisor(told)
                 child.tell_ready()
             shared = child.socket() if child else None
-            await serve(engine, api(engine, fast=fast), bound, told, shared=shared)
+            await serve(engine, api(engine, fast=fast), bound, told, shared=shared, hosts=hosts)
 
 
 def check(app: AppName) -> None:

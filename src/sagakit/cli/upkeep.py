@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from sagakit.cli.database import named, named_or_demo
 from sagakit.cli.failures import Failure
-from sagakit.cli.options import Database, ReadDatabase
-from sagakit.cli.terminal import bytes_in_words, counted, notes, show, table, text
+from sagakit.cli.options import AsJson, Database, ReadDatabase
+from sagakit.cli.terminal import bytes_in_words, counted, notes, show, show_json, table, text
 
 if TYPE_CHECKING:
     from sagakit.stores.copying.copying import Copied
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def migrate(db: Database = "") -> None:
     """Bring a database to this version's schema.
 
-    An engine does so by itself when it starts. Here no engine may run on the database.
+    An engine does so by itself when it starts. No engine may run on a file meanwhile. On PostgreSQL engines may, and
+    a schema that is not there is created.
     """
-    from sagakit.stores.sqlite.schema import migrate as migrate_file
+    from sagakit.app.migrating import migrate_store
+    from sagakit.app.stores import place_of
 
-    path = _sqlite(named(db)).path
-    if not path.exists():
-        raise Failure(f"{path} does not exist")
-    before, after = migrate_file(path)
-    show(text(f"{path}: schema {after}, up to date" if before == after else f"{path}: schema {before} -> {after}"))
+    before, after = asyncio.run(migrate_store(named(db)))
+    place = place_of(db)
+    show(text(f"{place}: schema {after}, up to date" if before == after else f"{place}: schema {before} -> {after}"))
 
 
 def backup(
@@ -56,6 +56,7 @@ def copy(
     target: Annotated[
         str, typer.Argument(metavar="TO", help="A new file, or the URL of an empty schema on PostgreSQL.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Move a database to another kind, such as SQLite to PostgreSQL.
 
@@ -63,12 +64,17 @@ def copy(
     """
     began = time.monotonic()
     copied = asyncio.run(_copy(source, target))
+    took = time.monotonic() - began
+    if as_json:
+        tables = [one._asdict() for one in copied]
+        show_json({"tables": tables, "rows": sum(one.rows for one in copied), "seconds": round(took, 3)})
+        return
     rows = table("table", "rows", "digest")
     for one in copied:
         rows.add_row(text(one.table), text(f"{one.rows:,}"), text(one.digest))
     show(rows)
     number = counted(sum(one.rows for one in copied), "row")
-    show(text(f"{number} in {time.monotonic() - began:.1f} s, the same on both sides"))
+    show(text(f"{number} in {took:.1f} s, the same on both sides"))
 
 
 async def _copy(source: str, target: str) -> list[Copied]:
@@ -93,10 +99,10 @@ def _progress(doing: str) -> Progress:
 
 
 def _sqlite(db: str) -> SqliteStore:
-    from sagakit.app.stores import open_store
+    from sagakit.app.stores import open_store, place_of
     from sagakit.stores.sqlite import SqliteStore
 
     store = open_store(db)
     if not isinstance(store, SqliteStore):
-        raise Failure(f"{db} is no SQLite file: its own tools look after it")
+        raise Failure(f"{place_of(db)} is no SQLite file: its own tools look after it")
     return store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from sagakit.app.running import signalled
 from sagakit.demos.files import file_of, forget, kept_where
 from sagakit.demos.terminal import Terminal
 from sagakit.idempotency import FastPath, opened
+from sagakit.server.hosts import Hosts, allowed
 from sagakit.server.serve import address_of, bind, serve
 from sagakit.telemetry import observing
 
@@ -41,6 +43,7 @@ class Demo:
     """What answers repeats of idempotency keys, besides the engine."""
     _bound: socket.socket
     _told: asyncio.Event
+    _hosts: Hosts
 
     @property
     def kept(self) -> str:
@@ -51,7 +54,7 @@ class Demo:
         """Answer requests until it is told to stop; play a scenario meanwhile."""
         playing = None if scenario is None else asyncio.ensure_future(_played(scenario))
         try:
-            await serve(self.engine, app, self._bound, self._told)
+            await serve(self.engine, app, self._bound, self._told, hosts=self._hosts)
         finally:
             if playing is not None:
                 playing.cancel()
@@ -77,6 +80,7 @@ async def demo(
     others: Callable[[Path], tuple[Path, ...]] = lambda path: (),
 ) -> AsyncGenerator[Demo]:
     """Open a demo. `others`: the files beside its database that --fresh removes too."""
+    hosts = allowed(os.environ)
     async with AsyncExitStack() as stack:
         fast = await stack.enter_async_context(opened(idempotency))  # what is wrong with its URL is said first
         bound, told = stack.enter_context(bind(port)), stack.enter_context(signalled())
@@ -88,5 +92,5 @@ async def demo(
         stack.callback(terminal.close)
         given = provide(terminal, path)
         async with app.engine(db or str(path), provide=given, observer=telemetry) as engine:
-            yield Demo(engine, terminal, address_of(bound), path, fast, bound, told)
+            yield Demo(engine, terminal, address_of(bound), path, fast, bound, told, hosts)
         terminal.print(ENDED if kept_where(engine.store, path) else "Closed.")

@@ -38,12 +38,15 @@ class _Lines(structlog.PrintLogger):
         self.name = name
 
 
-def log_to_stderr(form: Form | None = None, level: Level | None = None) -> None:
-    """Let every log of this process go to stderr; what is not given, the environment says."""
+def log_to_stderr(form: Form | None = None, level: Level | None = None, *, by: str = "") -> None:
+    """Let every log of this process go to stderr; what is not given, the environment says.
+
+    `by`: a worker's name, for each line, where several write to one place.
+    """
     form = form or cast("Form", _one_of(FORM, get_args(Form), "console"))
     level = level or cast("Level", _one_of(LEVEL, get_args(Level), "info"))
     least = logging.getLevelNamesMapping()[level.upper()]
-    shared = _shared(form)
+    shared = [*_shared(form), *([_signed(by)] if by else [])]
     rendering = _rendering(form)
     structlog.configure(
         processors=[*shared, *rendering],
@@ -96,6 +99,14 @@ def _add_name(logger: Any, _: str, event: EventDict) -> EventDict:
     if name:
         event["logger"] = name
     return event
+
+
+def _signed(by: str) -> Processor:
+    def sign(_: Any, __: str, event: EventDict) -> EventDict:
+        event.setdefault("by", by)
+        return event
+
+    return sign
 
 
 def _take_others(shared: Sequence[Processor], rendering: Sequence[Processor], least: int) -> None:

@@ -1,6 +1,9 @@
-"""Several workers on one database: the same sagas by one process, and by several at the same time.
+"""Several workers on one database: the same sagas by one process, and by several at the same time, by turns.
 
-python -m sagakit.bench.apart.crew postgresql://... [WORKERS [SAGAS]]
+Several do it twice: with keys from anywhere, so that most sagas begin at another worker than the one that was asked,
+and with keys that each makes for itself (`engine.new_key`).
+
+python -m sagakit.bench.apart.crew postgresql://... [WORKERS [SAGAS [IN_FLIGHT]]]
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,35 +27,74 @@ from sagakit.bench.sizes import BenchFailed
 from sagakit.telemetry.logs import log_to_stderr
 
 IN_FLIGHT = 200
-"""Sagas at the same time, over all workers: so many that the transactions of each of two are of a common size."""
-WARM_UP = 200
-ROUNDS = 3
+"""Sagas at the same time, over all workers: as many for each of two as the bench has for one."""
+WARM_UP = 500
+"""Sagas of each worker before."""
+ROUNDS = 7
+
+
+class Round(NamedTuple):
+    """What a round took; the processor time is of the workers, and so of whoever sends, not of the server."""
+
+    sagas_per_s: float
+    cpu_ms_per_saga: float
 
 
 class Crew(Struct, frozen=True):
-    """What a crew does, and what one of it does alone."""
+    """What a crew does, and what one worker does alone: medians."""
 
     workers: int
+    in_flight: int
+    """Sagas at the same time, of the one as of all of the crew."""
     alone_sagas_per_s: float
     together_sagas_per_s: float
+    at_home_sagas_per_s: float
+    alone_cpu_ms_per_saga: float
+    together_cpu_ms_per_saga: float
+    at_home_cpu_ms_per_saga: float
     ratio: float
-    """Together to alone."""
+    """Together to alone, of rounds one after the other: the machine's moods meet both."""
+    at_home_ratio: float
+    """The same with keys that each worker makes for itself."""
 
 
-async def measure(url: str, workers: int, sagas: int) -> Crew:
-    """One worker first; then all of them, each of which sends its share. The medians of some rounds count."""
+async def measure(alone: str, together: str, workers: int, sagas: int, in_flight: int) -> Crew:
+    """One worker on one new store, and several on another: each of a crew sends its share."""
     members: list[Process] = []
     try:
-        members.append(await _hire(url))
-        await _work(members, WARM_UP)
-        alone = [await _work(members, sagas) for _ in range(ROUNDS)]
-        members += await asyncio.gather(*(_hire(url) for _ in range(workers - 1)))
-        await _work(members, WARM_UP * workers)
-        together = [await _work(members, sagas) for _ in range(ROUNDS)]
+        one = [await _hire(alone)]
+        members += one
+        several = [await _hire(together) for _ in range(workers)]
+        members += several
+        for crew in (one, several):
+            await _work(crew, WARM_UP * len(crew), in_flight)
+        rounds = [await _take_turns(number, one, several, sagas, in_flight) for number in range(ROUNDS)]
     finally:
         await asyncio.gather(*(_dismiss(member) for member in members))
-    one, all_of_them = median(alone), median(together)
-    return Crew(workers, round(one, 1), round(all_of_them, 1), round(all_of_them / one, 3))
+    one_alone, several_together, at_home = (tuple(each) for each in zip(*rounds, strict=True))
+    return Crew(
+        workers,
+        in_flight,
+        *(round(median(one.sagas_per_s for one in kind), 1) for kind in (one_alone, several_together, at_home)),
+        *(round(median(one.cpu_ms_per_saga for one in kind), 3) for kind in (one_alone, several_together, at_home)),
+        *(_ratio(kind, one_alone) for kind in (several_together, at_home)),
+    )
+
+
+def _ratio(several: Sequence[Round], one: Sequence[Round]) -> float:
+    return round(median(two.sagas_per_s / first.sagas_per_s for two, first in zip(several, one, strict=True)), 3)
+
+
+async def _take_turns(
+    number: int, one: Sequence[Process], several: Sequence[Process], sagas: int, in_flight: int
+) -> tuple[Round, Round, Round]:
+    """A round of one worker, of several, and of several with keys of their own; the next time the other way round."""
+    turns = [(one, False), (several, False), (several, True)]
+    found = dict[int, Round]()
+    for place in (0, 1, 2) if number % 2 else (2, 1, 0):
+        crew, at_home = turns[place]
+        found[place] = await _work(crew, sagas, in_flight, at_home=at_home)
+    return found[0], found[1], found[2]
 
 
 async def _hire(url: str) -> Process:
@@ -73,15 +116,15 @@ async def _dismiss(member: Process) -> None:
         await member.wait()
 
 
-async def _work(members: Sequence[Process], sagas: int) -> float:
-    """Have them run so many sagas between them; the sagas per second."""
+async def _work(members: Sequence[Process], sagas: int, in_flight: int, *, at_home: bool = False) -> Round:
+    """Have them run so many sagas between them. `at_home`: with keys that each makes for itself."""
     share = sagas // len(members)
     begun = time.perf_counter()
     for member in members:
         assert member.stdin
-        member.stdin.write(f"{share} {IN_FLIGHT // len(members)}\n".encode())
-    await asyncio.gather(*(_said(member) for member in members))
-    return share * len(members) / (time.perf_counter() - begun)
+        member.stdin.write(f"{share} {in_flight // len(members)} {at_home:d}\n".encode())
+    spent = await asyncio.gather(*(_said(member) for member in members))
+    return Round(share * len(members) / (time.perf_counter() - begun), sum(map(float, spent)) / len(members))
 
 
 async def _said(member: Process) -> bytes:
@@ -100,17 +143,19 @@ async def be_member(url: str) -> None:
     async with bench.engine(url) as engine:
         print("joined", flush=True)
         while line := await reader.readline():
-            sagas, in_flight = map(int, line.split())
-            await run_many(engine, sagas, in_flight)
-            print("done", flush=True)
+            sagas, in_flight, at_home = map(int, line.split())
+            load = await run_many(engine, sagas, in_flight, at_home=bool(at_home))
+            print(load.cpu_ms_per_saga, flush=True)
 
 
-async def main(url: str, workers: int, sagas: int) -> Crew:
-    """On a new schema."""
+async def main(url: str, workers: int = 2, sagas: int = 2_000, in_flight: int = IN_FLIGHT) -> Crew:
+    """On new schemas."""
     async with ground(url) as on:
-        async with bench.engine(on.url):
-            pass  # its tables
-        return await measure(on.url, workers, sagas)
+        alone, together = on.beside("alone"), on.beside("together")
+        for new in (alone, together):
+            async with bench.engine(new):
+                pass  # its tables
+        return await measure(alone, together, workers, sagas, in_flight)
 
 
 if __name__ == "__main__":
@@ -118,5 +163,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--member":
         asyncio.run(be_member(sys.argv[2]))
     else:
-        given = [*map(int, sys.argv[2:]), *(2, 2_000)[len(sys.argv) - 2 :]]
-        print(msgspec.json.encode(asyncio.run(main(sys.argv[1], given[0], given[1]))).decode())
+        print(msgspec.json.encode(asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))).decode())

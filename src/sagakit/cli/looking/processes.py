@@ -105,9 +105,11 @@ def explain_process(id: Id, db: ReadDatabase = "", as_json: AsJson = False) -> N
 
     An engine that runs is asked, since it has the code; else the database alone says what it can.
     """
+    from sagakit.app.stores import repeated
+
     told = asyncio.run(_explain(db, id))
     if db:  # so that they can be typed as they stand
-        told.mend = [f"{command} --db {shlex.quote(db)}" for command in told.mend]
+        told.mend = [f"{command} --db {shlex.quote(repeated(db))}" for command in told.mend]
     if as_json:
         show_json(told)
     else:

@@ -11,8 +11,8 @@ from sagakit.cli.database import named, reading
 from sagakit.cli.failures import Failure
 from sagakit.cli.options import AsJson, Database
 from sagakit.cli.terminal import show, show_json, table, text
-from sagakit.core.cluster.members import Unclaimed
-from sagakit.server.showing.workers import WorkerView, workers_of
+from sagakit.server.showing.unclaimed import words
+from sagakit.server.showing.workers import Workers, workers_of
 
 app = typer.Typer(name="workers", help="Who runs on a database that several engines share.", no_args_is_help=True)
 
@@ -24,12 +24,12 @@ def list_workers(db: Database = "", as_json: AsJson = False) -> None:
     A worker is an engine on a database that several share. PARTITIONS says how many of the 256 are its own.
     What waits for code that no living worker has is named below.
     """
-    views, unclaimed = asyncio.run(_read(named(db)))
+    workers = asyncio.run(_read(named(db)))
     if as_json:
-        show_json(views)
+        show_json(workers)
         return
     rows = table("NAME", "HOST", "PID", "APP", "VERSION", "PARTITIONS", "LAST SIGN OF LIFE", "AT", "STATE")
-    for one in views:
+    for one in workers.items:
         style = "green" if one.state == "alive" else "bold red"
         rows.add_row(
             *map(
@@ -40,13 +40,13 @@ def list_workers(db: Database = "", as_json: AsJson = False) -> None:
             text(one.state, style),
         )
     show(rows)
-    for one in unclaimed:
-        waits = "1 delivery waits" if one.deliveries == 1 else f"{one.deliveries} deliveries wait"
-        show(text(f"{waits} for {one.consumer}, which no living worker has code for", "bold red"))
+    for one in workers.unclaimed:
+        show(text(words(one), "bold red"))
 
 
-async def _read(db: str) -> tuple[list[WorkerView], list[Unclaimed]]:
+async def _read(db: str) -> Workers:
     async with reading(db) as store:
         if store.cluster is None:
             raise Failure(f"{db}: one engine owns it alone; several workers share a database on PostgreSQL")
-        return await workers_of(store.cluster, time.time_ns() // 1000), await store.cluster.read_unclaimed()
+        items = await workers_of(store.cluster, time.time_ns() // 1000)
+        return Workers(items, await store.cluster.read_unclaimed())

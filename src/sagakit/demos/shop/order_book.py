@@ -98,7 +98,7 @@ class OrdersHere:
         return Found(view, str(version))
 
     async def settled(self, order_id: str, within: float) -> None:
-        """Wait for the end of its saga."""
+        """Wait for the end of its saga, which may still have to begin: another worker may have it."""
         process = self._engine.topology.starters[OrderPlaced][0].name
-        with suppress(WaitTimeout, Stopping, NotFound):
-            await self._engine.wait(process, order_id, timeout=within)
+        with suppress(WaitTimeout, Stopping):
+            await self._engine.wait(process, order_id, timeout=within, begun=False)

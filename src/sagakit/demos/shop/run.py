@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from sagakit.demos.shop.greeting import greeting
 from sagakit.demos.shop.payments.cards import Books, books_of
 from sagakit.demos.terminal import Terminal
 from sagakit.telemetry.logs import log_to_stderr
+
+BOOKS = "SAGAKIT_SHOP_BOOKS"
+"""The file of the card provider's books, wherever the shop's own data are; one process has it at a time."""
 
 
 def run_demo(port: int = 8080, db: str | None = None, fresh: bool = False, idempotency: str | None = None) -> None:
@@ -33,9 +37,16 @@ async def _run(port: int, db: str | None, fresh: bool, idempotency: str | None) 
 
 def others(path: Path) -> tuple[Path, ...]:
     """The files beside a database that --fresh removes too."""
-    return (books_of(path),)
+    books = books_kept(path)
+    return () if books is None else (books,)
 
 
 def provided(terminal: Terminal, path: Path | None) -> Mapping[Any, object]:
     """What the shop's modules ask for."""
-    return {Account: Account(terminal.show), Books: Books(path and books_of(path))}
+    return {Account: Account(terminal.show), Books: Books(books_kept(path))}
+
+
+def books_kept(path: Path | None) -> Path | None:
+    """Where the card provider's books are: as the environment says, or beside a file; None: in memory."""
+    named = os.environ.get(BOOKS)
+    return Path(named) if named else path and books_of(path)

@@ -121,7 +121,9 @@ REFUSED = _metric(
 WAITERS = _metric("waiters", "gauge", "Who waits for an outcome, or watches.")
 STUCK = _metric("processes_stuck", "gauge", "Process instances that wait for a person now, up to a thousand.", "status")
 READY = _metric("ready", "gauge", "1 while messages are accepted and handled.")
-PARTITIONS = _metric("partitions", "gauge", "Partitions by the worker that owns them.", "worker")
+PARTITIONS = _metric(
+    "partitions", "gauge", "Partitions of consumers (256 of each), by the worker that owns them.", "worker"
+)
 KAFKA_LAG = _metric(
     "kafka_lag",
     "gauge",

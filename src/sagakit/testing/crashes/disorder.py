@@ -9,7 +9,8 @@ from typing import Any
 from sagakit.core.commit import Delivery
 from sagakit.engine.engine import Engine
 from sagakit.engine.handlers.process_handler import ProcessHandler
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 
 
 class ThriceLanes(Lanes):

@@ -313,14 +313,16 @@ class ClusterContract:
         envelope = message()
         command = delivery(envelope, consumer="board", lane=envelope.id)
         await write(one, Commit(messages=[envelope], deliveries=[command]))
-        assert not await cluster.withdrawing(envelope.id)
+        asked = (envelope.id, "another")
+        assert await cluster.withdrawing(asked) == set()
         mark = Delivery(envelope, WITHDRAW, f"!w/{envelope.id}", partition=partition_of(command))
         await write(one, Commit(withdrawn=[command.id], deliveries=[mark]))
-        assert await cluster.withdrawing(envelope.id)
-        assert not await cluster.withdrawing("another")
+        assert await cluster.withdrawing(asked) == {envelope.id}
+        assert await cluster.withdrawing(["another"]) == set()
+        assert await cluster.withdrawing([]) == set()
         assert await one.read_deliveries() == [mark]
         await write(one, Commit(done=[Fence(mark.id, 1)]))
-        assert not await cluster.withdrawing(envelope.id)
+        assert await cluster.withdrawing(asked) == set()
 
     # ------------------------------------------------------------------ notices
 

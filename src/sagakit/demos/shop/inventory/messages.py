@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sagakit.demos.shop.ids import OrderId
+
 
 @dataclass(frozen=True)
 class ReserveStock:
     """Hold these units (product to number) for an order."""
 
-    order_id: str
+    order_id: OrderId
     units: dict[str, int]
 
 
@@ -18,7 +20,7 @@ class ReserveStock:
 class ReleaseStock:
     """Give back what is held for an order, whatever that is."""
 
-    order_id: str
+    order_id: OrderId
 
 
 @dataclass(frozen=True)

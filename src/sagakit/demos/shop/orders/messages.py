@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 
+from sagakit.demos.shop.ids import OrderId
+
 
 @dataclass(frozen=True)
 class Item:
@@ -21,7 +23,7 @@ class Item:
 class PlaceOrder:
     """Who sends it reads the clock: deciding is pure."""
 
-    order_id: str
+    order_id: OrderId
     customer_id: str
     items: tuple[Item, ...]
     at: datetime
@@ -31,7 +33,7 @@ class PlaceOrder:
 class ConfirmOrder:
     """All is reserved and paid."""
 
-    order_id: str
+    order_id: OrderId
     at: datetime | None = None
 
 
@@ -39,7 +41,7 @@ class ConfirmOrder:
 class CancelOrder:
     """It cannot be fulfilled, and `reason` says why."""
 
-    order_id: str
+    order_id: OrderId
     reason: str = ""
     at: datetime | None = None
 

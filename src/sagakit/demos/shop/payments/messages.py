@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sagakit.demos.shop.ids import OrderId
+
 
 @dataclass(frozen=True)
 class ChargePayment:
     """Charge the customer's card."""
 
-    order_id: str
+    order_id: OrderId
     total: Decimal
 
 
@@ -18,7 +20,7 @@ class ChargePayment:
 class RefundPayment:
     """Give back what was charged for an order; nothing, if nothing was."""
 
-    order_id: str
+    order_id: OrderId
 
 
 @dataclass(frozen=True)

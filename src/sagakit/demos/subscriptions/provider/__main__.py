@@ -13,13 +13,14 @@ from sagakit.app.running import signalled
 from sagakit.demos.subscriptions.provider.books import Books
 from sagakit.demos.subscriptions.provider.service import service
 from sagakit.demos.subscriptions.provider.weather import Sky
+from sagakit.server.hosts import guarded
 from sagakit.server.serve import address_of, bind
 
 
 async def run(port: int) -> None:
     """Serve until told to stop, or until whoever started it is gone (its stdin ends)."""
     with bind(port) as bound, signalled() as told:
-        config = uvicorn.Config(service(Books(), Sky()), lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(guarded(service(Books(), Sky())), lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.ensure_future(server.serve(sockets=[bound]))
         sys.stdout.write(f"{address_of(bound)}\n")

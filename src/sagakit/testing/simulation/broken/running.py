@@ -8,7 +8,7 @@ from typing import Any
 from sagakit.core.commit import Delivery, Envelope
 from sagakit.core.saga.compensation import Compensation
 from sagakit.engine.draft import Draft
-from sagakit.engine.lanes import Lanes
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.routing import Router
 from sagakit.errors import OutcomeUnknown, Refused
 from sagakit.testing.simulation.broken.planting import Broken, nothing
@@ -147,8 +147,8 @@ def a_clock_that_was_set_back_is_believed(has_been: Any) -> Any:
 
 
 RUNNING = (
-    Broken(4, "sagakit.engine.lanes:Lanes.put", the_order_of_a_lane_is_ignored),
-    Broken(4, "sagakit.engine.lanes:Lanes.put", a_lane_is_handled_twice_at_the_same_time),
+    Broken(4, "sagakit.engine.lanes.lanes:Lanes.put", the_order_of_a_lane_is_ignored),
+    Broken(4, "sagakit.engine.lanes.lanes:Lanes.put", a_lane_is_handled_twice_at_the_same_time),
     Broken(4, "sagakit.engine.routing:Router.lane", all_keys_share_a_lane),
     Broken(4, "sagakit.engine.routing:Router.lane", every_command_has_its_own_lane),
     Broken(5, "sagakit.engine.routing:Router.failure", a_failed_step_is_not_told),

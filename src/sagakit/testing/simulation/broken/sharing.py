@@ -6,7 +6,7 @@ from typing import Any
 
 from sagakit.core.cluster.members import Owned
 from sagakit.core.commit import Delivery
-from sagakit.engine.lanes import Lane
+from sagakit.engine.lanes.lane import Lane
 from sagakit.engine.workers.owning.handover import Handover
 from sagakit.engine.workers.owning.ownership import Home
 from sagakit.testing.simulation.broken.planting import Broken, nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import copy_context
 
 from sagakit.core.cluster.members import Claim, Lease, Notice, Owned, Routes, Unclaimed, Worker
@@ -160,9 +160,9 @@ class DrawnCluster:
         """The outstanding deliveries of a story."""
         return await self._do("read_outstanding", lambda: self._cluster.read_outstanding(correlation_id))
 
-    async def withdrawing(self, message_id: str) -> bool:
-        """Whether this message is still being withdrawn."""
-        return await self._do("withdrawing", lambda: self._cluster.withdrawing(message_id))
+    async def withdrawing(self, message_ids: Collection[str]) -> set[str]:
+        """Those of these messages that are still being withdrawn."""
+        return await self._do("withdrawing", lambda: self._cluster.withdrawing(message_ids))
 
     async def read_routes(self) -> Routes:
         """The subscriptions as they are now."""

@@ -82,7 +82,7 @@ class OrderService:
             return
 
     async def _order(self, order_id: str) -> Loaded[Order]:
-        check_id(order_id)
+        check_id(order_id, "id")
         loaded = await self._engine.load(Order, order_id)
         if loaded.state.status == "NEW":
             raise NotFound(f"there is no order {order_id}")
@@ -93,7 +93,7 @@ def _id_of_new() -> str:
     incoming = current()
     chosen, key = incoming.metadata.get(ORDER_ID), incoming.idempotency_key
     if isinstance(chosen, str):
-        check_id(chosen)
+        check_id(chosen, ORDER_ID)
         return chosen
     return stable_id("order", key) if key else uuid7().hex
 
