@@ -9,8 +9,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests import each_store as stores
 from tests.servers.shared import shared
+
+from sagakit.testing import manual
+
+# a machine may be slow, or stand still for seconds: that says nothing about what is tested
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+manual.PATIENCE = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +41,26 @@ def postgres_server(run_folder: Path) -> Generator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Generator[str]:
-    """The URL of a store on PostgreSQL that is empty, and is a test's own: a schema of its own."""
+    """The URL of a store on PostgreSQL that is empty, and is a test's own: a schema of its own, which it ends with."""
     import psycopg
+    from psycopg import sql
 
     schema = f"test_{uuid4().hex[:16]}"
     yield f"{postgres_server}{'&' if '?' in postgres_server else '?'}schema={schema}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'SET client_min_messages = warning; DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+        connection.execute("SET client_min_messages = warning")
+        found = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", [f"{schema}%"]).fetchall()
+        for (name,) in found:  # also those that a test has beside it, with longer names
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def kept_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store that processes share which a test kills: `ON_KEPT_STORES` says how often on which."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return str(tmp_path / "kept.db")
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +91,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         assert isinstance(item, pytest.Function)
         on = getattr(item, "callspec", None)
-        if not SERVERS.isdisjoint(item.fixturenames) or (on and on.params.get("each_store") == "postgresql"):
+        kinds = {on.params.get("each_store"), on.params.get("kept_url")} if on else set[object]()
+        if not SERVERS.isdisjoint(item.fixturenames) or "postgresql" in kinds:
             item.add_marker("long")
 
 

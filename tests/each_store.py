@@ -95,7 +95,7 @@ class AnyPostgres(PostgresStore):
         if any(one is not self and one._engines for one in self.all):
             pulse = Pulse(self.address, "")
             connection = await pulse._connected()
-            async with asyncio.timeout(30):  # the last commit of one that was killed may still be under way
+            async with asyncio.timeout(60):  # the last commit of one that was killed may still be under way
                 while await connection.fetchval("SELECT count(*) FROM workers"):
                     await connection.execute("UPDATE workers SET expires_at = 0")
                     await pulse.expel_expired()
@@ -122,7 +122,7 @@ class Schemas:
         self._count = 0
         self._free: list[str] = []
         self._connection = psycopg.connect(server, autocommit=True)
-        self._connection.execute("SET lock_timeout = '10s'")
+        self._connection.execute("SET lock_timeout = '60s'")
 
     def take(self) -> str:
         """The URL of one that is empty, or is still to be made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from sagakit import App, InvalidMessage, KeyReused, NotPossible, Receipt, UnknownMessage, outbox
 from sagakit.stores.postgres.address import parse
@@ -26,6 +26,11 @@ collected: list[str] = []
 @dataclass(frozen=True)
 class CollectInvoice:
     number: str
+
+
+@dataclass(frozen=True)
+class CollectMany:
+    numbers: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class Unheard:
 async def collect(command: CollectInvoice) -> InvoiceCollected:
     collected.append(command.number)
     return InvoiceCollected(command.number)
+
+
+@app.handles
+async def collect_many(command: CollectMany) -> Sequence[InvoiceCollected]:
+    return [InvoiceCollected(number) for number in command.numbers]
 
 
 @pytest.fixture
@@ -293,6 +303,19 @@ async def test_an_engine_that_runs_is_woken_by_the_commit(server: str, schema: s
     assert collected == ["one"]
 
 
+async def test_a_key_is_of_what_is_said_whatever_the_order_of_a_set(
+    server: str, schema: str, postgres_url: str
+) -> None:
+    numbers = [str(number) for number in range(300)]  # of a hundred, one hash seed in 20,000 has both alike
+    one, same = CollectMany(frozenset(numbers)), CollectMany(frozenset(reversed(numbers)))
+    assert list(one.numbers) != list(same.numbers), "so their payloads differ"
+    with psycopg.connect(server) as connection:
+        assert not outbox.send(connection, one, app=app, schema=schema, idempotency_key="k").repeated
+        assert outbox.send(connection, same, app=app, schema=schema, idempotency_key="k").repeated
+    async with app.engine(postgres_url) as engine:
+        assert (await engine.send(same, idempotency_key="k")).repeated
+
+
 async def test_a_key_is_taken_once(server: str, schema: str, postgres_url: str) -> None:
     with psycopg.connect(server) as connection:
         first = outbox.send(connection, CollectInvoice("one"), app=app, schema=schema, idempotency_key="k")
@@ -359,3 +382,7 @@ def test_what_cannot_be_sent(server: str) -> None:
             outbox.send(connection, CollectInvoice(1), app=app)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="no connection of psycopg"):
             outbox.send(object(), CollectInvoice("one"), app=app)
+    engine = sqlalchemy.create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
+    for maker in (engine, sessionmaker(engine)):
+        with pytest.raises(TypeError, match="or SQLAlchemy, and no session of it"):
+            outbox.send(maker, CollectInvoice("one"), app=app)

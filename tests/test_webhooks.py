@@ -263,8 +263,7 @@ async def test_no_answer_in_time() -> None:
         receiver.hangs = True
         await place(one)
         (delivery,) = await parked(one)
-        assert delivery.error is not None
-        assert re.match(r"WebhookFailed: (no answer within 0.05 s|ReadTimeout)", delivery.error)
+        assert delivery.error == "WebhookFailed: no answer within 0.05 s"
 
 
 @only_on("memory", because="what is kept is cut before a store is asked")

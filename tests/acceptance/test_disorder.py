@@ -13,7 +13,8 @@ from tests.acceptance.orders.running import End, HastyClock, end_of, finish, mor
 from tests.acceptance.orders.world import Reply, World
 from tests.each_store import ON_EACH_STORE, new_store
 
-from sagakit.engine.lanes import Lane, Lanes
+from sagakit.engine.lanes.lane import Lane
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.errors import KeyInFlight
 from sagakit.testing.crashes.disorder import LateProcesses, StaleLanes, ThriceLanes
 from sagakit.testing.manual import ManualEngine

@@ -19,9 +19,9 @@ from tests.acceptance import test_slow_charge as slow
 from tests.acceptance import test_three_ways as ways
 from tests.each_store import IN_MEMORY, new_store
 from tests.engine import test_inbox as inbox
-from tests.engine import test_lanes as lanes
 from tests.engine.handlers import test_failures as failures
 from tests.engine.handlers import test_process_handler as processes
+from tests.engine.lanes import test_lanes as lanes
 from tests.engine.time import test_clock as clocks
 from tests.engine.time import test_firing as firings
 from tests.engine.time import test_schedule as schedules
@@ -40,7 +40,7 @@ from sagakit.engine.handlers.process_handler import ProcessHandler
 from sagakit.engine.handlers.runs import Runs
 from sagakit.engine.handlers.service_handler import ServiceHandler
 from sagakit.engine.handlers.withdrawing import Withdrawing
-from sagakit.engine.lanes import Lanes
+from sagakit.engine.lanes.lanes import Lanes
 from sagakit.engine.recovery import Recovery
 from sagakit.engine.routing import Router
 from sagakit.engine.time.clock import SystemClock

@@ -5,15 +5,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from tests.acceptance.shop.audit import stock_of
-from tests.acceptance.shop.opened import Opened, in_four_processes, in_one_process, settled, typed
+from tests.acceptance.shop.opened import Opened, Shop, in_four_processes, in_one_process, settled, typed
 
 pytestmark = pytest.mark.long
 
 WAYS = (in_one_process, in_four_processes)
+
+
+def ended(shop: Shop, key: str) -> Any:
+    """The saga of an order, once it has ended too."""
+    while True:
+        (saga,) = shop.look("processes", "list", "--key", key)["items"]
+        if saga["status"] not in ("running", "undoing"):
+            return saga
 
 
 @pytest.mark.timeout(300)
@@ -27,7 +36,7 @@ def test_an_order_is_confirmed_and_one_is_undone(opened: Opened, tmp_path: Path)
         reason = "payment declined: 600.00 is above the limit of 500.00"
         assert (cancelled["status"], cancelled["reason"]) == ("CANCELLED", reason)
 
-        (saga,) = [one for one in shop.look("processes", "list")["items"] if one["key"] == cancelled["id"]]
+        saga = ended(shop, cancelled["id"])
         assert (saga["status"], saga["cause"]) == ("compensated", "refused")
         history = shop.look("processes", "history", saga["id"])["items"]
         sent = [(one["message"], one["id"], one["undoes"]) for one in history if one["kind"] == "command"]
@@ -35,7 +44,9 @@ def test_an_order_is_confirmed_and_one_is_undone(opened: Opened, tmp_path: Path)
         assert [name for name, _, _ in sent] == names
         assert sent[2][2] == sent[0][1], "the release undoes the reservation"
 
-        (served,) = httpx.get(f"{shop.address}/api/v1/processes", params={"key": cancelled["id"]}).json()["items"]
+        (served,) = httpx.get(f"{shop.address}/api/v1/processes", params={"key": cancelled["id"]}, timeout=60).json()[
+            "items"
+        ]
         assert (served["id"], served["status"]) == (saga["id"], "compensated")
 
         again = typed(shop.curl(0))
@@ -75,7 +86,7 @@ def test_a_restart_says_what_is_left_and_repeats_nothing(opened: Opened, tmp_pat
         held = asyncio.run(stock_of(shop.databases.stock)).held
         assert held == {paid.json()["id"]: {"prod_1": 1}}
     with opened(tmp_path, "--fresh") as shop:
-        assert httpx.get(f"{shop.address}/orders/{paid.json()['id']}").status_code == 404
+        assert httpx.get(f"{shop.address}/orders/{paid.json()['id']}", timeout=60).status_code == 404
         assert asyncio.run(stock_of(shop.databases.stock)).held == {}
 
 
@@ -93,7 +104,7 @@ def test_a_second_shop_on_the_same_file_is_refused(tmp_path: Path) -> None:
                 str(tmp_path / "shop.db"),
                 *options,
             ]
-            second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
             assert second.returncode == 1
             assert second.stderr.count("\n") == 1
             assert f"in use by process {shop.process.pid}" in second.stderr

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.acceptance.shop.audit import check_all
+from tests.acceptance.shop.audit import all_is_handled, check_all
 from tests.acceptance.shop.clients import Clients, orders_of, settled
 from tests.acceptance.shop.services import SERVICES, opened
 from tests.acceptance.test_shop_services import ordered, unsettled
@@ -37,6 +37,7 @@ async def test_everything_adds_up_whoever_fails(victim: str, tmp_path: Path) -> 
             await ordering
             orders = await settled(shop.address, [json.loads(answer)["id"] for answer in clients.acknowledged.values()])
             await clients.order_all(shop)  # every key again: the first answers
+            await all_is_handled(shop.databases)
         assert len(orders) == ORDERS
         await check_all(shop.databases, orders)
 
@@ -59,5 +60,6 @@ async def test_a_service_that_is_away_delays_its_orders_and_loses_none(tmp_path:
             kafka.start()
             ids += delayed
             orders = await settled(shop.address, ids)
+            await all_is_handled(shop.databases)
     assert [order["status"] for order in orders.values()] == ["CONFIRMED", "CANCELLED", "CONFIRMED"] * 2
     await check_all(shop.databases, orders)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
@@ -10,12 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.acceptance.shop.audit import Databases, check_all
+from tests.acceptance.kept import on_kept_stores
+from tests.acceptance.shop.audit import Databases, all_is_handled, check_all
 from tests.acceptance.shop.clients import Clients, orders_of, settled
+
+from sagakit.demos.shop.run import BOOKS
 
 pytestmark = pytest.mark.long
 
-ORDERS, CLIENTS, KILLS = 200, 20, 20
+ORDERS, CLIENTS = 200, 20
 
 
 class Shop:
@@ -62,10 +66,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(database: Path) -> AsyncIterator[Shop]:
-    arguments = ["-m", "sagakit", "demo", "--port", "0", "--db", str(database)]
+async def opened(databases: Databases) -> AsyncIterator[Shop]:
+    arguments = ["-m", "sagakit", "demo", "--port", "0", "--db", databases.sagas]
+    environment = os.environ | {BOOKS: str(databases.books)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     running = Shop(process)
     try:
@@ -93,24 +98,25 @@ async def killed_at_random(running: Shop, clients: Clients, chance: random.Rando
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(KILLS))
-async def test_everything_adds_up(seed: int, tmp_path: Path) -> None:
+@on_kept_stores("seed", sqlite=range(20), postgresql=range(5))
+async def test_everything_adds_up(seed: int, kept_url: str, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    database = tmp_path / "shop.db"
+    databases = Databases.of_one(kept_url, tmp_path / "books")
     clients = Clients(orders_of(chance, ORDERS), CLIENTS)
-    async with opened(database) as running:
+    async with opened(databases) as running:
         await killed_at_random(running, clients, chance)
     before = dict(clients.acknowledged)
     if chance.random() < 0.3:  # once more, while it recovers
-        async with opened(database) as running:
+        async with opened(databases) as running:
             await killed_at_random(running, clients, chance)
-    async with opened(database) as running:
+    async with opened(databases) as running:
         early = await settled(running.address, [json.loads(answer)["id"] for answer in before.values()])
         await clients.order_all(running)
         ids = {key: json.loads(answer)["id"] for key, answer in clients.acknowledged.items()}
         orders = await settled(running.address, list(ids.values()))
+        await all_is_handled(databases)  # orders are settled before all was told
         assert await running.end(signal.SIGTERM) == 0, running.said
 
     assert len(set(ids.values())) == len(clients.orders) == ORDERS
     assert all(orders[order_id]["status"] == order["status"] for order_id, order in early.items())
-    await check_all(Databases(*[database] * 4), orders)
+    await check_all(databases, orders)

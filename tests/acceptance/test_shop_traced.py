@@ -134,9 +134,11 @@ def test_from_a_log_line_to_its_saga_to_its_trace_and_back(
 
 
 def test_the_shop_is_measured(tmp_path: Path) -> None:
+    ended = 'sagakit_processes_settled_total{cause="refused",end="compensated",process="orders.fulfil_order"}'
     with in_one_process(tmp_path) as shop:
         placed(shop.address)
-        found = samples_of(httpx.get(f"{shop.address}/metrics").text)
+        found: dict[str, float] = {}
+        while ended not in found:  # its saga ends after the order
+            found = samples_of(httpx.get(f"{shop.address}/metrics", timeout=60).text)
         assert typed(shop.curl(0)).status_code == 201
-    ended = 'sagakit_processes_settled_total{cause="refused",end="compensated",process="orders.fulfil_order"}'
     assert found[ended] == 1

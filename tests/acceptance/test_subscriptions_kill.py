@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import httpx
 import pytest
+from tests.acceptance.kept import on_kept_stores
 
 pytestmark = pytest.mark.long
 
 KINDS = ("customers", "plans", "sessions", "payments", "permissions")
+CASES = [f"{kind} {end}" for kind in KINDS for end in ("done", "refused")]
 
 SERVICE = """
 import asyncio, sys
@@ -22,6 +24,7 @@ from sagakit.demos.subscriptions.app import app
 from sagakit.demos.subscriptions.messages import Order
 from sagakit.demos.subscriptions.steps import ProviderAddress
 from sagakit.demos.subscriptions.subscribe import subscribe
+from sagakit.telemetry.logs import log_to_stderr
 
 async def main(db, provider):
     alarm = Alarm(lambda order_id, reason: print("alert", order_id, reason, flush=True))
@@ -29,8 +32,9 @@ async def main(db, provider):
         start = Order.Start("o-1", "ann@example.org", "pro", 3, "4242")
         await engine.send(start, idempotency_key="o-1")
         print("accepted", flush=True)
-        print("end", (await engine.wait(subscribe, "o-1", timeout=50)).status, flush=True)
+        print("end", (await engine.wait(subscribe, "o-1", begun=False, timeout=100)).status, flush=True)
 
+log_to_stderr()
 asyncio.run(main(*sys.argv[1:]))
 """
 
@@ -45,38 +49,41 @@ def provider() -> Iterator[str]:
         process.kill()
 
 
-def started(db: Path, provider: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SERVICE, str(db), provider]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout
-    assert process.stdout.readline() == "accepted\n"
-    return process
+@contextmanager
+def started(db: str, provider: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", SERVICE, db, provider]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "accepted\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def until_asked(provider: str, kind: str) -> None:
     """Wait until the provider has a request of this kind in its hands."""
-    deadline = time.monotonic() + 20
-    while kind not in httpx.get(f"{provider}/asked").json():
+    deadline = time.monotonic() + 60
+    while kind not in httpx.get(f"{provider}/asked", timeout=60).json():
         assert time.monotonic() < deadline
 
 
-@pytest.mark.parametrize("refused", [False, True], ids=["done", "refused"])
-@pytest.mark.parametrize("step", range(5))
-def test_killed_at_a_step(tmp_path: Path, provider: str, step: int, refused: bool) -> None:
-    db, kind = tmp_path / "subscriptions.db", KINDS[step]
-    httpx.post(f"{provider}/weather", json=[{"trouble": "slow", "kind": kind, "seconds": 60}])
-    service = started(db, provider)
-    until_asked(provider, kind)
-    service.kill()
-    service.communicate()
+@on_kept_stores("case", sqlite=CASES, postgresql=CASES[1::2])
+def test_killed_at_a_step(kept_url: str, provider: str, case: str) -> None:
+    kind, end = case.split()
+    step, refused = KINDS.index(kind), end == "refused"
+    httpx.post(f"{provider}/weather", json=[{"trouble": "slow", "kind": kind, "seconds": 60}], timeout=60)
+    with started(kept_url, provider):
+        until_asked(provider, kind)
 
     weather = [{"trouble": "refuse", "kind": kind}] if refused else []
-    httpx.post(f"{provider}/weather", json=weather)
-    said, _ = started(db, provider).communicate(timeout=50)
+    httpx.post(f"{provider}/weather", json=weather, timeout=60)
+    with started(kept_url, provider) as service:
+        said, _ = service.communicate(timeout=120)
     lines = said.splitlines()
     done = [["create", one, "o-1"] for one in (KINDS[:step] if refused else KINDS)]
     undone = [["cancel", one, "o-1"] for one in reversed(KINDS[:step])] if refused else []
-    assert httpx.get(f"{provider}/ledger").json() == done + undone
+    assert httpx.get(f"{provider}/ledger", timeout=60).json() == done + undone
     assert lines[-1] == ("end compensated" if refused else "end completed")
     alerts = [line for line in lines if line.startswith("alert")]
     assert alerts == ([f"alert o-1 {kind} are not possible today"] if refused else [])

@@ -124,8 +124,8 @@ async def test_a_connection_to_postgres_breaks(way: str, postgres_url: str, monk
         with suppress(StoreFailed):
             await engine.send(PlaceOrder(id), idempotency_key=id)
         receipt = await engine.send(PlaceOrder(id), idempotency_key=id)
-        await engine.wait(until=OrderCancelled, correlation_id=receipt.correlation_id, timeout=20)
-        update = await engine.wait(PROCESS, id, timeout=20)
+        await engine.wait(until=OrderCancelled, correlation_id=receipt.correlation_id, timeout=60)
+        update = await engine.wait(PROCESS, id, timeout=60)
         assert (update.status, world.held[id]) == ("compensated", world.held["first"])
         [listed] = await engine.store.read_instances(InstanceQuery(type=PROCESS, key=id))
         return tuple(one.type for one in await engine.store.read_story(listed.search.correlation_id))

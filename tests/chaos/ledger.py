@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +50,12 @@ class Ledger:
                 "ON CONFLICT (key) DO UPDATE SET asked = asked + 1",
                 (key, what, order_id),
             )
-        connection.close()
 
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=60)
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction, closed after it: who leaves that to Python is warned, from 3.13 on."""
+        with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+            yield connection
 
 
 def ledger() -> Ledger:

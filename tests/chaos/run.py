@@ -20,6 +20,8 @@ from sagakit.errors import StoreFailed, StoreUnusable
 from sagakit.ports import Store
 
 CLIENTS = 8
+SHOWN = 40
+"""Orders after which a planted fault must have done harm."""
 CALM = 150.0
 """Seconds until everything must have ended once nothing is disturbed any more."""
 
@@ -50,7 +52,7 @@ async def run(
     kafka: str = "",
     others: Sequence[Callable[[], None]] = (),
 ) -> Ran:
-    """Have `count` workers serve orders for so many seconds under fire.
+    """Have `count` workers serve orders for so many seconds under fire; with a fault, for as long as it takes to show.
 
     `valkey`, `kafka`: URLs of servers that they use. `others`: what is done to servers meanwhile.
     """
@@ -72,6 +74,9 @@ async def run(
             await asyncio.sleep(0.05)
         disturbed = None if fault else asyncio.create_task(disturbing.run(stop_disturbing))
         await asyncio.sleep(seconds)
+        while fault and len(clients.acknowledged) < SHOWN:
+            _see_to(all_workers, sending)
+            await asyncio.sleep(0.05)
         stop_disturbing.set()
         if disturbed is not None:
             await disturbed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pytest
@@ -15,6 +16,19 @@ from tests.cli import stories
 from sagakit.cli import run
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+PATIENCE = 60.0
+"""Seconds after which what another process or thread brings about is not coming."""
+
+_T = TypeVar("_T")
+
+
+def until(find: Callable[[], _T]) -> _T:
+    """What is found, once it is."""
+    end = time.monotonic() + PATIENCE
+    while not (found := find()):
+        assert time.monotonic() < end, f"not within {PATIENCE:g} s"
+        time.sleep(0.01)
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cli.conftest import Sagakit
+from tests.cli.conftest import Sagakit, until
 from tests.cli.test_apps import GOOD
 
 
@@ -59,16 +59,42 @@ def test_run_serves_commands_beside_readers(folder: Path, sagakit: Sagakit) -> N
     with started(folder, "run", "mine:bank", "--db", db, "--port", 0) as (process, line):
         assert line.startswith("bank: 2 commands at http://127.0.0.1:")
         url = address(line)
-        assert httpx.get(f"{url}/health/ready").status_code == 200
-        sent = httpx.post(f"{url}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"})
+        assert httpx.get(f"{url}/health/ready", timeout=60).status_code == 200
+        sent = httpx.post(f"{url}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"}, timeout=60)
         assert sent.status_code == 202
         story = ["messages", "list", "--db", db, "--json", "--correlation", sent.json()["correlation_id"]]
         said = sagakit(*story).json["items"]
         assert said[0]["message"] == "tills.OpenTill"
+        until(
+            lambda: sagakit("processes", "list", "--db", db, "--json").json["items"]
+        )  # a stop leaves what is to begin
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     (settled,) = sagakit("processes", "list", "--db", db, "--json").json["items"]
     assert (settled["key"], settled["type"]) == ("till-1", "tills.morning")
+
+
+@pytest.mark.parametrize("words", [("run", "mine:bank"), ("demo",)], ids=" ".join)
+def test_more_names_are_declared_by_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SAGAKIT_ALLOWED_HOSTS", "shop.example")
+    with started(folder, *words, "--db", folder / "own.db", "--port", 0) as (_, line):
+        url = f"{address(line)}/api/v1/processes"
+        assert httpx.get(url, headers={"Host": "shop.example"}, timeout=60).status_code == 200
+        assert httpx.get(url, headers={"Host": "evil.example"}, timeout=60).status_code == 421
+
+
+@pytest.mark.parametrize("words", [("run", "mine:bank"), ("demo",)], ids=" ".join)
+def test_what_the_environment_declares_is_a_name(
+    folder: Path, sagakit: Sagakit, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SAGAKIT_ALLOWED_HOSTS", "http://shop.example")
+    said = sagakit(*words, "--db", folder / "own.db", "--port", 0)
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert said.err.startswith("sagakit: SAGAKIT_ALLOWED_HOSTS: 'http://shop.example' is no host")
+    assert not (folder / "own.db").exists()
 
 
 DOWN = """
@@ -83,11 +109,12 @@ def count(command: CountCash) -> CashCounted:
 
 def once_retrying(sagakit: Sagakit, db: Path) -> Any:
     """The process once its command has failed, as it is seen beside the engine."""
-    for _ in range(1000):
+
+    def retrying() -> Any:
         said = sagakit("processes", "show", "till-1", "--db", db, "--json")
-        if '"retrying"' in said.out:
-            return said.json
-    raise AssertionError(said)
+        return '"retrying"' in said.out and said.json
+
+    return until(retrying)
 
 
 def test_show_a_step_that_is_tried_again_tomorrow(folder: Path, sagakit: Sagakit) -> None:
@@ -96,7 +123,7 @@ def test_show_a_step_that_is_tried_again_tomorrow(folder: Path, sagakit: Sagakit
     db = folder / "bank.db"
     with started(folder, "run", "mine:bank", "--db", db, "--port", 0) as (process, line):
         assert line, process.stderr and process.stderr.read()
-        httpx.post(f"{address(line)}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"})
+        httpx.post(f"{address(line)}/api/v1/commands/tills.OpenTill", json={"till_id": "till-1"}, timeout=60)
         shown = once_retrying(sagakit, db)
     assert shown["waiting_for"] == ["tills.CountCash"]
     (waiting,) = shown["deliveries"]
@@ -150,6 +177,13 @@ def test_an_address_of_no_service(folder: Path, sagakit: Sagakit, at: str) -> No
     assert not (folder / "o.db").exists()
 
 
+def test_a_broker_that_no_trying_again_would_reach(folder: Path, sagakit: Sagakit) -> None:
+    words = ("demo", "shop", "--service", "order", "--db", folder / "o.db")
+    said = sagakit(*words, "--kafka", "kafka://ann:hush@127.0.0.1:9?sasl=NONSENSE")
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert said.err.startswith("sagakit: kafka://ann@127.0.0.1:9: sasl (sasl.mechanism) is 'NONSENSE': give PLAIN")
+
+
 def test_a_service_without_its_libraries(folder: Path) -> None:
     program = "import sys; sys.modules['grpc'] = None; from sagakit.cli import run; sys.exit(run(sys.argv[1:]))"
     words = ["demo", "shop", "--service", "order", "--db", "o.db"]
@@ -183,7 +217,7 @@ def test_run_without_the_idempotency_server_that_it_should_have(folder: Path) ->
     words = ("run", "mine:bank", "--db", folder / "bank.db", "--port", 0, "--idempotency", "redis://127.0.0.1:9")
     with started(folder, *words) as (process, line):
         command, headers = f"{address(line)}/api/v1/commands/tills.OpenTill", {"Idempotency-Key": "k-1"}
-        answers = [httpx.post(command, json={"till_id": "till-1"}, headers=headers) for _ in range(5)]
+        answers = [httpx.post(command, json={"till_id": "till-1"}, headers=headers, timeout=60) for _ in range(5)]
         assert {answer.status_code for answer in answers} == {202}
         assert len({answer.content for answer in answers}) == 1
         process.send_signal(signal.SIGTERM)
@@ -197,10 +231,11 @@ def test_the_demo_is_seen_by_whoever_names_no_database(
     with started(folder, "demo", "--port", 0) as (process, line):
         assert "http://127.0.0.1:" in line
         order = {"customer_id": "ann", "items": [{"product_id": "prod_1", "quantity": 1, "price": 50}]}
-        placed = httpx.post(f"{address(line)}/orders", json=order)
+        placed = httpx.post(f"{address(line)}/orders", json=order, timeout=60)
         assert placed.status_code == 201
         said = sagakit("processes", "list", "--json")
-        assert [item["key"] for item in said.json["items"]] == [placed.json()["id"]]
+        items = said.json["items"] or until(lambda: sagakit("processes", "list", "--json").json["items"])
+        assert [item["key"] for item in items] == [placed.json()["id"]]
         assert said.err.startswith("the demo's database: ")
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import apsw
 import pytest
 from tests.cli import stories
 from tests.cli.conftest import Sagakit
+
+from sagakit.app.stores import open_store, place_of
 
 
 @pytest.fixture
@@ -46,11 +49,36 @@ def test_migrate_makes_no_new_file(tmp_path: Path, sagakit: Sagakit) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["migrate"], ["backup", "copy.db"]], ids=" ".join)
-def test_only_files_are_kept(sagakit: Sagakit, words: list[str]) -> None:
-    said = sagakit(*words, "--db", "memory://")
+def test_migrate_makes_a_schema_on_postgresql(postgres_url: str, sagakit: Sagakit) -> None:
+    said = sagakit("migrate", "--db", postgres_url)
+    newest = said.out.rstrip().rpartition(" ")[2]
+    assert (said.code, said.err, said.out) == (0, "", f"{place_of(postgres_url)}: schema 0 -> {newest}\n")
+    assert sagakit("processes", "list", "--json", "--db", postgres_url).json["items"] == []
+    again = sagakit("migrate", "--db", postgres_url)
+    assert again.out == f"{place_of(postgres_url)}: schema {newest}, up to date\n"
+
+
+async def test_migrate_beside_an_owner_on_postgresql(postgres_url: str, sagakit: Sagakit) -> None:
+    store = open_store(postgres_url)
+    await store.open()
+    try:
+        said = await asyncio.to_thread(sagakit, "migrate", "--db", postgres_url)
+        assert (said.code, said.err) == (0, "")
+        assert said.out.endswith(", up to date\n")
+    finally:
+        await store.close()
+
+
+def test_what_is_kept_in_memory_has_nothing_to_migrate(sagakit: Sagakit) -> None:
+    said = sagakit("migrate", "--db", "memory://")
     assert (said.code, said.out) == (1, "")
-    assert said.err == "sagakit: memory:// is no SQLite file: its own tools look after it\n"
+    assert said.err == "sagakit: memory:// is kept in memory: there is nothing to migrate\n"
+
+
+def test_only_files_are_backed_up(sagakit: Sagakit) -> None:
+    said = sagakit("backup", "copy.db", "--db", "postgresql://shop:secret@db.example/shop")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "sagakit: postgresql://db.example/shop is no SQLite file: its own tools look after it\n"
 
 
 def test_copy_moves_a_file_to_postgresql(db: Path, postgres_url: str, sagakit: Sagakit) -> None:
@@ -61,6 +89,18 @@ def test_copy_moves_a_file_to_postgresql(db: Path, postgres_url: str, sagakit: S
     lists = [sagakit("processes", "list", "--json", "--db", one).json for one in (db, postgres_url)]
     assert lists[0]
     assert lists[0] == lists[1]
+
+
+def test_copy_says_in_json_what_it_has_copied(db: Path, tmp_path: Path, sagakit: Sagakit) -> None:
+    said = sagakit("copy", db, tmp_path / "copy.db", "--json")
+    assert (said.code, said.err) == (0, "")
+    told = said.json
+    rows = {one["table"]: one["rows"] for one in told["tables"]}
+    assert rows["messages"] > 0
+    assert (told["rows"], told["seconds"] >= 0) == (sum(rows.values()), True)
+    assert all(re.fullmatch("[0-9a-f]{32}", one["digest"]) for one in told["tables"])
+    failed = sagakit("copy", db, tmp_path / "copy.db", "--json")
+    assert (failed.code, failed.out) == (1, "")
 
 
 def test_copy_to_what_is_not_empty(db: Path, postgres_url: str, sagakit: Sagakit) -> None:

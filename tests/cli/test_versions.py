@@ -68,8 +68,9 @@ async def _book(db: Path) -> None:
 
 
 async def until_reminded(engine: Engine, receipt: Receipt) -> None:
-    async with asyncio.timeout(10):
-        while len(await engine.store.read_story(receipt.correlation_id)) < 3:
+    async with asyncio.timeout(60):
+        # a stop leaves what is to be taken still
+        while len(await engine.store.read_story(receipt.correlation_id)) < 3 or not engine.idle:
             await asyncio.sleep(0)
 
 

@@ -33,6 +33,7 @@ _checker = doctest.OutputChecker()
 # ---------------------------------------------------------------------- what is run
 
 
+@pytest.mark.timeout(360)  # the tutorial starts an interpreter for each of its steps
 @pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
 def test_what_a_page_shows_runs_and_says_what_it_shows(project: Project, tmp_path: Path) -> None:
     if project.seed is not None:

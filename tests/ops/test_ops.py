@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,9 +176,49 @@ def test_compose_calls_the_command_line_as_it_is() -> None:
     for service in shop.values():
         assert problem(["sagakit", *service["command"]], whole=True) is None
     door = (OPS / "door" / "nginx.conf").read_text()
+    assert "proxy_set_header Host $http_host;" in door, "with its port: else a page of the shop would be another's"
     for name, service in shop.items():
         port = service["environment"].get("SAGAKIT_HTTP_PORT", "8080")
         assert f"location = /metrics/{name} {{ proxy_pass http://127.0.0.1:{port}/metrics; }}" in door
+
+
+def test_what_has_no_authentication_is_published_on_this_machine_alone() -> None:
+    published = [port for one in read(OPS / "compose.yaml")["services"].values() for port in one.get("ports", ())]
+    assert len(published) > 2
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_each_container_of_the_shop_and_its_stores_says_how_it_is() -> None:
+    services = read(OPS / "compose.yaml")["services"]
+    watched = {name for name, one in services.items() if "healthcheck" in one}
+    assert watched == {"gateway", "order", "payment", "inventory", "postgres", "valkey", "kafka"}
+
+
+async def test_the_shops_containers_are_asked_where_they_answer(tmp_path: Path) -> None:
+    _, program, option, script = read(OPS / "compose.yaml")["services"]["order"]["healthcheck"]["test"]
+    (tmp_path / program).symlink_to(sys.executable)  # a machine may have no program of this name, the image has
+    assert script.count("timeout=3") == 1
+    script = script.replace("timeout=3", "timeout=60")  # who answers here may be held up
+    asked: list[str] = []
+
+    async def ask(port: int) -> int:
+        environment = {"PATH": str(tmp_path), "SAGAKIT_HTTP_PORT": str(port)}
+        ended = await asyncio.create_subprocess_exec(
+            program, option, script, env=environment, stderr=asyncio.subprocess.DEVNULL
+        )
+        return await ended.wait()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().splitlines()[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await ask(port) == 0
+    assert asked == ["GET /health/live HTTP/1.1"]
+    assert await ask(port) == 1
 
 
 def test_over_topics_the_shop_is_the_same_but_for_its_broker() -> None:

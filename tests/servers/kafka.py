@@ -1,5 +1,7 @@
 """A broker that speaks Kafka's protocol, from a wheel: in memory, without transactions; its high watermark is wrong.
 
+So is its earliest offset (1 or more, while 0 can be read) where two producers wrote a partition's first records at the
+same time: a group that begins to read after that misses some. `begin_at_zero` is for tests in which several do.
 What it holds is gone when it is killed. The first member of a group waits for half of its session timeout.
 SAGAKIT_TEST_KAFKA points the same tests at another broker; those that kill or pause one start their own.
 """
@@ -17,10 +19,14 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from confluent_kafka import Consumer, TopicPartition
 from tests.servers.ports import free_port
 
+from sagakit.transports.kafka.client.topics import create_missing
+from sagakit.transports.kafka.settings import KafkaSettings
+
 ENVIRONMENT = "SAGAKIT_TEST_KAFKA"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Broker:
@@ -73,6 +79,7 @@ class Broker:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
                 assert time.monotonic() < until, self._log.read_text(errors="replace")
+                time.sleep(0.01)  # the processor is the broker's meanwhile
             else:
                 return
 
@@ -86,6 +93,18 @@ def broker(folder: Path, *options: str) -> Generator[Broker]:
         yield one
     finally:
         one.kill()
+
+
+def begin_at_zero(url: str, topic: str, group: str) -> None:
+    """Make a topic, and let a group that nobody has joined yet begin to read it at its very first records."""
+    settings = KafkaSettings.from_url(url)
+    create_missing(settings, [topic])
+    consumer = Consumer({**settings.client(), "group.id": group, "log_level": 0})
+    try:
+        there = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
+        consumer.commit(offsets=[TopicPartition(topic, number, 0) for number in there], asynchronous=False)
+    finally:
+        consumer.close()
 
 
 @contextmanager

@@ -39,6 +39,7 @@ class Server:
         self.data = folder / "data"
         self.port = free_port()
         self._settings = SETTINGS | {"port": str(self.port)} | (settings or {})
+        self._programs = _within_reach(_programs(), folder)
         self.data.mkdir(mode=0o700)
         if os.geteuid() == 0:
             folder.chmod(0o755)
@@ -74,7 +75,7 @@ class Server:
         if os.geteuid() == 0:
             as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         ran = subprocess.run(
-            [_programs() / program, "-D", str(self.data), *arguments],
+            [self._programs / program, "-D", str(self.data), *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -110,6 +111,21 @@ def running(folder: Path) -> Generator[str]:
     """The URL of a server that runs until the context ends."""
     with server() as made:
         yield made.url
+
+
+def _within_reach(programs: Path, folder: Path) -> Path:
+    """The programs where that other user may run them: root's home, say, is closed to everybody else."""
+    if os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in (programs / "initdb", *programs.parents)):
+        return programs
+    package = programs.parent.parent
+    copied = folder / "programs" / package.name / programs.parent.name
+    shutil.copytree(programs.parent, copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(libraries, folder / "programs" / libraries.name, symlinks=True)
+    for path in (folder / "programs", *(folder / "programs").rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
+    return copied / programs.name
 
 
 def _programs() -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.servers.ports import free_port
 
-WITHIN = 20.0
+WITHIN = 60.0
 """Seconds until a server that does not answer has failed."""
 
 

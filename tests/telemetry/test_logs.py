@@ -78,6 +78,17 @@ def test_json_has_a_line_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     assert "4111" not in json.dumps(failed)
 
 
+def test_a_worker_signs_each_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr("json", by="shop/2")
+    structlog.get_logger("sagakit.workers").info("a worker has come", worker="shop/1")
+    logging.getLogger("some.library").warning("retrying")
+    log_to_stderr("json")
+    structlog.get_logger("sagakit.workers").info("alone")
+    first, second, third = lines(capsys)
+    assert (first["worker"], first["by"], second["by"]) == ("shop/1", "shop/2", "shop/2")
+    assert "by" not in third
+
+
 def test_nothing_below_the_level_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("json", "error")
     structlog.get_logger("a").warning("no")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,8 +43,8 @@ def topology(way: str) -> Topology:
     return order_app(way).topology(provide=[World])
 
 
-EACH_OF = 8
-"""On a server, where a run takes a hundred times as long, one place in so many; others in other tests."""
+EACH_OF = int(os.environ.get("SAGAKIT_TEST_EACH_OF", "8"))
+"""On a server, where a run takes a hundred times as long, one place in so many; others in other tests. 1: each."""
 
 
 def places(kind: str, operations: Sequence[str], what: str) -> list[tuple[int, str | None]]:

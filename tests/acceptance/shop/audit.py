@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -9,28 +10,39 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance.kept import reading
+
 from sagakit.core.commit import Envelope
 from sagakit.core.queries import InstanceQuery
 from sagakit.demos.shop.app import shop
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
 from sagakit.demos.shop.payments.cards import books_of
-from sagakit.stores.sqlite.store import SqliteStore
 
 
 @dataclass(frozen=True)
 class Databases:
-    """Where the parts of the shop keep what they know; all the same where it is one process."""
+    """Where the parts of the shop keep what they know, as URLs or paths; all the same where it is one process."""
 
-    sagas: Path
-    orders: Path
-    stock: Path
-    payments: Path
+    sagas: str
+    orders: str
+    stock: str
+    payments: str
+    books: Path
+    """The card provider's own, which is elsewhere."""
 
     @classmethod
-    def of_services(cls, folder: Path) -> Databases:
-        return cls(*(folder / f"{service}.db" for service in ("gateway", "order", "inventory", "payment")))
+    def of_one(cls, database: str, books: Path | None = None) -> Databases:
+        """All in one; `books`: if they are not beside a file."""
+        return cls(*[database] * 4, books or books_of(Path(database)))
 
-    def of(self, service: str) -> Path:
+    @classmethod
+    def of_services(cls, folder: Path, url: str = "") -> Databases:
+        """Each its own: a file, or a schema beside the one that this URL ends with."""
+        files = {service: folder / f"{service}.db" for service in ("gateway", "order", "inventory", "payment")}
+        each = [f"{url}_{service}" if url else str(file) for service, file in files.items()]
+        return cls(*each, books_of(files["payment"]))
+
+    def of(self, service: str) -> str:
         return {
             "gateway": self.sagas,
             "order": self.orders,
@@ -47,11 +59,11 @@ async def check_all(databases: Databases, orders: dict[str, Any]) -> None:
     for database in {databases.orders, databases.stock, databases.payments}:
         assert await outstanding(database) == []
     check_stock(await stock_of(databases.stock), orders)
-    check_books(databases.payments, orders)
+    check_books(databases.books, orders)
 
 
-async def check_sagas(database: Path, orders: dict[str, Any]) -> None:
-    async with SqliteReader(database) as store:
+async def check_sagas(database: str, orders: dict[str, Any]) -> None:
+    async with reading(database) as store:
         sagas = await store.read_instances(InstanceQuery(limit=len(orders) + 1))
     ends = {"completed": "CONFIRMED", "compensated": "CANCELLED"}
     assert sorted(saga.row.key for saga in sagas) == sorted(orders)
@@ -69,9 +81,8 @@ def check_stock(stock: Stock, orders: dict[str, Any]) -> None:
     assert {product: free + sold[product] for product, free in stock.free.items()} == AT_THE_START
 
 
-def check_books(database: Path, orders: dict[str, Any]) -> None:
+def check_books(books: Path, orders: dict[str, Any]) -> None:
     """The card provider charged once a key, and kept exactly what confirmed orders cost."""
-    books = books_of(database)
     entries = [json.loads(line) for line in books.read_text().splitlines()]
     charges = [entry for entry in entries if entry["op"] == "charge"]
     assert max(Counter(entry["key"] for entry in charges).values(), default=1) == 1
@@ -88,31 +99,31 @@ def units(order: dict[str, Any]) -> dict[str, int]:
     return dict(found)
 
 
-class SqliteReader:
-    """A database, open for reading."""
-
-    def __init__(self, database: Path) -> None:
-        self._store = SqliteStore(database)
-
-    async def __aenter__(self) -> SqliteStore:
-        await self._store.open(own=False)
-        return self._store
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._store.close()
+async def messages(database: str) -> list[Envelope]:
+    async with reading(database) as store:
+        found: list[Envelope] = []
+        while page := await store.read_messages(after=found[-1].position if found else 0):
+            found += page
+        return found
 
 
-async def messages(database: Path) -> list[Envelope]:
-    async with SqliteReader(database) as store:
-        return [message for after in range(0, 20_000, 1000) for message in await store.read_messages(after=after)]
+async def outstanding(database: str) -> list[tuple[str, str]]:
+    """What is to be handled still: who is to handle what."""
+    async with reading(database) as store:
+        return [(one.consumer, one.envelope.type) for one in await store.read_deliveries()]
 
 
-async def outstanding(database: Path) -> list[Any]:
-    async with SqliteReader(database) as store:
-        return list(await store.read_deliveries())
+async def all_is_handled(databases: Databases) -> None:
+    """Wait until every saga has ended, which it does after its order, and nothing is outstanding."""
+    async with reading(databases.sagas) as store:
+        while await store.read_instances(InstanceQuery(status="live")):
+            await asyncio.sleep(0.1)
+    for database in {databases.sagas, databases.orders, databases.stock, databases.payments}:
+        while await outstanding(database):
+            await asyncio.sleep(0.1)
 
 
-async def stock_of(database: Path) -> Stock:
+async def stock_of(database: str) -> Stock:
     """The stock, as its events in this log say."""
     codecs, stock = shop.topology().codecs, Stock()
     for message in await messages(database):

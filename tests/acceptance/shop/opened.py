@@ -39,7 +39,7 @@ class Shop:
 
     def look(self, *words: str) -> Any:
         """What the command line says of its sagas."""
-        command = [sys.executable, "-m", "sagakit", *words, "--db", str(self.databases.sagas), "--json"]
+        command = [sys.executable, "-m", "sagakit", *words, "--db", self.databases.sagas, "--json"]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     def end(self) -> tuple[int, str]:
@@ -68,7 +68,7 @@ def in_one_process(folder: Path, *options: str) -> Iterator[Shop]:
     """`sagakit demo`."""
     database = folder / "shop.db"
     with sagakit(folder, "demo", "--port", "0", "--db", str(database), *options) as process:
-        yield Shop(process, Databases(*[database] * 4))
+        yield Shop(process, Databases.of_one(str(database)))
 
 
 @contextmanager
@@ -89,21 +89,21 @@ def in_four_processes(folder: Path, *options: str) -> Iterator[Shop]:
         yield Shop(stack.enter_context(sagakit(folder, *words, *reached, *options)), databases)
 
 
-def service_words(service: str, port: int, database: Path) -> tuple[str, ...]:
-    return ("demo", "shop", "--service", service, "--port", str(port), "--db", str(database))
+def service_words(service: str, port: int, database: str) -> tuple[str, ...]:
+    return ("demo", "shop", "--service", service, "--port", str(port), "--db", database)
 
 
 def typed(words: list[str], **other: str) -> httpx.Response:
     """A curl line, as curl would send it; `data` replaces its body."""
     url = next(word for word in words if word.startswith("http"))
     if "-d" not in words:
-        return httpx.get(url)
+        return httpx.get(url, timeout=60)
     headers = dict(value.split(": ") for option, value in pairwise(words) if option == "-H")
-    return httpx.post(url, content=other.get("data", words[words.index("-d") + 1]), headers=headers)
+    return httpx.post(url, content=other.get("data", words[words.index("-d") + 1]), headers=headers, timeout=60)
 
 
 def settled(words: list[str]) -> Any:
     url = next(word for word in words if word.startswith("http"))
-    while (order := httpx.get(url, headers={"Prefer": "wait=20"}, timeout=30).json())["status"] not in SETTLED:
+    while (order := httpx.get(url, headers={"Prefer": "wait=20"}, timeout=60).json())["status"] not in SETTLED:
         pass
     return order

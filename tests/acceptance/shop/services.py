@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -15,14 +16,17 @@ from tests.acceptance.shop.audit import Databases
 from tests.acceptance.shop.opened import service_words
 from tests.servers.ports import free_port
 
+from sagakit.demos.shop.run import BOOKS
+
 SERVICES = ("order", "inventory", "payment", "gateway")
 
 
 class Service:
     """One process, at a port that it keeps."""
 
-    def __init__(self, name: str, port: int, words: Sequence[str]) -> None:
+    def __init__(self, name: str, port: int, words: Sequence[str], books: Path) -> None:
         self.name, self.port = name, port
+        self._environment = os.environ | {BOOKS: str(books)}
         self.said = ""
         self._words = words
         self._process: asyncio.subprocess.Process | None = None
@@ -33,6 +37,7 @@ class Service:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sagakit", *self._words),
+            env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -68,13 +73,13 @@ class Service:
 class Shop:
     """All four, at one address."""
 
-    def __init__(self, folder: Path, kafka: str | None = None) -> None:
-        self.databases = Databases.of_services(folder)
+    def __init__(self, folder: Path, kafka: str | None = None, url: str = "") -> None:
+        self.databases = Databases.of_services(folder, url)
         ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
         at = [word for name in SERVICES for word in ("--at", f"{name}=127.0.0.1:{ports[name]}")]
         at = at if kafka is None else ["--kafka", kafka]
         self.services = {
-            name: Service(name, port, (*service_words(name, port, self.databases.of(name)), *at))
+            name: Service(name, port, (*service_words(name, port, self.databases.of(name)), *at), self.databases.books)
             for name, port in ports.items()
         }
         self.address = f"http://127.0.0.1:{ports['gateway']}"
@@ -83,7 +88,7 @@ class Shop:
 
     async def says(self, *, down: str) -> None:
         """Wait until the gateway's readiness names this service; "": none."""
-        async with httpx.AsyncClient(base_url=self.address) as client:
+        async with httpx.AsyncClient(base_url=self.address, timeout=60) as client:
             while True:
                 reason = (await client.get("/health/ready")).json().get("reason", "")
                 if (f"{down}: 127.0.0.1:" in reason) if down else not reason:
@@ -91,9 +96,12 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(folder: Path, kafka: str | None = None) -> AsyncIterator[Shop]:
-    """All four, ended in order if nothing has failed. `kafka`: the broker that they speak over, instead of gRPC."""
-    shop = Shop(folder, kafka)
+async def opened(folder: Path, kafka: str | None = None, url: str = "") -> AsyncIterator[Shop]:
+    """All four, ended in order if nothing has failed. `kafka`: the broker that they speak over, instead of gRPC.
+
+    `url`: they have schemas of this server, instead of files.
+    """
+    shop = Shop(folder, kafka, url)
     async with AsyncExitStack() as stack:
         for service in shop.services.values():
             stack.push_async_callback(_killed, service)

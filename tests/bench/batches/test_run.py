@@ -54,6 +54,6 @@ async def test_fails_when_the_rerun_does_not_help(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(batches, "_settle", settle)
     async with groups.engine("memory://") as engine:
-        await engine.send_and_wait(CheckOutGroup("warm", 10, "service"), until=GroupCheckedOut, timeout=5)
+        await engine.send_and_wait(CheckOutGroup("warm", 10, "service"), until=GroupCheckedOut, timeout=60)
         with pytest.raises(BenchFailed, match="after the re-run all 100 were to be out"):
             await run_batch(engine, "aggregates", 100)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -12,12 +11,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from tests.cli.acting.desk import Ask, Desk, Opened, Piled, desk
+from tests.cli.conftest import PATIENCE, until
 
 from sagakit import Engine
 from sagakit.server.api import api
 from sagakit.server.serve import bind, serve
-
-PATIENCE = 20.0
 
 
 class Running:
@@ -53,10 +51,7 @@ class Running:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for what the engine brings about."""
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end, "it does not come"
-            time.sleep(0.01)
+        until(condition)
 
     def _do(self, steps: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(steps, self._loop).result(PATIENCE)

@@ -326,7 +326,7 @@ def test_filters_by_attribute(sagakit: Sagakit, tmp_path: Path, filters: list[st
         async with searched().engine(f"sqlite:///{db}") as engine:
             for number, customer in enumerate(("c-1", "c-1", "c-2"), 1):
                 await engine.publish(Bought(f"o-{number}", customer, number * 12))
-                await engine.wait("orders.order", f"o-{number}", timeout=10)
+                await engine.wait("orders.order", f"o-{number}", timeout=60)
 
     asyncio.run(place())
     options = [part for one in filters for part in ("--attribute", one)]

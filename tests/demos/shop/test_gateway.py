@@ -415,7 +415,9 @@ headers = st.dictionaries(
 
 
 @only_on("memory", because="it is garbage for the gateway, and far too much of it for a server")
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(content=bodies, sent=headers)
 async def test_garbage_is_never_a_fault_of_the_server(
     client: httpx.AsyncClient, content: bytes, sent: dict[bytes, bytes]

@@ -169,7 +169,7 @@ async def test_a_charge_that_is_not_answered_in_time_is_undone(way: Way) -> None
         waiting = asyncio.ensure_future(
             running.send_and_wait(order(), until=(OrderConfirmed, OrderCancelled), timeout=10_000)
         )
-        await asyncio.wait_for(cards.asked.wait(), 10)
+        await asyncio.wait_for(cards.asked.wait(), 60)
         await running.advance(seconds=119)
         assert await running.status(PROCESS[way], "o-1") == "running"
         await running.advance(seconds=1)

@@ -108,7 +108,7 @@ async def test_no_answer_in_time(subscriptions: Service, step: int, monkeypatch:
 
     monkeypatch.setattr(subscriptions.provider, "create", hanging)
     waiter = waiting(subscriptions)
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 60)
     await subscriptions.engine.advance(seconds=29)
     assert await subscriptions.status() == "running"
     await subscriptions.engine.advance(seconds=1)

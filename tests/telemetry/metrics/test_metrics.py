@@ -19,6 +19,12 @@ from sagakit.testing import manual
 pytestmark = ON_EACH_STORE
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of a busy machine answers late, and what it holds is counted all the same."""
+    monkeypatch.setattr("sagakit.engine.observing.store_answers.PATIENCE", 30.0)
+
+
 async def placed(way: str, world: World, seconds: float = 0) -> dict[str, float]:
     """What is counted when one order has gone its way."""
     telemetry = Telemetry()

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.telemetry.traces.tree import Node
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Receiver:

@@ -25,6 +25,7 @@ from sagakit.demos.shop.grpc.generated.order_pb2 import (
 )
 from sagakit.demos.shop.grpc.generated.payment_pb2 import ChargeRequest, RefundRequest
 from sagakit.demos.shop.inventory.stock import AT_THE_START, Stock
+from sagakit.demos.shop.services.wiring import Service
 from sagakit.transports.grpc import text_value
 
 pytestmark = ON_EACH_STORE
@@ -122,6 +123,29 @@ async def test_a_charge_that_was_refunded_before_it_came_is_refused(services: Se
 @pytest.mark.parametrize("amount", [0.0, -1.0, math.nan, math.inf, 1e13, 5.001])
 async def test_an_amount_is_one(services: Services, amount: float) -> None:
     assert await status(services.stubs["payment"].Charge(charge(amount))) == "INVALID_ARGUMENT"
+
+
+@only_on("memory", because="it is refused before a store is asked")
+@pytest.mark.parametrize(
+    ("service", "method", "request_", "field"),
+    [
+        ("payment", "Charge", charge(5, "o\0"), "order_id"),
+        ("payment", "Refund", RefundRequest(order_id="o\0"), "order_id"),
+        ("inventory", "Reserve", reserve("o\0"), "order_id"),
+        ("inventory", "Release", ReleaseRequest(order_id="o\0"), "order_id"),
+        ("order", "GetOrder", GetOrderRequest(id="o\0"), "id"),
+        ("order", "UpdateOrderStatus", UpdateOrderStatusRequest(id="o\0", status=CONFIRMED), "id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_id_that_no_store_can_hold_is_refused_by_name(
+    services: Services, service: Service, method: str, request_: Any, field: str
+) -> None:
+    """Who takes what was done for the order has that as its key: it would be parked there, after the charge."""
+    with pytest.raises(grpc.aio.AioRpcError, match="INVALID_ARGUMENT") as caught:
+        await getattr(services.stubs[service], method)(request_)
+    assert caught.value.details() == f"{field} is 'o\\x00', which has a NUL character: send an id without one"
+    assert await services.engines[service].store.read_messages() == []
 
 
 # ---------------------------------------------------------------------- orders
