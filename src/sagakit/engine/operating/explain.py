@@ -96,7 +96,9 @@ class Explaining:
         retry, cancel = self._command("retry"), self._command("cancel")
         if facts.code or NOT_DECLARED in error:
             why = f"no worker has its code: {facts.code or error}"
-            return self._say("no_code", why, since, "a deployment that declares it again", waits, [retry, cancel])
+            # what has parked for its version goes on by itself once it is declared: to retry it before helps nobody
+            mend = [cancel] if NOT_DECLARED in error else [retry, cancel]
+            return self._say("no_code", why, since, "a deployment that declares it again", waits, mend)
         if head is not None and head.unreadable:
             return self._unreadable(head, since)
         if facts.contradiction or " is recorded, " in error:
