@@ -193,8 +193,10 @@ async def test_a_sender_who_has_seen_an_old_version_is_told_at_once() -> None:
 async def test_of_two_who_have_seen_the_same_version_one_changes_nothing() -> None:
     store = recording()
     async with engine(adding_app(), store=store) as running:
+        await running.operator.pause("all", by="ada", reason="both see version 0")
         await running.send(Add(), expected_version=0)
         await running.send(Add(number=5), expected_version=0)
+        await running.operator.resume("all", by="ada", reason="both are sent")
         await running.settle()
         assert await running.load(Sum, "a") == Loaded(Sum(1), 1)
     assert await left(store) == []  # nothing parks: it is known not done
