@@ -73,10 +73,10 @@ async def test_what_waits_behind_it_keeps_its_order(store: Store) -> None:
     world = World(down={Note})
     async with running(world, store=store) as (one, _):
         parked = await parked_note(one, store, text="first")
+        world.down.clear()
         for text in ("second", "third"):
             await one.send(Note(text=text))
         await one.send(Note("b", "other"))
-        world.down.clear()
         await one.settle()
         assert world.notes == ["other"], "another lane is not held"
         await one.operator.act_on_delivery(
