@@ -47,8 +47,8 @@ class LookingBack:
                 return None
         return envelope.message
 
-    async def catch_up(self, story: Story) -> Envelope | None:
-        """Learn what is under way in a story. Returns its first message."""
+    async def catch_up(self, story: Story) -> tuple[Story, Envelope | None]:
+        """Learn what is under way in a story. Returns the story as it stands, and its first message."""
         await self._tracking.scan(story)
         first: Envelope | None = None
         found: dict[str, bool] = {}
@@ -62,7 +62,7 @@ class LookingBack:
             return False
 
         await self._read_all(story, found, learn)
-        return first
+        return story, first
 
     async def answer(self, waiter: Waiter) -> None:
         """Tell one who waits what has come already, or why it cannot come any more.

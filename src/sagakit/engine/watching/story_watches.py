@@ -25,7 +25,7 @@ class StoryWatches:
         self._stories = stories
         self._looking_back = looking_back
         self._ended: str | None = None
-        self.on_caught_up: Callable[[Story], None] = lambda story: None
+        self.on_caught_up: Callable[[Story, Watcher], None] = lambda story, watcher: None
 
     def end(self, why: str) -> None:
         """Nothing will be told any more."""
@@ -49,10 +49,10 @@ class StoryWatches:
     async def follow(self, watcher: Watcher, correlation_id: str, after: str | None) -> AsyncGenerator[Update]:
         """How it stands, or what came after a cursor; then every message, up to the end."""
         story = self._stories.get(correlation_id, tracked=self.follows)
-        first = await self._looking_back.catch_up(story)
+        story, first = await self._looking_back.catch_up(story)
         if first is None:
             raise NotFound(f"there is no story {correlation_id!r}")
-        self.on_caught_up(story)
+        self.on_caught_up(story, watcher)
         if after is None:
             seen, status = story.position, story.status
             yield Update(status, "", None, str(seen))

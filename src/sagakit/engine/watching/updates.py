@@ -58,6 +58,10 @@ class Watcher:
         self._why = why
         self._go_on()
 
+    def forget(self) -> None:
+        """What was told and not taken yet will be told again."""
+        self._updates.clear()
+
     def leave(self) -> None:
         """Watch no longer."""
         self._on_end(self)

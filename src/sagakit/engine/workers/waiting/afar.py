@@ -42,18 +42,17 @@ class Afar(LookingBack):
             ended = list(handled)
         judge(story, failure=story.failure or refusal(waiter, ended[-1:]))
 
-    async def catch_up(self, story: Story) -> Envelope | None:
-        """Learn how a story stands now. Returns its first message."""
-        first: Envelope | None = None
+    async def catch_up(self, story: Story) -> tuple[Story, Envelope | None]:
+        """Learn how a story stands now. Returns what was found, which nobody keeps up to date, and its first message.
+
+        Several may look at the same time, and leave in the middle: each finds what it finds for itself.
+        """
         while True:
-            story.position = 0
-            story.track()
-            story.looked_back = False
-            story.failure = None
-            first = await super().catch_up(story)
-            story.tracked = False  # nobody tells it what changes from now on
-            if not await self._has_moved(story):
-                return first
+            now = Story(story.correlation_id, self._reach)
+            now.track()
+            _, first = await super().catch_up(now)
+            if not await self._has_moved(now):
+                return now, first
 
     async def _find(self, story: Story, found: dict[str, bool]) -> None:
         # before the instances: what is handled meanwhile has led to one of them

@@ -17,7 +17,7 @@ from sagakit.engine.topology import ProcessConsumer, Topology
 from sagakit.engine.watching.looking_back import LookingBack
 from sagakit.engine.watching.story import Story
 from sagakit.engine.watching.story_watches import StoryWatches
-from sagakit.engine.watching.updates import Update
+from sagakit.engine.watching.updates import Update, Watcher
 from sagakit.engine.watching.watching import Watching
 from sagakit.engine.workers.waiting.afar import Afar
 from sagakit.engine.workers.waiting.answered import Answered
@@ -143,10 +143,14 @@ class SharedWatching(Watching):
         for waiter in () if story is None else story.waiters:
             waiter.fail(Refused(reason))
 
-    def _caught_up(self, story: Story) -> None:
-        self._told.setdefault(story.correlation_id, story.position)
-        if story.correlation_id in self._again and story.correlation_id not in self._looks:
-            self._look_at(story.correlation_id)
+    def _caught_up(self, story: Story, watcher: Watcher) -> None:
+        id = story.correlation_id
+        if story.position < self._told.setdefault(id, story.position):  # another one has seen more than this one
+            self._told[id] = story.position
+            self._again.add(id)
+            watcher.forget()
+        if id in self._again and id not in self._looks:
+            self._look_at(id)
 
     def _look_at(self, id: str) -> None:
         self._again.add(id)
@@ -175,14 +179,16 @@ class SharedWatching(Watching):
 
     async def _tell(self, story: Story) -> None:
         id = story.correlation_id
-        now = Story(id, self._reach)
-        await self._looking_back.catch_up(now)
+        told = self._told[id]
+        now, _ = await self._looking_back.catch_up(story)
         messages: list[Envelope] = []
-        async with aclosing(self._looking_back.read(id, self._told[id])) as found:
+        async with aclosing(self._looking_back.read(id, told)) as found:
             async for message in found:
                 if message.position <= now.position:
                     self._looking_back.message(message)
                     messages.append(message)
+        if self._told[id] != told:  # one has come meanwhile who knows less: the next look tells all of them
+            return
         self._told[id] = now.position
         now.watchers, now.told = story.watchers, story.told
         self._tracking.tell(now, messages)
