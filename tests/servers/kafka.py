@@ -20,6 +20,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
+from tests.servers.pausing import pause
 from tests.servers.ports import free_port
 
 from sagakit.transports.kafka.client.topics import create_missing
@@ -64,7 +65,7 @@ class Broker:
     def pause(self) -> None:
         """Let it hang: connections stay, answers do not come."""
         assert self._process
-        self._process.send_signal(signal.SIGSTOP)
+        pause(self._process)
 
     def resume(self) -> None:
         assert self._process

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.servers.pausing import pause
 from tests.servers.ports import free_port
 
 WITHIN = 60.0
@@ -53,7 +54,8 @@ class ValkeyProcess:
 
     def pause(self) -> None:
         """SIGSTOP: connections stay, and nothing is answered."""
-        self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        pause(self._process)
 
     def go_on(self) -> None:
         """SIGCONT."""
