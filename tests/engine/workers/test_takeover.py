@@ -11,7 +11,7 @@ from tests.engine.test_recovery import Begun, Tick, two_kinds
 from tests.engine.workers.crew import crew
 from tests.engine.workers.test_waiting import asked_at
 
-from sagakit.core.cluster.members import Claim
+from sagakit.core.cluster.members import Claim, Owned
 from sagakit.core.commit import Commit, Delivery, Envelope, Rejected
 from sagakit.core.streams import lane_name
 from sagakit.engine.handlers.failures import MOST_CRASHES
@@ -216,6 +216,45 @@ async def test_a_backlog_of_one_kind_that_is_taken_over_delays_no_other() -> Non
         assert not running.team.takeovers.busy
         assert {await running.status("t.quiet", key) for key in ("old", "new")} == {"completed"}
     assert sorted(one.number for one in stage.ended if one.number >= 0) == list(range(60))
+    assert made.data.deliveries == {}
+
+
+class LateReads(MemoryStore):
+    """What is read for the handler of `Undo` alone is there late."""
+
+    def __init__(self, data: MemoryData) -> None:
+        super().__init__(data, shared=True)
+        self.asked, self.there = asyncio.Event(), asyncio.Event()
+
+    async def read_deliveries(self, *, after: int = 0, limit: int = 1000, of: Owned | None = None) -> list[Delivery]:
+        found = await super().read_deliveries(after=after, limit=limit, of=of)
+        if of is not None and "t.undo" in of and "t.ask" not in of:
+            self.asked.set()
+            await self.there.wait()
+        return found
+
+
+async def test_nor_what_comes_for_it_while_it_is_read() -> None:
+    stage, asks = Stage(), [Ask(f"{number}", number) for number in range(60)]
+    limits = Limits(page=2, stop_within=1.0, hand_over_within=1.0)
+    async with crew(two_kinds(), "a", provide={Stage: stage}, limits=limits) as made:
+        await made.engines["a"].operator.pause("all", by="me", reason="test")
+        for one in asks:
+            await made.engines["a"].send(one)
+        await made.settle()
+        await made.leave("a")
+        stage.closes(*asks)
+        store = LateReads(made.data)
+        running = await made.join("b", store=store)
+        await running.operator.resume("all", by="me", reason="test")
+        await store.asked.wait()
+        await running.publish(Begun("new"))
+        await running.publish(Tick("new", 1))
+        await until(lambda: any(one.consumer == "t.undo" for one in made.data.deliveries.values()))
+        store.there.set()
+        await until(lambda: Ask("new", -1) in stage.ended)  # the clock stands still: it waited for nothing
+        stage.opens(*asks)
+        await made.finish()
     assert made.data.deliveries == {}
 
 

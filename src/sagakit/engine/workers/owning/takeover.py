@@ -37,6 +37,8 @@ class Takeover:
         self.suspect: set[Home] = {(one.consumer, one.partition) for one in claims if not one.clean}
         """Where somebody has crashed: what is found there may have been running."""
         self.claims = [(one.consumer, one.partition) for one in claims]
+        self.full = False
+        """Whether the last page was: there may be a backlog behind it."""
         self._cursor = after
         self._upto = 0
         """The highest id that was left in the store."""
@@ -86,9 +88,9 @@ class Takeover:
         """A page is here. Whether it was the last one."""
         self._read.extend(one.id for one in page)
         last = page[-1].id if page else self._cursor
-        full = len(page) == limit
-        self._cursor = last if full else max(last, upto)
-        return not full and self._upto <= self._cursor
+        self.full = len(page) == limit
+        self._cursor = last if self.full else max(last, upto)
+        return not self.full and self._upto <= self._cursor
 
 
 class Takeovers:
@@ -210,7 +212,8 @@ class Takeovers:
 
     async def _read_on(self, takeover: Takeover) -> None:
         while not await self._read_page(takeover):
-            await self._room()
+            if takeover.full:  # the little that came while it was read does not wait for the backlog of others
+                await self._room()
 
     async def _read_page(self, takeover: Takeover) -> bool:
         """Whether it was the last one."""
