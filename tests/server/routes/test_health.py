@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import httpx
+from tests.engine.stage import until
 from tests.engine.workers.crew import Crew
 from tests.server.conftest import rooms
 
@@ -21,7 +22,8 @@ def gone() -> Commit:
     return Commit(messages=[envelope], deliveries=[Delivery(envelope, "rooms.gone", f"m{lane}") for lane in range(3)])
 
 
-async def test_what_no_living_worker_has_code_for_is_a_warning() -> None:
+async def test_what_no_living_worker_has_code_for_is_a_warning(monkeypatch: Any) -> None:
+    monkeypatch.setattr("sagakit.server.showing.unclaimed.PATIENCE", 60.0)
     crew = Crew(rooms())
     engine = await crew.join("one")
     await crew.settle()
@@ -104,4 +106,32 @@ async def test_a_probe_does_not_wait_for_a_store_that_does_not_answer(monkeypatc
         answers.set()
         await crew.rest()
         assert (await client.get("/health/ready")).json() == {"status": "ready", "warnings": [WAITS]}
+    await crew.leave("one")
+
+
+async def test_a_store_that_hangs_costs_a_probe_one_wait(monkeypatch: Any) -> None:
+    for place in ("server.showing.unclaimed", "engine.observing.store_answers"):
+        monkeypatch.setattr(f"sagakit.{place}.PATIENCE", 60.0)
+    crew = Crew(rooms())
+    engine = await crew.join("one")
+    await crew.settle()
+    cluster, answers, asked = engine.store.cluster, asyncio.Event(), set[str]()
+    assert cluster is not None
+
+    async def read_delivery(id: int) -> None:
+        asked.add("whether it answers")
+        await answers.wait()
+
+    async def read_unclaimed() -> list[Any]:
+        asked.add("what nobody claims")
+        await answers.wait()
+        return []
+
+    engine.store.read_delivery = read_delivery  # type: ignore[method-assign]
+    cluster.read_unclaimed = read_unclaimed  # type: ignore[method-assign]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api(engine)), base_url="http://rooms") as client:
+        probing = asyncio.create_task(client.get("/health/ready"))
+        await until(lambda: len(asked) == 2)
+        answers.set()
+        assert (await probing).json() == {"status": "ready"}
     await crew.leave("one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import Response, get
@@ -21,9 +22,10 @@ def health(engine: Engine) -> list[HTTPRouteHandler]:
 
     @get("/health/ready")
     async def ready() -> Response[Any]:
-        warnings = [words(one) for one in await unclaimed.known()]  # none of it is this worker's to mend: it is ready
+        # together: a probe has a second, and both wait where the store hangs
+        hindrance, known = await asyncio.gather(engine.look_ready(), unclaimed.known())
+        warnings = [words(one) for one in known]  # none of it is this worker's to mend: it is ready
         beside = {"warnings": warnings} if warnings else {}
-        hindrance = await engine.look_ready()
         if hindrance is None:
             return Response({"status": "ready", **beside})
         return Response({"status": "not_ready", "reason": hindrance, **beside}, status_code=503)

@@ -12,7 +12,7 @@ from sagakit.engine.engine import Engine
 
 AGE = 10_000_000
 """Microseconds for which an answer is good: probes ask often, and the deliveries of all workers are counted for it."""
-PATIENCE = 1.0
+PATIENCE = 0.2
 """Seconds that a probe waits for an answer; whoever probes next has it."""
 
 _log = structlog.get_logger("sagakit.server")
